@@ -1,0 +1,25 @@
+# Two commands matter: `make demo` runs the main job, `make test` passes the tests. Each does its own set-up.
+.PHONY: demo test bench soak lint fmt
+
+# ONCE=1 ends by itself; DATA=path.csv takes your own series instead of synthetic ones.
+demo:
+	@deploy/demo.sh
+
+# LOADCAST_REQUIRE_ALL=1 makes a skipped component a failure.
+test:
+	@.ci/test.sh
+
+bench:
+	cargo bench --workspace
+
+# Long runs and big numbers of peers.
+soak:
+	LOADCAST_SOAK=1 cargo test --workspace --release -- soak
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+fmt:
+	cargo fmt --all

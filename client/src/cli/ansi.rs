@@ -1,0 +1,78 @@
+//! From a drawn buffer to lines of text, with or without colours.
+
+use ratatui::buffer::Buffer;
+use ratatui::style::Color;
+
+const RESET: &str = "\x1b[0m";
+
+/// One string for each row, without trailing blanks.
+pub(crate) fn lines(buffer: &Buffer, colour: bool) -> Vec<String> {
+    let area = buffer.area;
+    (area.top()..area.bottom())
+        .map(|y| {
+            let mut line = String::new();
+            let mut current = None;
+            let mut blanks = String::new();
+            for x in area.left()..area.right() {
+                let Some(cell) = buffer.cell((x, y)) else {
+                    continue;
+                };
+                // The empty braille pattern is a blank that only looks like text to a program.
+                let symbol = cell.symbol();
+                if matches!(symbol, " " | "" | "\u{2800}") {
+                    blanks.push(' ');
+                    continue;
+                }
+                line.push_str(&std::mem::take(&mut blanks));
+                let wanted = code(cell.fg).filter(|_| colour);
+                if wanted != current {
+                    if current.is_some() {
+                        line.push_str(RESET);
+                    }
+                    line.push_str(wanted.unwrap_or_default());
+                    current = wanted;
+                }
+                line.push_str(symbol);
+            }
+            if current.is_some() {
+                line.push_str(RESET);
+            }
+            line
+        })
+        .collect()
+}
+
+/// The colours that charts use; every other one is the terminal's own.
+fn code(colour: Color) -> Option<&'static str> {
+    match colour {
+        Color::Cyan => Some("\x1b[36m"),
+        Color::Blue => Some("\x1b[34m"),
+        Color::DarkGray => Some("\x1b[90m"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::layout::Rect;
+    use ratatui::style::Style;
+
+    use super::*;
+
+    fn drawn() -> Buffer {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 8, 2));
+        buffer.set_string(0, 0, "ab", Style::new().fg(Color::Cyan));
+        buffer.set_string(3, 0, "c", Style::new());
+        buffer
+    }
+
+    #[test]
+    fn plain_lines_have_neither_codes_nor_trailing_blanks() {
+        assert_eq!(lines(&drawn(), false), ["ab c", ""]);
+    }
+
+    #[test]
+    fn colours_are_switched_only_where_they_change() {
+        assert_eq!(lines(&drawn(), true), ["\x1b[36mab \x1b[0mc", ""]);
+    }
+}

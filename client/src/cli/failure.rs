@@ -1,0 +1,47 @@
+//! Why a command failed: the reason in the first line, the remedy after it.
+
+use std::io;
+use std::process::ExitCode;
+
+use loadcast_client::Error;
+
+/// A failed command.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The server, or the way to it.
+    #[error(transparent)]
+    Client(#[from] Error),
+
+    /// Results could not be written.
+    #[error("cannot write the result: {0}\nis the disk full?")]
+    Output(#[from] io::Error),
+
+    /// A watch was to see so many events and did not.
+    #[error(
+        "saw {seen} of {wanted} events in time, and {owed} new forecasts are missing\n\
+         give it longer with --timeout, or check the selection"
+    )]
+    TooFewEvents { seen: u64, wanted: u64, owed: usize },
+}
+
+impl Failure {
+    /// Nobody reads the output any more.
+    pub(crate) fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// 2 for what the user mistyped, else 1.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Client(Error::InvalidAddress { .. }) => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// JSON of our own types fails only where writing does.
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Output(error.into())
+    }
+}

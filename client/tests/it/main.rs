@@ -1,0 +1,11 @@
+//! The client and its command against a server in this process, over real sockets.
+
+// Helpers of tests are tests, which clippy does not see.
+#![allow(clippy::unwrap_used)]
+
+mod answers;
+mod binary;
+mod calls;
+mod pushes;
+mod server;
+mod watches;

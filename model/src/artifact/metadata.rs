@@ -1,0 +1,83 @@
+//! `loadcast.json`: what a model cannot say of itself.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{Error, Result},
+    score::Scores,
+    series::Series,
+    spec::Spec,
+};
+
+/// The schema that this build writes; it reads this one and older ones.
+pub const METADATA_SCHEMA: u32 = 1;
+
+/// The content of `loadcast.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// [`METADATA_SCHEMA`] of the build that wrote it.
+    pub schema: u32,
+    /// Lower-case hex of the SHA-256 of the bytes of model.pr.
+    pub sha256: String,
+    /// The length of model.pr.
+    pub size_bytes: u64,
+    /// What is forecast.
+    pub series: Series,
+    /// The last observation that the model was trained on.
+    pub cutoff: Timestamp,
+    /// When it was trained.
+    pub trained_at: Timestamp,
+    /// Rows it was trained on.
+    pub rows: u64,
+    /// Found by the trainer's backtest.
+    pub scores: Option<Scores>,
+    /// Of the trainer.
+    pub trainer_version: String,
+    /// Lower-case hex of the SHA-256 of the prepared data.
+    pub data_sha256: String,
+    /// What was fitted.
+    pub spec: Option<Spec>,
+    /// What the trainer concluded.
+    pub verdict: Option<String>,
+    /// Bounds for every answer.
+    pub clamps: Option<Clamps>,
+    /// Band scaling per lead from backtest residuals.
+    pub band_calibration: Option<serde_json::Value>,
+}
+
+/// Bounds for every value of an answer, in the series' unit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Clamps {
+    /// No value is below.
+    pub min: Option<f64>,
+    /// No value is above.
+    pub max: Option<f64>,
+}
+
+impl Metadata {
+    /// The bytes of `loadcast.json`.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).expect("plain structs with string keys are always JSON")
+    }
+
+    /// Reads `loadcast.json`.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when it is not JSON of this shape or of a newer schema.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let corrupt = |reason: String| Error::Corrupt {
+            what: "loadcast.json",
+            reason,
+        };
+        let metadata: Self =
+            serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
+        if metadata.schema > METADATA_SCHEMA {
+            return Err(corrupt(format!(
+                "schema {} is newer than {METADATA_SCHEMA}; use a newer build",
+                metadata.schema
+            )));
+        }
+        Ok(metadata)
+    }
+}

@@ -1,0 +1,29 @@
+//! Prophet for Loadcast: [`spec`] and [`history`] go into [`fit`], a [`prophet::ProphetModel`] comes out; [`artifact`]
+//! writes and reads it as MLflow's prophet flavor does; [`forecaster`] answers from its parameters alone; [`score`],
+//! [`naive`] and [`backtest`] say how good it is.
+//!
+//! Pure: no network, no async, no disk, no clock. Times are seconds of the series' wall clock ([`zone`]); values are in
+//! the series' own unit ([`series`]).
+//!
+//! Options and data preparation are augurs-prophet's, behind rules resolved as Python's Prophet resolves them; the
+//! optimizer ([`optimizer::MapOptimizer`]) is our own and plugs into augurs' trait.
+
+pub mod artifact;
+pub mod backtest;
+mod changepoints;
+mod cholesky;
+pub mod error;
+pub mod features;
+pub mod fit;
+pub mod forecaster;
+mod gram;
+pub mod grid;
+pub mod history;
+mod lasso;
+pub mod naive;
+pub mod optimizer;
+pub mod prophet;
+pub mod score;
+pub mod series;
+pub mod spec;
+pub mod zone;

@@ -1,0 +1,47 @@
+//! The committed Rust and descriptor set are what the `.proto` files say.
+
+use std::{fs, path::Path};
+
+use prost_reflect::prost::Message as _;
+
+const FILES: [&str; 4] = [
+    "grpc/health/v1/health.proto",
+    "loadcast/v1/series.proto",
+    "loadcast/v1/forecast.proto",
+    "loadcast/v1/model.proto",
+];
+
+/// Compiles the `.proto` files into `out`: one Rust file and `descriptor.bin`.
+fn generate(out: &Path) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut compiler = protox::Compiler::new([root]).expect("the proto folder");
+    compiler.include_imports(true).include_source_info(true);
+    compiler.open_files(FILES).expect("valid .proto files");
+    let descriptors = compiler.file_descriptor_set();
+    fs::write(out.join("descriptor.bin"), descriptors.encode_to_vec()).expect("write descriptors");
+    tonic_prost_build::configure()
+        .out_dir(out)
+        .bytes(".")
+        .btree_map(".")
+        .compile_fds(descriptors)
+        .expect("generate Rust");
+}
+
+#[test]
+fn committed_code_is_what_the_protos_generate() {
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/gen");
+    if std::env::var_os("LOADCAST_REGENERATE").is_some() {
+        generate(&committed);
+        return;
+    }
+    let fresh = tempfile::tempdir().expect("a temporary folder");
+    generate(fresh.path());
+    for name in ["loadcast.v1.rs", "grpc.health.v1.rs", "descriptor.bin"] {
+        let want = fs::read(fresh.path().join(name)).expect("generated file");
+        let have = fs::read(committed.join(name)).unwrap_or_default();
+        assert!(
+            want == have,
+            "proto/src/gen/{name} is stale: run LOADCAST_REGENERATE=1 cargo test -p loadcast-proto --test generated"
+        );
+    }
+}

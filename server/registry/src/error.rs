@@ -1,0 +1,81 @@
+//! What can go wrong between us and a registry, by what the caller can do about it.
+
+use loadcast_model::series::SeriesName;
+
+/// An error of a registry.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Not there. Ask for something else.
+    #[error("{what} is not in the registry")]
+    NotFound {
+        /// What was asked for.
+        what: String,
+    },
+    /// The same idempotency key came with other bytes. Use a new key.
+    #[error(
+        "idempotency key of {series} was used for version {version} with sha256 {sha256}; other bytes need another key"
+    )]
+    KeyReused {
+        /// The series.
+        series: SeriesName,
+        /// The version that the key made.
+        version: u64,
+        /// The digest of that version's model.pr.
+        sha256: String,
+    },
+    /// The alias is elsewhere than the caller believed. Look again, then decide.
+    #[error("alias {alias} of {series} is at version {actual}, not {expected} (0: none)")]
+    AliasMoved {
+        /// The series.
+        series: SeriesName,
+        /// The alias.
+        alias: String,
+        /// What the caller expected; 0 for none.
+        expected: u64,
+        /// Where it is; 0 for none.
+        actual: u64,
+    },
+    /// What is stored is not what was registered. The version cannot be used.
+    #[error("{what} is damaged in the registry: {reason}")]
+    Corrupt {
+        /// The object.
+        what: String,
+        /// Why it cannot be right.
+        reason: String,
+    },
+    /// Another server holds this registry. One writer at a time.
+    #[error("registry {url} is held by another server; stop it or choose another --registry")]
+    Locked {
+        /// The registry.
+        url: String,
+    },
+    /// The URL names no registry that this build knows.
+    #[error("--registry {url}: {reason}")]
+    InvalidUrl {
+        /// The URL as given.
+        url: String,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+    /// The registry does not answer, or its disk refuses. Try again later.
+    #[error("registry unreachable: {reason}")]
+    Unreachable {
+        /// What it or the system said.
+        reason: String,
+    },
+}
+
+/// A result of a registry.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl From<object_store::Error> for Error {
+    fn from(error: object_store::Error) -> Self {
+        match error {
+            object_store::Error::NotFound { path, .. } => Self::NotFound { what: path },
+            other => Self::Unreachable {
+                reason: other.to_string(),
+            },
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Where things lie. Series, alias and attachment names are validated before they come here; none holds a slash.
+
+use loadcast_model::{artifact::sha256_hex, series::SeriesName};
+use object_store::path::Path;
+
+pub(super) fn versions(series: &SeriesName) -> Path {
+    Path::from_iter(["models", series.as_ref(), "versions"])
+}
+
+fn version_folder(series: &SeriesName, version: u64) -> Path {
+    versions(series).join(version.to_string())
+}
+
+pub(super) fn claim(series: &SeriesName, version: u64) -> Path {
+    file(series, version, "claim")
+}
+
+pub(super) fn manifest(series: &SeriesName, version: u64) -> Path {
+    file(series, version, "manifest.json")
+}
+
+pub(super) fn file(series: &SeriesName, version: u64, name: &str) -> Path {
+    version_folder(series, version).join(name)
+}
+
+pub(super) fn attachment(series: &SeriesName, version: u64, name: &str) -> Path {
+    version_folder(series, version).join("attachments").join(name)
+}
+
+pub(super) fn key(series: &SeriesName, key: &str) -> Path {
+    Path::from_iter(["models", series.as_ref(), "keys"]).join(sha256_hex(key.as_bytes()))
+}
+
+pub(super) fn aliases(alias: &str) -> Path {
+    Path::from_iter(["aliases", alias])
+}
+
+pub(super) fn alias(alias: &str, series: &SeriesName) -> Path {
+    aliases(alias).join(series.as_ref())
+}

@@ -1,0 +1,173 @@
+//! The one composition root: binds, wires, serves, drains.
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use loadcast_registry::{open::open, registry::Registry};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceBuilder;
+use tower_http::trace::TraceLayer;
+
+use crate::{
+    cache::Cache,
+    clock::Clock,
+    config::Config,
+    grpc::{self, Services, health::Health},
+    http_port,
+    lanes::Lanes,
+    layers::CallSpan,
+    publish::Publisher,
+    refresh::Refresher,
+};
+
+/// Idle connections are asked for a sign of life this often, and dropped when none comes in [`KEEPALIVE_TIMEOUT`].
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+
+/// How long a keepalive ping may stay unanswered.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Streams on one connection: far above what one KEDA operator opens, one for each of its ScaledObjects.
+const MAX_STREAMS_PER_CONNECTION: u32 = 20_000;
+
+/// A server that has its ports and its state, and does not serve yet.
+#[derive(Debug)]
+pub struct App {
+    config: Config,
+    grpc: TcpListener,
+    http: TcpListener,
+    grpc_addr: SocketAddr,
+    http_addr: SocketAddr,
+    cache: Arc<Cache>,
+    registry: Arc<dyn Registry>,
+}
+
+impl App {
+    /// Takes the state directory, opens the registry and binds both ports.
+    ///
+    /// # Errors
+    /// When any of them cannot be had; the message names the flag.
+    pub async fn bind(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        let cache = {
+            let folder = config.state_dir.clone();
+            tokio::task::spawn_blocking(move || Cache::open(&folder, clock)).await??
+        };
+        let url = match &config.registry {
+            Some(url) => url.clone(),
+            None => {
+                let folder = std::path::absolute(config.state_dir.join("registry"))?;
+                url::Url::from_directory_path(folder)
+                    .map_err(|()| anyhow::anyhow!("--state-dir is not a path"))?
+                    .to_string()
+            }
+        };
+        let registry = open(&url)?;
+        let bind = async |flag: &str, addr: SocketAddr| -> anyhow::Result<(TcpListener, SocketAddr)> {
+            let listener = TcpListener::bind(addr)
+                .await
+                .with_context(|| format!("{flag} {addr}: cannot listen there; choose another address or port 0"))?;
+            let addr = listener.local_addr()?;
+            Ok((listener, addr))
+        };
+        let (grpc, grpc_addr) = bind("--grpc-addr", config.grpc_addr).await?;
+        let (http, http_addr) = bind("--http-addr", config.http_addr).await?;
+        Ok(Self {
+            config,
+            grpc,
+            http,
+            grpc_addr,
+            http_addr,
+            cache: Arc::new(cache),
+            registry,
+        })
+    }
+
+    /// Where gRPC is served.
+    pub fn grpc_addr(&self) -> SocketAddr {
+        self.grpc_addr
+    }
+
+    /// Where HTTP is served.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http_addr
+    }
+
+    /// The cache, for tests that look behind the API.
+    pub fn cache(&self) -> &Arc<Cache> {
+        &self.cache
+    }
+
+    /// Serves until `shutdown`, then drains: health says NOT_SERVING, streams end with a token, and what has not ended
+    /// by the drain deadline is cut off.
+    ///
+    /// # Errors
+    /// When a listener fails.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let lanes = Arc::new(Lanes::default());
+        let stop = CancellationToken::new();
+        let refresher = Refresher::new(
+            Arc::clone(&self.cache),
+            Arc::clone(&self.registry),
+            Arc::clone(&lanes),
+            self.config.alias.clone(),
+        );
+        let health = Health::new();
+        let services = Services {
+            publisher: Publisher::new(
+                Arc::clone(&self.cache),
+                Arc::clone(&self.registry),
+                lanes,
+                self.config.alias.clone(),
+            ),
+            cache: Arc::clone(&self.cache),
+            registry: Arc::clone(&self.registry),
+            health: health.clone(),
+            followed_alias: self.config.alias.clone(),
+            stop: stop.clone(),
+        };
+        let refreshing = tokio::spawn(refresher.run(self.config.poll_interval, stop.clone()));
+        let http_router = http_port::router(health.clone());
+        let layers = ServiceBuilder::new()
+            // Outermost: everything below logs inside the call's span.
+            .layer(TraceLayer::new_for_grpc().make_span_with(CallSpan));
+        let grpc_server = tonic::transport::Server::builder()
+            .accept_http1(true)
+            .tcp_nodelay(true)
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
+            .layer(layers)
+            .add_routes(grpc::routes(services, http_router.clone())?)
+            .serve_with_incoming_shutdown(
+                TcpListenerStream::new(self.grpc),
+                stop.clone().cancelled_owned(),
+            );
+        let http_server =
+            axum::serve(self.http, http_router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let servers = async {
+            let http_server = async { http_server.await.map_err(anyhow::Error::from) };
+            let grpc_server = async { grpc_server.await.map_err(anyhow::Error::from) };
+            tokio::try_join!(grpc_server, http_server).map(drop)
+        };
+        tokio::pin!(servers, shutdown);
+        let early = tokio::select! {
+            outcome = &mut servers => Some(outcome),
+            () = &mut shutdown => None,
+        };
+        tracing::info!("stopping");
+        health.drain();
+        stop.cancel();
+        let outcome = match early {
+            Some(outcome) => outcome,
+            None => tokio::time::timeout(self.config.drain_deadline, servers)
+                .await
+                .unwrap_or_else(|_| {
+                    tracing::warn!("the drain deadline passed; remaining connections are cut off");
+                    Ok(())
+                }),
+        };
+        refreshing.await?;
+        outcome
+    }
+}

@@ -1,0 +1,89 @@
+//! The server's configuration: data only. The environment is read here and nowhere else.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Parser, ValueEnum};
+
+/// Streaming resource forecasts for autoscalers.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "loadcast-server", version)]
+pub struct Config {
+    /// Where gRPC is served (HTTP/2, and HTTP/1.1). Port 0 takes a free one.
+    #[arg(long, env = "LOADCAST_GRPC_ADDR", default_value = "127.0.0.1:50051")]
+    pub grpc_addr: SocketAddr,
+
+    /// Where HTTP is served. Port 0 takes a free one.
+    #[arg(long, env = "LOADCAST_HTTP_ADDR", default_value = "127.0.0.1:8080")]
+    pub http_addr: SocketAddr,
+
+    /// Where versions are durable: file:///FOLDER, or memory: (gone with the process).
+    /// Unset: a folder `registry` inside the state directory.
+    #[arg(long, env = "LOADCAST_REGISTRY")]
+    pub registry: Option<String>,
+
+    /// What this server remembers across restarts; one server at a time.
+    #[arg(long, env = "LOADCAST_STATE_DIR", default_value = ".loadcast/state")]
+    pub state_dir: PathBuf,
+
+    /// The alias whose versions are served.
+    #[arg(long, env = "LOADCAST_ALIAS", default_value = "champion", value_parser = alias)]
+    pub alias: String,
+
+    /// How often the registry is asked for moves.
+    #[arg(long, env = "LOADCAST_POLL_INTERVAL", default_value = "5s", value_parser = duration)]
+    pub poll_interval: Duration,
+
+    /// How long a stop waits for streams and calls to end before it cuts them off.
+    #[arg(long, env = "LOADCAST_DRAIN_DEADLINE", default_value = "10s", value_parser = duration)]
+    pub drain_deadline: Duration,
+
+    /// How logs look on stderr. What is logged: RUST_LOG (default info).
+    #[arg(long, env = "LOADCAST_LOG_FORMAT", default_value = "human")]
+    pub log_format: LogFormat,
+}
+
+/// How logs look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One readable line an event.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: jiff::SignedDuration = text
+        .parse()
+        .map_err(|_| "not a duration; write for example 500ms, 5s or 2m".to_owned())?;
+    Duration::try_from(parsed)
+        .ok()
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "it must be longer than nothing".to_owned())
+}
+
+/// Alias names become object names and MLflow aliases: the same letters as a series.
+fn alias(text: &str) -> Result<String, String> {
+    text.parse::<loadcast_model::series::SeriesName>()
+        .map(|name| name.to_string())
+        .map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_listens_on_loopback_unless_told_otherwise() {
+        let config = Config::parse_from(["loadcast-server"]);
+        assert!(config.grpc_addr.ip().is_loopback());
+        assert!(config.http_addr.ip().is_loopback());
+    }
+
+    #[test]
+    fn durations_are_read_and_nonsense_is_refused_with_an_example() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert!(duration("soon").unwrap_err().contains("5s"));
+        assert!(duration("0s").is_err());
+        assert!(duration("-5s").is_err());
+    }
+}

@@ -1,0 +1,119 @@
+//! Events: the differences of served states, in the order in which they were committed.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use loadcast_model::{score::Scores, series::SeriesName};
+use serde::{Deserialize, Serialize};
+
+use crate::state::record::Record;
+
+/// One committed change; published after it is served.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its place in this server's history: one more than the event before.
+    pub revision: u64,
+    /// When it was committed.
+    pub at: Timestamp,
+    /// W3C traceparent of the push or refresh that caused it; empty when there was none.
+    pub traceparent: String,
+    /// What changed.
+    pub kind: EventKind,
+}
+
+/// What changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum EventKind {
+    /// A version began to be served.
+    Served {
+        /// The series.
+        series: SeriesName,
+        /// Its labels, for filters.
+        labels: BTreeMap<String, String>,
+        /// What is served now.
+        version: u64,
+        /// What was served before; 0 for nothing.
+        previous_version: u64,
+        /// Of its model.pr.
+        sha256: String,
+        /// The alias it is served by.
+        alias: String,
+        /// Found by the trainer's backtest.
+        scores: Option<Scores>,
+    },
+    /// A series stopped being served.
+    Removed {
+        /// The series.
+        series: SeriesName,
+        /// Its labels, for filters.
+        labels: BTreeMap<String, String>,
+        /// What was served before; 0 for nothing.
+        previous_version: u64,
+        /// Why.
+        reason: Reason,
+    },
+    /// A candidate was refused; nothing else changed.
+    Rejected {
+        /// The series.
+        series: SeriesName,
+        /// Its labels where they are known.
+        labels: BTreeMap<String, String>,
+        /// Of the candidate; 0 when it never had one.
+        version: u64,
+        /// Of the candidate's model.pr; empty when unknown.
+        sha256: String,
+        /// Why; at least one.
+        reasons: Vec<Reason>,
+        /// What the trainer measured.
+        scores: Option<Scores>,
+    },
+    /// The registry stopped answering; what is served goes on being served.
+    RegistryUnreachable {
+        /// What it or the system said.
+        message: String,
+    },
+    /// The registry answers again.
+    RegistryBack,
+}
+
+/// A reason: a code for programs and the same in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// Upper-case.
+    pub code: String,
+    /// For people.
+    pub message: String,
+}
+
+impl Reason {
+    /// A reason from its two halves.
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            message: message.into(),
+        }
+    }
+}
+
+impl EventKind {
+    /// The series that the event is about, with its labels; `None` for events about the registry.
+    pub fn series(&self) -> Option<(&SeriesName, &BTreeMap<String, String>)> {
+        match self {
+            Self::Served { series, labels, .. }
+            | Self::Removed { series, labels, .. }
+            | Self::Rejected { series, labels, .. } => Some((series, labels)),
+            Self::RegistryUnreachable { .. } | Self::RegistryBack => None,
+        }
+    }
+}
+
+impl Record for Event {
+    fn encode(&self) -> Result<Vec<u8>, String> {
+        serde_json::to_vec(self).map_err(|error| error.to_string())
+    }
+
+    fn decode(payload: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(payload).map_err(|error| error.to_string())
+    }
+}

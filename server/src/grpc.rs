@@ -1,0 +1,58 @@
+//! The gRPC port: services, health and reflection. Only this module names the wire; handlers parse, call, convert.
+
+mod convert;
+mod forecast;
+pub(crate) mod health;
+mod model;
+mod push;
+mod status;
+
+use std::sync::Arc;
+
+use loadcast_proto::{
+    FILE_DESCRIPTOR_SET,
+    health::health_server::HealthServer,
+    v1::{
+        forecast_service_server::ForecastServiceServer, model_service_server::ModelServiceServer,
+    },
+};
+use loadcast_registry::registry::Registry;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+use crate::{cache::Cache, grpc::health::Health, publish::Publisher};
+
+/// The longest message that is read: a chunk of a push and its frame. Everything else is far smaller.
+const MAX_REQUEST_BYTES: usize = loadcast_proto::MAX_CHUNK_BYTES + 64 * 1024;
+
+/// What handlers need.
+#[derive(Debug, Clone)]
+pub(crate) struct Services {
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) publisher: Publisher,
+    pub(crate) registry: Arc<dyn Registry>,
+    pub(crate) health: Health,
+    pub(crate) followed_alias: String,
+    /// Cancelled when the server begins to leave.
+    pub(crate) stop: CancellationToken,
+}
+
+/// Every route of the gRPC port; plain HTTP that `http` knows is answered too.
+pub(crate) fn routes(services: Services, http: axum::Router) -> anyhow::Result<Routes> {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+    };
+    let health = HealthServer::new(services.health.clone());
+    let forecast = ForecastServiceServer::new(forecast::ForecastHandler::new(services.clone()))
+        .max_decoding_message_size(MAX_REQUEST_BYTES);
+    let model = ModelServiceServer::new(model::ModelHandler::new(services))
+        .max_decoding_message_size(MAX_REQUEST_BYTES);
+    Ok(Routes::from(http)
+        .add_service(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .add_service(forecast)
+        .add_service(model))
+}

@@ -1,0 +1,265 @@
+//! Models and their events, on their way out.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use loadcast_model::{
+    score::Scores,
+    series::{Series, ZeroMeans},
+};
+use loadcast_proto::v1 as pb;
+
+use crate::{
+    event::{Event, EventKind, Reason},
+    feed::models::Update,
+    freshness::Limits,
+    grpc::convert::{answer::freshness_out, duration_out, span_out, timestamp_out},
+    served::{Entry, Rejection, Served, State},
+};
+
+/// A series on its way out.
+pub(crate) fn series(series: &Series) -> pb::Series {
+    pb::Series {
+        name: series.name.to_string(),
+        labels: series.labels.clone(),
+        unit: series.unit.map_or_else(String::new, |unit| unit.to_string()),
+        step: Some(span_out(i64::from(series.step_seconds))),
+        time_zone: series.zone.to_string(),
+        zero_means: match series.zero_means {
+            ZeroMeans::Value => pb::ZeroMeans::Value,
+            ZeroMeans::Missing => pb::ZeroMeans::Missing,
+        }
+        .into(),
+        predecessor: series
+            .predecessor
+            .as_ref()
+            .map_or_else(String::new, ToString::to_string),
+    }
+}
+
+/// Scores on their way out.
+pub(crate) fn scores(scores: &Scores) -> pb::Scores {
+    pb::Scores {
+        mae: scores.mae,
+        rmse: scores.rmse,
+        smape: scores.smape,
+        mase: scores.mase,
+        coverage: scores.coverage,
+        winkler: scores.winkler,
+        pinball: Vec::new(),
+        seasonal_naive_mase: scores.seasonal_naive_mase,
+        skill: scores.skill,
+        origins: scores.origins,
+        horizon: scores.horizon_seconds.map(span_out),
+    }
+}
+
+/// One series as ListModels, GetModel and snapshots tell of it.
+pub(crate) fn model(
+    entry: &Entry,
+    state: &State,
+    now: Timestamp,
+    aliases: BTreeMap<String, u64>,
+) -> pb::Model {
+    let (model_state, reason, message) = model_state(entry, state);
+    pb::Model {
+        series: Some(series(&entry.series)),
+        state: model_state.into(),
+        reason,
+        message,
+        served: entry.served.as_deref().map(served),
+        aspired: None,
+        last_rejection: entry.rejection.as_ref().map(rejection),
+        freshness: entry
+            .served
+            .as_deref()
+            .map_or(pb::Freshness::Unspecified, |served| {
+                let metadata = served.loaded.metadata();
+                freshness_out(Limits::default().judge(now, metadata.trained_at, metadata.cutoff))
+            })
+            .into(),
+        live_scores: None,
+        kept_versions: Vec::new(),
+        aliases,
+    }
+}
+
+fn model_state(entry: &Entry, state: &State) -> (pb::ModelState, String, String) {
+    if entry.served.is_some() {
+        return match &state.registry_unreachable {
+            Some(message) => (
+                pb::ModelState::RegistryUnreachable,
+                "REGISTRY_UNREACHABLE".to_owned(),
+                message.clone(),
+            ),
+            None => (pb::ModelState::Serving, String::new(), String::new()),
+        };
+    }
+    if let Some(reason) = &entry.removed {
+        return (
+            pb::ModelState::Retired,
+            reason.code.clone(),
+            reason.message.clone(),
+        );
+    }
+    match entry
+        .rejection
+        .as_ref()
+        .and_then(|rejection| rejection.reasons.first())
+    {
+        Some(Reason { code, message }) => {
+            (pb::ModelState::Rejected, code.clone(), message.clone())
+        }
+        None => (
+            pb::ModelState::Unspecified,
+            "UNKNOWN_SERIES".to_owned(),
+            "nothing is known of it here".to_owned(),
+        ),
+    }
+}
+
+fn served(served: &Served) -> pb::ServedVersion {
+    let metadata = served.loaded.metadata();
+    pb::ServedVersion {
+        version: served.version,
+        artifact_sha256: metadata.sha256.clone(),
+        size_bytes: metadata.size_bytes,
+        alias: served.alias.clone(),
+        cutoff: Some(timestamp_out(metadata.cutoff)),
+        trained_at: Some(timestamp_out(metadata.trained_at)),
+        served_since: Some(timestamp_out(served.served_since)),
+        revision: served.revision,
+        rows: metadata.rows,
+        scores: metadata.scores.as_ref().map(scores),
+        trainer_version: metadata.trainer_version.clone(),
+        clamps: metadata.clamps.map(|clamps| pb::Clamps {
+            min: clamps.min,
+            max: clamps.max,
+        }),
+    }
+}
+
+fn rejection(rejection: &Rejection) -> pb::Rejection {
+    pb::Rejection {
+        at: Some(timestamp_out(rejection.at)),
+        version: rejection.version,
+        artifact_sha256: rejection.sha256.clone(),
+        reasons: rejection.reasons.iter().map(reason).collect(),
+        scores: rejection.scores.as_ref().map(scores),
+    }
+}
+
+fn reason(reason: &Reason) -> pb::Reason {
+    pb::Reason {
+        code: reason.code.clone(),
+        message: reason.message.clone(),
+    }
+}
+
+/// An event on its way out.
+pub(crate) fn event(event: &Event) -> pb::ModelEvent {
+    let base = pb::ModelEvent {
+        revision: event.revision,
+        at: Some(timestamp_out(event.at)),
+        traceparent: event.traceparent.clone(),
+        ..pb::ModelEvent::default()
+    };
+    match &event.kind {
+        EventKind::Served {
+            series,
+            labels,
+            version,
+            previous_version,
+            sha256,
+            alias,
+            scores: found,
+        } => pb::ModelEvent {
+            kind: pb::ModelEventKind::Served.into(),
+            series: series.to_string(),
+            labels: labels.clone(),
+            version: *version,
+            previous_version: *previous_version,
+            artifact_sha256: sha256.clone(),
+            alias: alias.clone(),
+            scores: found.as_ref().map(scores),
+            ..base
+        },
+        EventKind::Removed {
+            series,
+            labels,
+            previous_version,
+            reason: why,
+        } => pb::ModelEvent {
+            kind: pb::ModelEventKind::Removed.into(),
+            series: series.to_string(),
+            labels: labels.clone(),
+            previous_version: *previous_version,
+            reasons: vec![reason(why)],
+            ..base
+        },
+        EventKind::Rejected {
+            series,
+            labels,
+            version,
+            sha256,
+            reasons,
+            scores: found,
+        } => pb::ModelEvent {
+            kind: pb::ModelEventKind::Rejected.into(),
+            series: series.to_string(),
+            labels: labels.clone(),
+            version: *version,
+            artifact_sha256: sha256.clone(),
+            reasons: reasons.iter().map(reason).collect(),
+            scores: found.as_ref().map(scores),
+            ..base
+        },
+        EventKind::RegistryUnreachable { message } => pb::ModelEvent {
+            kind: pb::ModelEventKind::RegistryUnreachable.into(),
+            reasons: vec![reason(&Reason::new("REGISTRY_UNREACHABLE", message.clone()))],
+            ..base
+        },
+        EventKind::RegistryBack => pb::ModelEvent {
+            kind: pb::ModelEventKind::RegistryBack.into(),
+            ..base
+        },
+    }
+}
+
+/// A model feed's update on its way out. `state` is what the snapshot's entries are told against.
+pub(crate) fn watch_models(
+    update: &Update,
+    token: String,
+    state: &State,
+    now: Timestamp,
+) -> pb::WatchModelsResponse {
+    use pb::watch_models_response::Message;
+    let message = match update {
+        Update::SnapshotBegin { revision, gap } => Message::SnapshotBegin(pb::SnapshotBegin {
+            revision: *revision,
+            reason: gap
+                .as_ref()
+                .map_or_else(String::new, |gap| gap.code().to_owned()),
+        }),
+        Update::Entry(entry) => Message::Model(model(entry, state, now, BTreeMap::new())),
+        Update::SnapshotEnd { revision } => Message::SnapshotEnd(pb::SnapshotEnd {
+            revision: *revision,
+        }),
+        Update::Event(happened) => Message::Event(event(happened)),
+        Update::Bookmark { revision } => Message::Bookmark(pb::Bookmark {
+            revision: *revision,
+        }),
+        Update::Lagged { skipped, from, to } => Message::Lagged(pb::Lagged {
+            skipped: *skipped,
+            from_revision: *from,
+            to_revision: *to,
+        }),
+        Update::GoingAway { retry_after } => Message::GoingAway(pb::GoingAway {
+            retry_after: Some(duration_out(*retry_after)),
+        }),
+    };
+    pb::WatchModelsResponse {
+        token,
+        message: Some(message),
+    }
+}

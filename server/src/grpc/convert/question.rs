@@ -1,0 +1,190 @@
+//! Requests for forecasts, on their way in.
+
+use loadcast_model::{artifact::Clamps, series::SeriesName};
+use loadcast_proto::v1::{self as pb, get_forecast_request::Range as WireRange};
+
+use crate::{
+    error::{Error, Result},
+    grpc::convert::{step_in, timestamp_in, whole_second_in, whole_seconds_in},
+    question::{MAX_LEVELS, Question, Range},
+    selector::Selector,
+    window::Window,
+};
+
+/// Which version is to answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Pick {
+    /// What is served by this alias; `None`: by the followed one.
+    Alias(Option<String>),
+    /// This number.
+    Version(u64),
+}
+
+/// A name on its way in.
+pub(crate) fn series_name(field: &str, name: &str) -> Result<SeriesName> {
+    name.parse()
+        .map_err(|error: loadcast_model::error::Error| Error::invalid(field, error.to_string()))
+}
+
+/// A selector on its way in; none selects all.
+pub(crate) fn selector(wire: Option<pb::SeriesSelector>) -> Result<Selector> {
+    let wire = wire.unwrap_or_default();
+    Selector::parse(&wire.names, &wire.label_selector)
+}
+
+/// A request for one series on its way in.
+pub(crate) fn question(
+    request: pb::GetForecastRequest,
+) -> Result<(SeriesName, Pick, Question)> {
+    let name = series_name("series", &request.series)?;
+    if request.future.is_some() {
+        return Err(Error::Unsupported {
+            feature: "future".to_owned(),
+            description: "no model served here takes inputs about the future yet; leave it out"
+                .to_owned(),
+        });
+    }
+    if request.format() == pb::AnswerFormat::ArrowIpc {
+        return Err(Error::Unsupported {
+            feature: "format ANSWER_FORMAT_ARROW_IPC".to_owned(),
+            description: "answers travel as columns for now; leave format out".to_owned(),
+        });
+    }
+    if !request.peak_levels.is_empty() {
+        return Err(Error::Unsupported {
+            feature: "peak_levels".to_owned(),
+            description: "no artifact keeps residual maxima yet; leave it out".to_owned(),
+        });
+    }
+    let range = match request.range {
+        Some(WireRange::TimeRange(range)) => time_range(&range)?,
+        Some(WireRange::Horizon(horizon)) => {
+            Range::Horizon(whole_seconds_in("horizon", &horizon)?)
+        }
+        Some(WireRange::Window(window)) => Range::Window(window_in(window)?),
+        None => {
+            return Err(Error::invalid(
+                "range",
+                "none given; set one of time_range, horizon (for example 3600s) or window (for example WINDOW_NEXT_DAY)",
+            ));
+        }
+    };
+    let pick = match request.model {
+        Some(pb::get_forecast_request::Model::Version(version)) => Pick::Version(version),
+        Some(pb::get_forecast_request::Model::Alias(alias)) => Pick::Alias(Some(alias)),
+        None => Pick::Alias(None),
+    };
+    let question = Question {
+        range,
+        step_seconds: step(request.step.as_ref())?,
+        levels: levels(request.levels)?,
+        components: request.components,
+        as_of: request
+            .as_of
+            .as_ref()
+            .map(|as_of| timestamp_in("as_of", as_of))
+            .transpose()?,
+        clamps: clamps("clamps", request.clamps)?,
+    };
+    Ok((name, pick, question))
+}
+
+/// A watch of forecasts on its way in.
+pub(crate) fn watch_question(request: &pb::WatchForecastsRequest) -> Result<Question> {
+    if request.condition.is_some() {
+        return Err(Error::Unsupported {
+            feature: "condition".to_owned(),
+            description: "every change is sent for now; leave it out".to_owned(),
+        });
+    }
+    let horizon = request.horizon.as_ref().ok_or_else(|| {
+        Error::invalid("horizon", "none given; give for example 3600s")
+    })?;
+    Ok(Question {
+        range: Range::Horizon(whole_seconds_in("horizon", horizon)?),
+        step_seconds: step(request.step.as_ref())?,
+        levels: levels(request.levels.clone())?,
+        components: request.components,
+        as_of: None,
+        clamps: clamps("clamps", request.clamps)?,
+    })
+}
+
+fn step(wire: Option<&prost_types::Duration>) -> Result<Option<u32>> {
+    wire.map(|step| step_in("step", step)).transpose()
+}
+
+fn time_range(wire: &pb::TimeRange) -> Result<Range> {
+    let instant = |field: &str, wire: Option<&prost_types::Timestamp>| match wire {
+        Some(instant) => whole_second_in(field, instant),
+        None => Err(Error::invalid(
+            field,
+            "not set; give an instant, for example 2026-01-31T12:00:00Z",
+        )),
+    };
+    Ok(Range::Between {
+        start: instant("time_range.start", wire.start.as_ref())?,
+        end: instant("time_range.end", wire.end.as_ref())?,
+    })
+}
+
+fn window_in(wire: i32) -> Result<Window> {
+    match pb::Window::try_from(wire) {
+        Ok(pb::Window::NextDay) => Ok(Window::NextDay),
+        Ok(pb::Window::NextWeek) => Ok(Window::NextWeek),
+        Ok(pb::Window::NextWeekend) => Ok(Window::NextWeekend),
+        Ok(pb::Window::NextMonth) => Ok(Window::NextMonth),
+        Ok(pb::Window::Unspecified) | Err(_) => Err(Error::invalid(
+            "window",
+            "not a window; give WINDOW_NEXT_DAY, WINDOW_NEXT_WEEK, WINDOW_NEXT_WEEKEND or WINDOW_NEXT_MONTH",
+        )),
+    }
+}
+
+fn levels(levels: Vec<f64>) -> Result<Vec<f64>> {
+    if levels.len() > MAX_LEVELS {
+        return Err(Error::invalid(
+            "levels",
+            format!("{} levels; at most {MAX_LEVELS}", levels.len()),
+        ));
+    }
+    for (i, level) in levels.iter().enumerate() {
+        if !(*level > 0.0 && *level < 1.0) {
+            return Err(Error::invalid(
+                format!("levels[{i}]"),
+                format!("{level} is not between 0 and 1; give for example 0.9"),
+            ));
+        }
+        if levels[..i].contains(level) {
+            return Err(Error::invalid(
+                format!("levels[{i}]"),
+                format!("{level} is given twice"),
+            ));
+        }
+    }
+    Ok(levels)
+}
+
+/// Bounds on their way in.
+pub(crate) fn clamps(field: &str, wire: Option<pb::Clamps>) -> Result<Clamps> {
+    let Some(pb::Clamps { min, max }) = wire else {
+        return Ok(Clamps::default());
+    };
+    for (name, bound) in [("min", min), ("max", max)] {
+        if bound.is_some_and(|bound| !bound.is_finite()) {
+            return Err(Error::invalid(
+                format!("{field}.{name}"),
+                "not a finite number; leave it out for no bound",
+            ));
+        }
+    }
+    if let (Some(min), Some(max)) = (min, max)
+        && min > max
+    {
+        return Err(Error::invalid(
+            format!("{field}.min"),
+            format!("{min} is above the maximum {max}; swap them"),
+        ));
+    }
+    Ok(Clamps { min, max })
+}

@@ -1,0 +1,123 @@
+//! The one table from errors to gRPC statuses, with google.rpc details: BadRequest names the field and the remedy,
+//! ErrorInfo carries a reason code for programs, RetryInfo says when to come back.
+
+use std::{collections::HashMap, time::Duration};
+
+use loadcast_registry::error::Error as RegistryError;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::error::{Error, Gap};
+
+/// The domain of every ErrorInfo.
+const DOMAIN: &str = "loadcast.v1";
+
+/// How long to wait when the registry or the disk does not answer.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+impl Error {
+    /// The code, the reason code and the details that this error becomes.
+    pub(crate) fn reason(&self) -> (Code, &'static str) {
+        match self {
+            Self::Invalid { .. } => (Code::InvalidArgument, "INVALID_FIELD"),
+            Self::UnknownSeries { reason, .. } => (Code::NotFound, reason),
+            Self::UnknownVersion { .. } => (Code::NotFound, "UNKNOWN_VERSION"),
+            Self::Unsupported { .. } => (Code::Unimplemented, "UNSUPPORTED"),
+            Self::Rejected { code, .. } => (Code::InvalidArgument, code),
+            Self::Gap { gap } => (Code::OutOfRange, gap.code()),
+            Self::Registry(error) => registry_reason(error),
+            Self::StateLocked { .. } => (Code::FailedPrecondition, "STATE_LOCKED"),
+            Self::State { .. } => (Code::Unavailable, "STATE_UNWRITABLE"),
+            Self::Exhausted { .. } => (Code::ResourceExhausted, "LIMIT_REACHED"),
+            Self::GoingAway => (Code::Unavailable, "GOING_AWAY"),
+            Self::Internal(_) => (Code::Internal, "INTERNAL"),
+        }
+    }
+}
+
+fn registry_reason(error: &RegistryError) -> (Code, &'static str) {
+    match error {
+        RegistryError::NotFound { .. } => (Code::NotFound, "NOT_IN_REGISTRY"),
+        RegistryError::KeyReused { .. } => (Code::AlreadyExists, "IDEMPOTENCY_KEY_REUSED"),
+        RegistryError::AliasMoved { .. } => (Code::Aborted, "ALIAS_MOVED"),
+        RegistryError::Corrupt { .. } => (Code::DataLoss, "REGISTRY_CORRUPT"),
+        RegistryError::Locked { .. } => (Code::FailedPrecondition, "REGISTRY_LOCKED"),
+        RegistryError::InvalidUrl { .. } => (Code::FailedPrecondition, "REGISTRY_URL"),
+        _ => (Code::Unavailable, "REGISTRY_UNREACHABLE"),
+    }
+}
+
+fn metadata(error: &Error) -> HashMap<String, String> {
+    let pairs: Vec<(&str, String)> = match error {
+        Error::Gap {
+            gap:
+                Gap::Compacted {
+                    oldest, current, ..
+                },
+        } => vec![
+            ("oldest", oldest.to_string()),
+            ("current", current.to_string()),
+        ],
+        Error::Gap {
+            gap: Gap::EpochChanged { ours, .. },
+        } => vec![("epoch", ours.clone())],
+        Error::Gap {
+            gap: Gap::Future { current, .. },
+        } => vec![("current", current.to_string())],
+        Error::UnknownSeries { series, .. } => vec![("series", series.clone())],
+        Error::UnknownVersion { served, .. } => vec![("served", served.to_string())],
+        Error::Registry(RegistryError::AliasMoved { actual, .. }) => {
+            vec![("actual", actual.to_string())]
+        }
+        Error::Registry(RegistryError::KeyReused { version, .. }) => {
+            vec![("version", version.to_string())]
+        }
+        _ => Vec::new(),
+    };
+    pairs
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
+}
+
+/// The field of the push that a rejection is about.
+fn rejected_field(code: &str) -> &'static str {
+    match code {
+        "SIZE_MISMATCH" => "header.size_bytes",
+        "DIGEST_MISMATCH" => "header.sha256",
+        _ => "model_chunk",
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let (code, reason) = error.reason();
+        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata(&error));
+        match &error {
+            Error::Invalid { field, description } => {
+                details.add_bad_request_violation(field, description);
+            }
+            Error::Rejected {
+                code, description, ..
+            } => {
+                details.add_bad_request_violation(rejected_field(code), description);
+            }
+            Error::Exhausted {
+                subject,
+                description,
+            } => {
+                details.add_quota_failure_violation(*subject, description);
+            }
+            _ => {}
+        }
+        if code == Code::Unavailable {
+            details.set_retry_info(Some(RETRY_AFTER));
+        }
+        match code {
+            Code::Internal | Code::DataLoss => tracing::error!(%error, "answering {code:?}"),
+            Code::Unavailable => tracing::warn!(%error, "answering {code:?}"),
+            _ => tracing::debug!(%error, "answering {code:?}"),
+        }
+        Self::with_error_details(code, error.to_string(), details)
+    }
+}

@@ -1,0 +1,62 @@
+//! What every request passes on its way in. tower layers see the head of a response and not its stream; what must last
+//! as long as a stream lives in the stream.
+
+use opentelemetry::{global, propagation::Extractor, trace::TraceContextExt as _};
+use tower_http::trace::MakeSpan;
+use tracing::{Span, field};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+/// The longest path that becomes part of a span; ours are far shorter.
+const MAX_METHOD_BYTES: usize = 128;
+
+/// One span for each call, named after the RPC conventions, child of the caller's `traceparent`.
+#[derive(Debug, Clone, Copy)]
+pub struct CallSpan;
+
+impl<B> MakeSpan<B> for CallSpan {
+    fn make_span(&mut self, request: &http::Request<B>) -> Span {
+        let path = request.uri().path().trim_start_matches('/');
+        let method = path.get(..MAX_METHOD_BYTES).unwrap_or(path);
+        let span = tracing::info_span!(
+            "call",
+            otel.name = method,
+            otel.kind = "server",
+            rpc.system = "grpc",
+            rpc.method = method,
+            trace_id = field::Empty,
+        );
+        let parent = global::get_text_map_propagator(|propagator| {
+            propagator.extract(&Headers(request.headers()))
+        });
+        if parent.span().span_context().is_valid()
+            && let Err(error) = span.set_parent(parent)
+        {
+            tracing::debug!(%error, "the caller's trace context cannot be taken over");
+        }
+        let trace_id = span.context().span().span_context().trace_id();
+        span.record("trace_id", field::display(trace_id));
+        span
+    }
+}
+
+struct Headers<'a>(&'a http::HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(http::HeaderName::as_str).collect()
+    }
+}
+
+/// The W3C traceparent of the present span; empty when there is none.
+pub fn traceparent() -> String {
+    let context = Span::current().context();
+    let mut carrier = std::collections::HashMap::new();
+    global::get_text_map_propagator(|propagator| {
+        propagator.inject_context(&context, &mut carrier);
+    });
+    carrier.remove("traceparent").unwrap_or_default()
+}

@@ -1,0 +1,32 @@
+//! Loadcast's server: forecasts out of a hot-swappable cache, over gRPC and HTTP.
+//!
+//! A forecast goes straight down and straight back: [`layers`] -> `grpc/forecast.rs` -> [`cache`] (pin) -> [`answer`]
+//! -> `grpc/convert`. A model comes by one of two inlets, [`publish`] (push) or [`refresh`] (registry), both of which
+//! verify ([`load`]) and end in one door, [`cache::Cache::commit`]: durable ([`state`]), then visible ([`served`]),
+//! then told ([`event_log`]). [`app`] is the one place that knows everybody.
+
+pub mod answer;
+pub mod app;
+pub mod cache;
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod event;
+pub mod event_log;
+pub mod feed;
+pub mod freshness;
+mod grpc;
+mod http_port;
+pub mod lanes;
+pub mod layers;
+pub mod load;
+pub mod publish;
+pub mod question;
+pub mod refresh;
+pub mod selector;
+pub mod served;
+pub mod shutdown;
+pub mod state;
+pub mod telemetry;
+pub mod token;
+pub mod window;

@@ -1,0 +1,91 @@
+//! From bytes to a model that may be served: verified, decoded, restored and warmed. There is no other way to make a
+//! [`Loaded`], so nothing else can be installed.
+
+use loadcast_model::{
+    artifact::{self, Metadata, sha256_hex},
+    error::Error as ModelError,
+    forecaster::{Forecaster, Question},
+};
+
+use crate::error::{Error, Result};
+
+/// Points of the warm-up forecast: a day of five-minute steps.
+const WARM_UP_POINTS: i64 = 288;
+
+/// A model that answers.
+#[derive(Debug)]
+pub struct Loaded {
+    metadata: Metadata,
+    forecaster: Forecaster,
+}
+
+impl Loaded {
+    /// Verifies `model_pr` against size and sha256 of `metadata`, then decodes, restores and warms it.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] with the code `SIZE_MISMATCH`, `DIGEST_MISMATCH`, `CORRUPT`, `UNSUPPORTED` or `NON_FINITE`.
+    pub fn verify(metadata: Metadata, model_pr: &[u8]) -> Result<Self> {
+        let reject = |code, description| Error::Rejected {
+            series: metadata.series.name.clone(),
+            code,
+            description,
+        };
+        if model_pr.len() as u64 != metadata.size_bytes {
+            return Err(reject(
+                "SIZE_MISMATCH",
+                format!(
+                    "model.pr has {} bytes, {} were announced; send it whole",
+                    model_pr.len(),
+                    metadata.size_bytes
+                ),
+            ));
+        }
+        let digest = sha256_hex(model_pr);
+        if digest != metadata.sha256 {
+            return Err(reject(
+                "DIGEST_MISMATCH",
+                format!(
+                    "sha256 of model.pr is {digest}, {} was announced; send it again",
+                    metadata.sha256
+                ),
+            ));
+        }
+        Self::restore(metadata, model_pr)
+    }
+
+    /// As [`Loaded::verify`], for bytes whose integrity another checksum vouches for.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] with the code `CORRUPT`, `UNSUPPORTED` or `NON_FINITE`.
+    pub fn restore(metadata: Metadata, model_pr: &[u8]) -> Result<Self> {
+        let reject = |error: ModelError| Error::Rejected {
+            series: metadata.series.name.clone(),
+            code: match error {
+                ModelError::Unsupported { .. } => "UNSUPPORTED",
+                ModelError::NonFinite { .. } => "NON_FINITE",
+                _ => "CORRUPT",
+            },
+            description: error.to_string(),
+        };
+        let model = artifact::decode_model_pr(model_pr).map_err(reject)?;
+        let forecaster = Forecaster::new(model).map_err(reject)?;
+        let cutoff = metadata.series.zone.to_wall(metadata.cutoff.as_second());
+        let step = i64::from(metadata.series.step_seconds);
+        let day: Vec<i64> = (1..=WARM_UP_POINTS).map(|i| cutoff + i * step).collect();
+        forecaster.forecast(&Question::at(&day)).map_err(reject)?;
+        Ok(Self {
+            metadata,
+            forecaster,
+        })
+    }
+
+    /// The content of loadcast.json.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The model.
+    pub fn forecaster(&self) -> &Forecaster {
+        &self.forecaster
+    }
+}

@@ -1,0 +1,312 @@
+//! The state that is served, as a value, and how a change turns one state into the next. Pure: no clock, no disk.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use loadcast_model::{
+    score::Scores,
+    series::{Series, SeriesName},
+};
+use rpds::HashTrieMapSync;
+use uuid::Uuid;
+
+use crate::{
+    event::{Event, EventKind, Reason},
+    load::Loaded,
+};
+
+/// Everything that is served at one revision.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// The id of the history that `revision` counts in.
+    pub epoch: Uuid,
+    /// The number of changes committed in this epoch.
+    pub revision: u64,
+    /// Every series that is served, or known by a rejection or removal.
+    pub entries: HashTrieMapSync<SeriesName, Arc<Entry>>,
+    /// What the registry said when it stopped answering; `None` while it answers.
+    pub registry_unreachable: Option<String>,
+}
+
+/// One series.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// As its last pushed model described it.
+    pub series: Series,
+    /// What answers.
+    pub served: Option<Arc<Served>>,
+    /// The last refused candidate since the served version began to be served.
+    pub rejection: Option<Rejection>,
+    /// Why nothing is served any more.
+    pub removed: Option<Reason>,
+}
+
+/// A version that is served.
+#[derive(Debug)]
+pub struct Served {
+    /// The verified model.
+    pub loaded: Loaded,
+    /// The registry's number.
+    pub version: u64,
+    /// The alias it is served by.
+    pub alias: String,
+    /// The version served before; 0 for none.
+    pub previous_version: u64,
+    /// The revision at which it began to be served.
+    pub revision: u64,
+    /// When it began to be served.
+    pub served_since: Timestamp,
+}
+
+/// A refused candidate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rejection {
+    /// When.
+    pub at: Timestamp,
+    /// 0 when it never had a number.
+    pub version: u64,
+    /// Of its model.pr; empty when unknown.
+    pub sha256: String,
+    /// Why; at least one.
+    pub reasons: Vec<Reason>,
+    /// What the trainer measured.
+    pub scores: Option<Scores>,
+}
+
+/// A change of what is served or known.
+#[derive(Debug)]
+pub enum Change {
+    /// Serve a verified model from now on.
+    Serve {
+        /// The model.
+        loaded: Box<Loaded>,
+        /// The registry's number.
+        version: u64,
+        /// The alias it is served by.
+        alias: String,
+    },
+    /// Stop serving a series.
+    Remove {
+        /// The series.
+        series: SeriesName,
+        /// Why.
+        reason: Reason,
+    },
+    /// A candidate was refused.
+    Reject {
+        /// The series.
+        series: SeriesName,
+        /// 0 when it never had a number.
+        version: u64,
+        /// Of its model.pr; empty when unknown.
+        sha256: String,
+        /// Why; at least one.
+        reasons: Vec<Reason>,
+        /// What the trainer measured.
+        scores: Option<Scores>,
+    },
+    /// The registry stopped answering.
+    RegistryUnreachable {
+        /// What it or the system said.
+        message: String,
+    },
+    /// The registry answers again.
+    RegistryBack,
+}
+
+/// The state after `change`, and the event that is the difference; `None` when nothing changes.
+pub fn apply(
+    before: &State,
+    change: Change,
+    now: Timestamp,
+    traceparent: String,
+) -> Option<(State, Event)> {
+    let revision = before.revision + 1;
+    let event = |kind| Event {
+        revision,
+        at: now,
+        traceparent,
+        kind,
+    };
+    match change {
+        Change::Serve {
+            loaded,
+            version,
+            alias,
+        } => {
+            let series = &loaded.metadata().series;
+            let current = before
+                .entries
+                .get(&series.name)
+                .and_then(|entry| entry.served.as_deref());
+            if current.is_some_and(|current| {
+                current.version == version
+                    && current.alias == alias
+                    && current.loaded.metadata().sha256 == loaded.metadata().sha256
+            }) {
+                return None;
+            }
+            let previous_version = current.map_or(0, |current| current.version);
+            let event = event(EventKind::Served {
+                series: series.name.clone(),
+                labels: series.labels.clone(),
+                version,
+                previous_version,
+                sha256: loaded.metadata().sha256.clone(),
+                alias: alias.clone(),
+                scores: loaded.metadata().scores.clone(),
+            });
+            let served = Served {
+                loaded: *loaded,
+                version,
+                alias,
+                previous_version,
+                revision,
+                served_since: now,
+            };
+            let after = before.with_served(Arc::new(served)).at(revision);
+            Some((after, event))
+        }
+        Change::Remove { series, reason } => {
+            let entry = before.entries.get(&series)?;
+            let served = entry.served.as_deref()?;
+            let event = event(EventKind::Removed {
+                labels: entry.series.labels.clone(),
+                previous_version: served.version,
+                series,
+                reason,
+            });
+            Some((before.after(&event), event))
+        }
+        Change::Reject {
+            series,
+            version,
+            sha256,
+            reasons,
+            scores,
+        } => {
+            let known = before.entries.get(&series);
+            let same = known
+                .and_then(|entry| entry.rejection.as_ref())
+                .is_some_and(|last| {
+                    last.version == version && last.sha256 == sha256 && last.reasons == reasons
+                });
+            if same && version != 0 {
+                return None;
+            }
+            let event = event(EventKind::Rejected {
+                labels: known.map_or_else(Default::default, |entry| entry.series.labels.clone()),
+                series,
+                version,
+                sha256,
+                reasons,
+                scores,
+            });
+            Some((before.after(&event), event))
+        }
+        Change::RegistryUnreachable { message } => {
+            if before.registry_unreachable.is_some() {
+                return None;
+            }
+            let event = event(EventKind::RegistryUnreachable { message });
+            Some((before.after(&event), event))
+        }
+        Change::RegistryBack => {
+            before.registry_unreachable.as_ref()?;
+            let event = event(EventKind::RegistryBack);
+            Some((before.after(&event), event))
+        }
+    }
+}
+
+impl State {
+    /// The state at the beginning of an epoch.
+    pub fn empty(epoch: Uuid) -> Self {
+        Self {
+            epoch,
+            revision: 0,
+            entries: HashTrieMapSync::new_sync(),
+            registry_unreachable: None,
+        }
+    }
+
+    fn at(mut self, revision: u64) -> Self {
+        self.revision = revision;
+        self
+    }
+
+    /// This state with `served` in the place of what its series had, at the same revision.
+    pub fn with_served(&self, served: Arc<Served>) -> Self {
+        let series = served.loaded.metadata().series.clone();
+        let rejection = self
+            .entries
+            .get(&series.name)
+            .and_then(|entry| entry.rejection.clone())
+            .filter(|rejection| rejection.at > served.served_since);
+        self.with_entry(Entry {
+            series,
+            served: Some(served),
+            rejection,
+            removed: None,
+        })
+    }
+
+    fn with_entry(&self, entry: Entry) -> Self {
+        Self {
+            entries: self
+                .entries
+                .insert(entry.series.name.clone(), Arc::new(entry)),
+            ..self.clone()
+        }
+    }
+
+    fn entry_or_new(&self, series: &SeriesName) -> Entry {
+        match self.entries.get(series) {
+            Some(entry) => (**entry).clone(),
+            None => Entry {
+                series: Series::new(series.clone()),
+                served: None,
+                rejection: None,
+                removed: None,
+            },
+        }
+    }
+
+    /// The state after `event`, for everything that an event itself carries: all but the model of a `Served`.
+    pub fn after(&self, event: &Event) -> Self {
+        let next = match &event.kind {
+            EventKind::Served { .. } => self.clone(),
+            EventKind::Removed { series, reason, .. } => self.with_entry(Entry {
+                served: None,
+                removed: Some(reason.clone()),
+                ..self.entry_or_new(series)
+            }),
+            EventKind::Rejected {
+                series,
+                version,
+                sha256,
+                reasons,
+                scores,
+                ..
+            } => self.with_entry(Entry {
+                rejection: Some(Rejection {
+                    at: event.at,
+                    version: *version,
+                    sha256: sha256.clone(),
+                    reasons: reasons.clone(),
+                    scores: scores.clone(),
+                }),
+                ..self.entry_or_new(series)
+            }),
+            EventKind::RegistryUnreachable { message } => Self {
+                registry_unreachable: Some(message.clone()),
+                ..self.clone()
+            },
+            EventKind::RegistryBack => Self {
+                registry_unreachable: None,
+                ..self.clone()
+            },
+        };
+        next.at(event.revision)
+    }
+}

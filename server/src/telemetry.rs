@@ -1,0 +1,42 @@
+//! Logs and traces. Spans exist from the start, with W3C context taken from and given to peers; an exporter is one more
+//! processor on the provider below, nothing else changes.
+
+use opentelemetry::{global, trace::TracerProvider as _};
+use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::SdkTracerProvider};
+use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use crate::config::LogFormat;
+
+/// Keeps telemetry alive; flush it last.
+#[derive(Debug)]
+pub struct Telemetry {
+    provider: SdkTracerProvider,
+}
+
+/// Installs the process-wide subscriber: logs on stderr in `format`, filtered by RUST_LOG (default `info`).
+pub fn init(format: LogFormat) -> Telemetry {
+    global::set_text_map_propagator(TraceContextPropagator::new());
+    let provider = SdkTracerProvider::builder().build();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let logs = match format {
+        LogFormat::Human => logs.with_target(false).boxed(),
+        LogFormat::Json => logs.json().flatten_event(true).boxed(),
+    };
+    let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("loadcast-server"));
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(spans)
+        .with(logs)
+        .init();
+    Telemetry { provider }
+}
+
+impl Telemetry {
+    /// Hands over what is still buffered.
+    pub fn flush(self) {
+        if let Err(error) = self.provider.shutdown() {
+            tracing::warn!(%error, "telemetry was not flushed");
+        }
+    }
+}
