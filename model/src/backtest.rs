@@ -121,7 +121,17 @@ fn origin(spec: &Spec, grid: &Grid, at: usize, horizon: usize, season: usize) ->
         ..Scores::default()
     };
     Ok(Origin {
-        model: scores(scored.iter().map(|(truth, yhat, _)| (*truth, *yhat)).collect()),
-        naive: scores(scored.iter().map(|(truth, _, naive)| (*truth, *naive)).collect()),
+        model: scores(
+            scored
+                .iter()
+                .map(|(truth, yhat, _)| (*truth, *yhat))
+                .collect(),
+        ),
+        naive: scores(
+            scored
+                .iter()
+                .map(|(truth, _, naive)| (*truth, *naive))
+                .collect(),
+        ),
     })
 }

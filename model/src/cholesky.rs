@@ -54,7 +54,10 @@ mod tests {
     #[test]
     fn it_solves_by_hand() {
         let x = Cholesky::new(&[4.0, 2.0, 2.0, 3.0], 2).solve(&[8.0, 8.0]);
-        assert!((x[0] - 1.0).abs() < 1e-15 && (x[1] - 2.0).abs() < 1e-15, "{x:?}");
+        assert!(
+            (x[0] - 1.0).abs() < 1e-15 && (x[1] - 2.0).abs() < 1e-15,
+            "{x:?}"
+        );
     }
 
     #[test]

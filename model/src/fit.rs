@@ -218,10 +218,7 @@ pub(crate) fn augurs_options(spec: &Spec, resolved: &Resolved) -> Result<Prophet
             .iter()
             .find(|seasonality| seasonality.name == name)
             .and_then(|seasonality| NonZeroU32::new(seasonality.fourier_order));
-        order.map_or(
-            SeasonalityOption::Manual(false),
-            SeasonalityOption::Fourier,
-        )
+        order.map_or(SeasonalityOption::Manual(false), SeasonalityOption::Fourier)
     };
     Ok(ProphetOptions {
         growth: match spec.growth {

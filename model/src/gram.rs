@@ -59,7 +59,11 @@ impl Gram {
     pub(crate) fn new(rows: Rows<'_>) -> Self {
         let base = if rows.flat { 1 } else { 2 };
         let smooth = base + rows.width;
-        let hinges = if rows.flat { 0 } else { rows.changepoints.len() };
+        let hinges = if rows.flat {
+            0
+        } else {
+            rows.changepoints.len()
+        };
         let n = smooth + hinges;
         let mut gram = Self {
             smooth,
@@ -111,7 +115,14 @@ impl Gram {
     }
 
     /// Writes the products of hinge `j`, now that the sums are those of the rows behind its changepoint.
-    fn hinge(&mut self, rows: &Rows<'_>, j: usize, plain: &[f64], timed: &[f64], squared_time: f64) {
+    fn hinge(
+        &mut self,
+        rows: &Rows<'_>,
+        j: usize,
+        plain: &[f64],
+        timed: &[f64],
+        squared_time: f64,
+    ) {
         let n = self.smooth + self.hinges;
         let s = rows.changepoints[j];
         let at = self.smooth + j;
@@ -161,12 +172,27 @@ mod tests {
     fn suffix_sums_give_what_the_design_matrix_gives() {
         let t: Vec<f64> = (0..50).map(|i| f64::from(i) / 49.0).collect();
         let y: Vec<f64> = t.iter().map(|t| (9.0 * t).sin()).collect();
-        let features: Vec<f64> = t.iter().flat_map(|t| [(20.0 * t).sin(), (20.0 * t).cos()]).collect();
+        let features: Vec<f64> = t
+            .iter()
+            .flat_map(|t| [(20.0 * t).sin(), (20.0 * t).cos()])
+            .collect();
         let changepoints = [0.0, 0.2, t[20], 0.77, 0.999];
-        let rows = Rows { t: &t, y: &y, features: &features, width: 2, changepoints: &changepoints, flat: false };
+        let rows = Rows {
+            t: &t,
+            y: &y,
+            features: &features,
+            width: 2,
+            changepoints: &changepoints,
+            flat: false,
+        };
         let gram = Gram::new(rows);
         let (products, cross) = dense(rows);
-        for (have, want) in gram.products.iter().zip(&products).chain(gram.cross.iter().zip(&cross)) {
+        for (have, want) in gram
+            .products
+            .iter()
+            .zip(&products)
+            .chain(gram.cross.iter().zip(&cross))
+        {
             assert!((have - want).abs() < 1e-12, "{have} {want}");
         }
     }

@@ -1,9 +1,6 @@
 //! A series on a regular grid, with holes where nothing was observed.
 
-use crate::{
-    error::Result,
-    history::History,
-};
+use crate::{error::Result, history::History};
 
 /// Values at `start + i * step_seconds`, in seconds of the wall clock.
 #[derive(Debug, Clone, PartialEq)]

@@ -25,13 +25,20 @@ impl History {
         if ds.len() != y.len() {
             return Err(Error::invalid(
                 "y",
-                format!("{} values for {} times; give one for each", y.len(), ds.len()),
+                format!(
+                    "{} values for {} times; give one for each",
+                    y.len(),
+                    ds.len()
+                ),
             ));
         }
         if ds.len() > MAX_ROWS {
             return Err(Error::invalid(
                 "history",
-                format!("{} rows; at most {MAX_ROWS}: train on a shorter window or a longer step", ds.len()),
+                format!(
+                    "{} rows; at most {MAX_ROWS}: train on a shorter window or a longer step",
+                    ds.len()
+                ),
             ));
         }
         if ds.len() < MIN_ROWS {
@@ -42,7 +49,10 @@ impl History {
         if let Some(i) = ds.windows(2).position(|pair| pair[0] >= pair[1]) {
             return Err(Error::invalid(
                 "ds",
-                format!("row {} is not after row {i}; sort the rows and drop duplicates", i + 1),
+                format!(
+                    "row {} is not after row {i}; sort the rows and drop duplicates",
+                    i + 1
+                ),
             ));
         }
         if let Some(i) = y.iter().position(|value| !value.is_finite()) {
@@ -98,14 +108,19 @@ mod tests {
     fn unsorted_or_repeated_times_are_refused() {
         for ds in [vec![0, 2, 1], vec![0, 1, 1]] {
             let error = History::new(ds, vec![1.0; 3]).unwrap_err().to_string();
-            assert!(error.starts_with("ds: row 2") && error.contains("sort"), "{error}");
+            assert!(
+                error.starts_with("ds: row 2") && error.contains("sort"),
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn values_that_are_not_finite_are_refused() {
         for bad in [f64::NAN, f64::INFINITY] {
-            let error = History::new(vec![0, 1], vec![1.0, bad]).unwrap_err().to_string();
+            let error = History::new(vec![0, 1], vec![1.0, bad])
+                .unwrap_err()
+                .to_string();
             assert!(error.starts_with("y: row 1"), "{error}");
         }
     }

@@ -33,7 +33,10 @@ mod tests {
         );
         let mut holes = history;
         holes[4] = None;
-        assert_eq!(seasonal_naive(&holes, 3, 3, 4), [Some(10.0), Some(2.0), Some(30.0)]);
+        assert_eq!(
+            seasonal_naive(&holes, 3, 3, 4),
+            [Some(10.0), Some(2.0), Some(30.0)]
+        );
         assert_eq!(seasonal_naive(&holes, 3, 2, 1), [Some(10.0), None]);
     }
 }

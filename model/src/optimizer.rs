@@ -75,7 +75,9 @@ pub(crate) fn solve(problem: &Problem<'_>) -> Solution {
         .collect();
     let count = rows.t.len() as f64;
     let mut weights = vec![0.0; gram.smooth + gram.hinges];
-    let mut noise = (gram.squares / count).sqrt().clamp(NOISE_FLOOR, NOISE_PRIOR);
+    let mut noise = (gram.squares / count)
+        .sqrt()
+        .clamp(NOISE_FLOOR, NOISE_PRIOR);
     let mut last = f64::NEG_INFINITY;
     let mut iterations = 0;
     let mut converged = false;
@@ -84,7 +86,8 @@ pub(crate) fn solve(problem: &Problem<'_>) -> Solution {
         weights = minimise(&gram, &ridge, 1.0 / tau, noise * noise, &weights);
         let residual = gram.residual_squares(&weights).max(0.0);
         noise = best_noise(residual, count);
-        let value = -0.5 * residual / (noise * noise) - count * noise.ln()
+        let value = -0.5 * residual / (noise * noise)
+            - count * noise.ln()
             - penalty(&gram, &ridge, *tau, noise, &weights);
         converged = (value - last).abs() <= TOLERANCE * (1.0 + value.abs());
         last = value;
@@ -101,7 +104,8 @@ pub(crate) fn solve(problem: &Problem<'_>) -> Solution {
     // What cancels in the sufficient statistics does not cancel row by row.
     let residual = rows.residual_squares(k, m, beta, &delta);
     noise = best_noise(residual, count);
-    let log_posterior = -0.5 * residual / (noise * noise) - count * noise.ln()
+    let log_posterior = -0.5 * residual / (noise * noise)
+        - count * noise.ln()
         - penalty(&gram, &ridge, *tau, noise, &weights);
     Solution {
         k,

@@ -30,12 +30,21 @@ pub struct Scores {
 
 /// Mean absolute error. `None` for no pairs.
 pub fn mae(pairs: &[(f64, f64)]) -> Option<f64> {
-    mean(pairs.iter().map(|(truth, forecast)| (truth - forecast).abs()))
+    mean(
+        pairs
+            .iter()
+            .map(|(truth, forecast)| (truth - forecast).abs()),
+    )
 }
 
 /// Root of the mean squared error. `None` for no pairs.
 pub fn rmse(pairs: &[(f64, f64)]) -> Option<f64> {
-    mean(pairs.iter().map(|(truth, forecast)| (truth - forecast).powi(2))).map(f64::sqrt)
+    mean(
+        pairs
+            .iter()
+            .map(|(truth, forecast)| (truth - forecast).powi(2)),
+    )
+    .map(f64::sqrt)
 }
 
 /// Symmetric mean absolute percentage error in 0..=200 (Makridakis 1993): the mean of

@@ -229,7 +229,10 @@ mod tests {
         }
         for name in ["", ".a", "a/b", "a:b", "a b", "ä", &"a".repeat(129)] {
             let error = name.parse::<SeriesName>().unwrap_err().to_string();
-            assert!(error.starts_with("series: ") && error.contains("use 1 to 128"), "{error}");
+            assert!(
+                error.starts_with("series: ") && error.contains("use 1 to 128"),
+                "{error}"
+            );
         }
     }
 
@@ -240,7 +243,12 @@ mod tests {
         let (a, b) = (name(&"w".repeat(200)), name(&"w".repeat(201)));
         assert_ne!(a, b);
         assert_ne!(name("a/b"), name("a:b"));
-        for made in [a, b, name("a/b"), SeriesName::from_labels(Some("-x"), "", "", "")] {
+        for made in [
+            a,
+            b,
+            name("a/b"),
+            SeriesName::from_labels(Some("-x"), "", "", ""),
+        ] {
             assert_eq!(made.to_string().parse::<SeriesName>().unwrap(), made);
         }
     }
@@ -249,8 +257,17 @@ mod tests {
     fn units_are_read_as_written_and_others_are_refused_with_the_list() {
         for unit in Unit::ALL {
             assert_eq!(unit.to_string().parse::<Unit>().unwrap(), unit);
-            assert_eq!(serde_json::to_string(&unit).unwrap(), format!("{:?}", unit.as_str()));
+            assert_eq!(
+                serde_json::to_string(&unit).unwrap(),
+                format!("{:?}", unit.as_str())
+            );
         }
-        assert!("gigs".parse::<Unit>().unwrap_err().to_string().contains("percent"));
+        assert!(
+            "gigs"
+                .parse::<Unit>()
+                .unwrap_err()
+                .to_string()
+                .contains("percent")
+        );
     }
 }

@@ -279,9 +279,7 @@ impl Spec {
                 }
                 times
             }
-            None => {
-                changepoints::place(history.ds(), self.n_changepoints, self.changepoint_range)
-            }
+            None => changepoints::place(history.ds(), self.n_changepoints, self.changepoint_range),
         };
         Ok(Resolved {
             seasonalities,
@@ -323,7 +321,10 @@ mod tests {
     use super::*;
 
     fn history(days: i64, step: i64) -> History {
-        let ds: Vec<i64> = (0..).map(|i| i * step).take_while(|ds| *ds <= days * DAY).collect();
+        let ds: Vec<i64> = (0..)
+            .map(|i| i * step)
+            .take_while(|ds| *ds <= days * DAY)
+            .collect();
         let y = vec![1.0; ds.len()];
         History::new(ds, y).unwrap()
     }
@@ -359,14 +360,62 @@ mod tests {
         let refused = |spec: Spec| spec.validate().unwrap_err().to_string();
         let default = Spec::default;
         for (spec, field) in [
-            (Spec { changepoint_range: 1.5, ..default() }, "changepoint_range"),
-            (Spec { changepoint_range: f64::NAN, ..default() }, "changepoint_range"),
-            (Spec { interval_width: 1.0, ..default() }, "interval_width"),
-            (Spec { interval_width: 2.0, ..default() }, "interval_width"),
-            (Spec { seasonality_prior_scale: 0.0, ..default() }, "seasonality_prior_scale"),
-            (Spec { changepoint_prior_scale: f64::INFINITY, ..default() }, "changepoint_prior_scale"),
-            (Spec { n_changepoints: 100_000, ..default() }, "n_changepoints"),
-            (Spec { daily_seasonality: SeasonalityChoice::Order(9_999), ..default() }, "daily_seasonality"),
+            (
+                Spec {
+                    changepoint_range: 1.5,
+                    ..default()
+                },
+                "changepoint_range",
+            ),
+            (
+                Spec {
+                    changepoint_range: f64::NAN,
+                    ..default()
+                },
+                "changepoint_range",
+            ),
+            (
+                Spec {
+                    interval_width: 1.0,
+                    ..default()
+                },
+                "interval_width",
+            ),
+            (
+                Spec {
+                    interval_width: 2.0,
+                    ..default()
+                },
+                "interval_width",
+            ),
+            (
+                Spec {
+                    seasonality_prior_scale: 0.0,
+                    ..default()
+                },
+                "seasonality_prior_scale",
+            ),
+            (
+                Spec {
+                    changepoint_prior_scale: f64::INFINITY,
+                    ..default()
+                },
+                "changepoint_prior_scale",
+            ),
+            (
+                Spec {
+                    n_changepoints: 100_000,
+                    ..default()
+                },
+                "n_changepoints",
+            ),
+            (
+                Spec {
+                    daily_seasonality: SeasonalityChoice::Order(9_999),
+                    ..default()
+                },
+                "daily_seasonality",
+            ),
         ] {
             let error = refused(spec);
             assert!(error.starts_with(field), "{error}");
@@ -375,10 +424,28 @@ mod tests {
 
     #[test]
     fn what_is_not_fitted_yet_is_refused_by_name() {
-        let logistic = Spec { growth: Growth::Logistic, ..Spec::default() };
-        assert!(logistic.validate().unwrap_err().to_string().starts_with("growth logistic is not supported"));
-        let multiplicative = Spec { seasonality_mode: Mode::Multiplicative, ..Spec::default() };
-        assert!(multiplicative.validate().unwrap_err().to_string().starts_with("seasonality_mode multiplicative is not supported"));
+        let logistic = Spec {
+            growth: Growth::Logistic,
+            ..Spec::default()
+        };
+        assert!(
+            logistic
+                .validate()
+                .unwrap_err()
+                .to_string()
+                .starts_with("growth logistic is not supported")
+        );
+        let multiplicative = Spec {
+            seasonality_mode: Mode::Multiplicative,
+            ..Spec::default()
+        };
+        assert!(
+            multiplicative
+                .validate()
+                .unwrap_err()
+                .to_string()
+                .starts_with("seasonality_mode multiplicative is not supported")
+        );
     }
 
     #[test]
@@ -387,10 +454,18 @@ mod tests {
             changepoints: Some(given.iter().map(|text| (*text).to_owned()).collect()),
             ..Spec::default()
         };
-        let resolved = with(&["1970-01-03", "1970-01-02 12:00:00", "1970-01-03"]).resolve(&history(5, 3_600)).unwrap();
+        let resolved = with(&["1970-01-03", "1970-01-02 12:00:00", "1970-01-03"])
+            .resolve(&history(5, 3_600))
+            .unwrap();
         assert_eq!(resolved.changepoints, [DAY + DAY / 2, 2 * DAY]);
-        let error = with(&["1970-02-01"]).resolve(&history(5, 3_600)).unwrap_err().to_string();
-        assert!(error.starts_with("changepoints: 1970-02-01 00:00:00"), "{error}");
+        let error = with(&["1970-02-01"])
+            .resolve(&history(5, 3_600))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("changepoints: 1970-02-01 00:00:00"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -400,7 +475,9 @@ mod tests {
         assert_eq!(spec.weekly_seasonality, SeasonalityChoice::Enabled(false));
         assert_eq!(spec.daily_seasonality, SeasonalityChoice::Order(8));
         assert_eq!(spec.yearly_seasonality, SeasonalityChoice::AUTO);
-        let error = serde_json::from_str::<Spec>(r#"{"grwoth":"flat"}"#).unwrap_err().to_string();
+        let error = serde_json::from_str::<Spec>(r#"{"grwoth":"flat"}"#)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("grwoth"), "{error}");
     }
 }

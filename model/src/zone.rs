@@ -55,7 +55,9 @@ impl FromStr for Zone {
             let shown: String = name.chars().take(64).collect();
             Error::invalid(
                 "time_zone",
-                format!("{shown:?} is not a time zone; use an IANA name such as Europe/Berlin, or UTC"),
+                format!(
+                    "{shown:?} is not a time zone; use an IANA name such as Europe/Berlin, or UTC"
+                ),
             )
         })
     }
@@ -92,17 +94,32 @@ mod tests {
     #[test]
     fn nine_o_clock_stays_nine_o_clock_across_a_change() {
         let berlin: Zone = "Europe/Berlin".parse().unwrap();
-        assert_eq!(berlin.to_wall(second("2026-03-28T08:00:00Z")), second("2026-03-28T09:00:00Z"));
-        assert_eq!(berlin.to_wall(second("2026-03-29T07:00:00Z")), second("2026-03-29T09:00:00Z"));
-        assert_eq!(berlin.to_instant(second("2026-03-29T09:00:00Z")), second("2026-03-29T07:00:00Z"));
+        assert_eq!(
+            berlin.to_wall(second("2026-03-28T08:00:00Z")),
+            second("2026-03-28T09:00:00Z")
+        );
+        assert_eq!(
+            berlin.to_wall(second("2026-03-29T07:00:00Z")),
+            second("2026-03-29T09:00:00Z")
+        );
+        assert_eq!(
+            berlin.to_instant(second("2026-03-29T09:00:00Z")),
+            second("2026-03-29T07:00:00Z")
+        );
     }
 
     #[test]
     fn skipped_and_repeated_hours_have_one_instant() {
         let berlin: Zone = "Europe/Berlin".parse().unwrap();
         // 02:30 does not exist on 2026-03-29, and exists twice on 2026-10-25.
-        assert_eq!(berlin.to_instant(second("2026-03-29T02:30:00Z")), second("2026-03-29T01:30:00Z"));
-        assert_eq!(berlin.to_instant(second("2026-10-25T02:30:00Z")), second("2026-10-25T00:30:00Z"));
+        assert_eq!(
+            berlin.to_instant(second("2026-03-29T02:30:00Z")),
+            second("2026-03-29T01:30:00Z")
+        );
+        assert_eq!(
+            berlin.to_instant(second("2026-10-25T02:30:00Z")),
+            second("2026-10-25T00:30:00Z")
+        );
     }
 
     #[test]
@@ -111,6 +128,9 @@ mod tests {
             assert_eq!(name.parse::<Zone>().unwrap().to_string(), name);
         }
         let error = "Mars/Olympus".parse::<Zone>().unwrap_err().to_string();
-        assert!(error.starts_with("time_zone: ") && error.contains("IANA"), "{error}");
+        assert!(
+            error.starts_with("time_zone: ") && error.contains("IANA"),
+            "{error}"
+        );
     }
 }

@@ -75,14 +75,20 @@ fn columns(path: &Path) -> BTreeMap<String, Vec<String>> {
     let mut columns: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for line in lines {
         for (name, value) in names.iter().zip(line.split(',')) {
-            columns.entry((*name).to_owned()).or_default().push(value.to_owned());
+            columns
+                .entry((*name).to_owned())
+                .or_default()
+                .push(value.to_owned());
         }
     }
     columns
 }
 
 fn times(column: &[String]) -> Vec<i64> {
-    column.iter().map(|text| parse_wall_time(text).unwrap()).collect()
+    column
+        .iter()
+        .map(|text| parse_wall_time(text).unwrap())
+        .collect()
 }
 
 fn assert_close(what: &str, have: &[f64], want: &[String], scale: f64) {
@@ -104,10 +110,25 @@ fn pythons_models_forecast_as_python_does() {
         let forecaster = Forecaster::new(decode_model_pr(&bytes).unwrap()).unwrap();
         let predicted = columns(&folder.join(format!("{name}.predict.csv")));
         let ds = times(&predicted["ds"]);
-        let forecast = forecaster.forecast(&Question::at(&ds).with_components(true)).unwrap();
-        let scale = predicted["yhat"].iter().map(|y| y.parse::<f64>().unwrap().abs()).fold(0.0, f64::max);
-        assert_close(&format!("{name} trend"), &forecast.trend, &predicted["trend"], scale);
-        assert_close(&format!("{name} yhat"), &forecast.yhat, &predicted["yhat"], scale);
+        let forecast = forecaster
+            .forecast(&Question::at(&ds).with_components(true))
+            .unwrap();
+        let scale = predicted["yhat"]
+            .iter()
+            .map(|y| y.parse::<f64>().unwrap().abs())
+            .fold(0.0, f64::max);
+        assert_close(
+            &format!("{name} trend"),
+            &forecast.trend,
+            &predicted["trend"],
+            scale,
+        );
+        assert_close(
+            &format!("{name} yhat"),
+            &forecast.yhat,
+            &predicted["yhat"],
+            scale,
+        );
         for component in &forecast.components {
             let what = format!("{name} {}", component.name);
             assert_close(&what, &component.values, &predicted[&component.name], scale);
@@ -121,7 +142,10 @@ fn what_cannot_be_evaluated_is_refused_by_name() {
     for (name, feature) in REFUSED {
         let bytes = fs::read(folder.join(format!("{name}.model.json"))).unwrap();
         let error = decode_model_pr(&bytes).unwrap_err();
-        assert!(matches!(error, Error::Unsupported { .. }), "{name}: {error}");
+        assert!(
+            matches!(error, Error::Unsupported { .. }),
+            "{name}: {error}"
+        );
         assert!(error.to_string().contains(feature), "{name}: {error}");
     }
 }
@@ -143,19 +167,32 @@ fn fits_reach_at_least_the_log_posterior_of_stan() {
         assert_eq!(fitted.model.seasonalities, theirs.seasonalities, "{name}");
         assert_eq!(fitted.model.y_scale, theirs.y_scale, "{name}");
         let Some(reached) = fitted.report.log_posterior else {
-            assert_eq!((fitted.model.k, fitted.model.m), (theirs.k, theirs.m), "{name}");
+            assert_eq!(
+                (fitted.model.k, fitted.model.m),
+                (theirs.k, theirs.m),
+                "{name}"
+            );
             assert_eq!(fitted.model.sigma_obs, theirs.sigma_obs, "{name}");
             continue;
         };
-        println!("{name}: {reached} (Stan {stan}), {} rounds", fitted.report.iterations);
+        println!(
+            "{name}: {reached} (Stan {stan}), {} rounds",
+            fitted.report.iterations
+        );
         assert!(fitted.report.converged, "{name}");
-        assert!(reached >= stan - 1e-6 * stan.abs(), "{name}: {reached} is below Stan's {stan}");
+        assert!(
+            reached >= stan - 1e-6 * stan.abs(),
+            "{name}: {reached} is below Stan's {stan}"
+        );
         let exact = folder.join(format!("{name}.exact.json"));
         let exact: serde_json::Value = serde_json::from_slice(&fs::read(exact).unwrap()).unwrap();
         let Some(exact) = exact.get("lp_exact").and_then(serde_json::Value::as_f64) else {
             panic!("{name}: no lp_exact in {exact}");
         };
-        assert!(reached >= exact - 1e-6 * exact.abs(), "{name}: {reached} is below the maximum {exact}");
+        assert!(
+            reached >= exact - 1e-6 * exact.abs(),
+            "{name}: {reached} is below the maximum {exact}"
+        );
     }
 }
 
@@ -169,7 +206,9 @@ fn what_is_written_forecasts_as_what_was_read() {
         let ds: Vec<i64> = (0..500).map(|i| model.ends.last.0 + i * 977).collect();
         let ask = |model| {
             let forecaster = Forecaster::new(model).unwrap();
-            forecaster.forecast(&Question::at(&ds).with_components(true)).unwrap()
+            forecaster
+                .forecast(&Question::at(&ds).with_components(true))
+                .unwrap()
         };
         assert_eq!(ask(model), ask(again), "{name}");
     }

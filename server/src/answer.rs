@@ -65,7 +65,10 @@ pub async fn answer_off_thread(
 fn compute(served: Arc<Served>, question: &Question, grid: Grid) -> Result<Answer> {
     let metadata = served.loaded.metadata();
     let zone = &metadata.series.zone;
-    let times: Vec<i64> = grid.instants().map(|instant| zone.to_wall(instant)).collect();
+    let times: Vec<i64> = grid
+        .instants()
+        .map(|instant| zone.to_wall(instant))
+        .collect();
     let asked = ModelQuestion::at(&times)
         .with_components(question.components)
         .with_levels(&question.levels);

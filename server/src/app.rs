@@ -63,13 +63,14 @@ impl App {
             }
         };
         let registry = open(&url)?;
-        let bind = async |flag: &str, addr: SocketAddr| -> anyhow::Result<(TcpListener, SocketAddr)> {
-            let listener = TcpListener::bind(addr)
-                .await
-                .with_context(|| format!("{flag} {addr}: cannot listen there; choose another address or port 0"))?;
-            let addr = listener.local_addr()?;
-            Ok((listener, addr))
-        };
+        let bind =
+            async |flag: &str, addr: SocketAddr| -> anyhow::Result<(TcpListener, SocketAddr)> {
+                let listener = TcpListener::bind(addr).await.with_context(|| {
+                    format!("{flag} {addr}: cannot listen there; choose another address or port 0")
+                })?;
+                let addr = listener.local_addr()?;
+                Ok((listener, addr))
+            };
         let (grpc, grpc_addr) = bind("--grpc-addr", config.grpc_addr).await?;
         let (http, http_addr) = bind("--http-addr", config.http_addr).await?;
         Ok(Self {
@@ -130,7 +131,12 @@ impl App {
         let http_router = http_port::router(health.clone());
         let layers = ServiceBuilder::new()
             // Outermost: everything below logs inside the call's span.
-            .layer(TraceLayer::new_for_grpc().make_span_with(CallSpan));
+            // What went wrong is logged where it is handled, in grpc/status.rs, at the level that it deserves.
+            .layer(
+                TraceLayer::new_for_grpc()
+                    .make_span_with(CallSpan)
+                    .on_failure(()),
+            );
         let grpc_server = tonic::transport::Server::builder()
             .accept_http1(true)
             .tcp_nodelay(true)
@@ -143,8 +149,8 @@ impl App {
                 TcpListenerStream::new(self.grpc),
                 stop.clone().cancelled_owned(),
             );
-        let http_server =
-            axum::serve(self.http, http_router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let http_server = axum::serve(self.http, http_router)
+            .with_graceful_shutdown(stop.clone().cancelled_owned());
         let servers = async {
             let http_server = async { http_server.await.map_err(anyhow::Error::from) };
             let grpc_server = async { grpc_server.await.map_err(anyhow::Error::from) };

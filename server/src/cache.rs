@@ -177,7 +177,11 @@ impl Cache {
     ///
     /// # Errors
     /// [`Error::State`] when the disk refuses; nothing has then changed.
-    pub async fn commit(self: &Arc<Self>, change: Change, traceparent: String) -> Result<Committed> {
+    pub async fn commit(
+        self: &Arc<Self>,
+        change: Change,
+        traceparent: String,
+    ) -> Result<Committed> {
         let cache = Arc::clone(self);
         tokio::task::spawn_blocking(move || cache.commit_blocking(change, traceparent))
             .await
@@ -203,7 +207,13 @@ impl Cache {
         self.state.store(Arc::new(after));
         self.log.push(Arc::clone(&event), event.at);
         self.changed.send_replace(committed.revision);
-        tracing::info!(revision = committed.revision, event = ?event.kind, "committed");
+        tracing::info!(
+            revision = committed.revision,
+            kind = event.kind.name(),
+            series = event.kind.series().map(|(series, _)| series.as_ref()),
+            version = event.kind.version(),
+            "committed"
+        );
         if let Err(error) = self.compact(&mut writer, live) {
             tracing::warn!(%error, "the state files could not be compacted; they go on growing");
         }

@@ -104,7 +104,9 @@ pub enum Error {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Gap {
     /// The log no longer reaches back to it.
-    #[error("revision {revision} is older than the log, which begins at {oldest} (now at {current})")]
+    #[error(
+        "revision {revision} is older than the log, which begins at {oldest} (now at {current})"
+    )]
     Compacted {
         /// The token's.
         revision: u64,

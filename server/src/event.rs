@@ -97,6 +97,25 @@ impl Reason {
 }
 
 impl EventKind {
+    /// The kind's own name, upper-case, as logs and people say it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Served { .. } => "SERVED",
+            Self::Removed { .. } => "REMOVED",
+            Self::Rejected { .. } => "REJECTED",
+            Self::RegistryUnreachable { .. } => "REGISTRY_UNREACHABLE",
+            Self::RegistryBack => "REGISTRY_BACK",
+        }
+    }
+
+    /// The version that the event is about; 0 when none.
+    pub fn version(&self) -> u64 {
+        match self {
+            Self::Served { version, .. } | Self::Rejected { version, .. } => *version,
+            _ => 0,
+        }
+    }
+
     /// The series that the event is about, with its labels; `None` for events about the registry.
     pub fn series(&self) -> Option<(&SeriesName, &BTreeMap<String, String>)> {
         match self {

@@ -43,7 +43,12 @@ pub struct Known {
 /// # Errors
 /// [`Error::Invalid`] for a token that is none; [`Error::Gap`] for one that cannot be continued, unless
 /// `snapshot_on_gap`.
-pub fn start(cache: &Cache, selector: &Selector, token: &str, snapshot_on_gap: bool) -> Result<Start> {
+pub fn start(
+    cache: &Cache,
+    selector: &Selector,
+    token: &str,
+    snapshot_on_gap: bool,
+) -> Result<Start> {
     if token.is_empty() {
         return Ok(Start::Snapshot(None));
     }

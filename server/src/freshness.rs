@@ -54,9 +54,21 @@ mod tests {
         let hours = |hours: i64| Timestamp::from_second(hours * 3_600).unwrap();
         let second = SignedDuration::from_secs(1);
         let limits = Limits::default();
-        assert_eq!(limits.judge(hours(48), hours(0), hours(0)), Freshness::Fresh);
-        assert_eq!(limits.judge(hours(48) + second, hours(0), hours(0)), Freshness::StaleModel);
-        assert_eq!(limits.judge(hours(168), hours(167), hours(0)), Freshness::Fresh);
-        assert_eq!(limits.judge(hours(168) + second, hours(167), hours(0)), Freshness::StaleData);
+        assert_eq!(
+            limits.judge(hours(48), hours(0), hours(0)),
+            Freshness::Fresh
+        );
+        assert_eq!(
+            limits.judge(hours(48) + second, hours(0), hours(0)),
+            Freshness::StaleModel
+        );
+        assert_eq!(
+            limits.judge(hours(168), hours(167), hours(0)),
+            Freshness::Fresh
+        );
+        assert_eq!(
+            limits.judge(hours(168) + second, hours(167), hours(0)),
+            Freshness::StaleData
+        );
     }
 }

@@ -169,7 +169,6 @@ impl Publisher {
             .registry
             .fetch(&push.metadata.series.name, actual)
             .await?;
-        Ok(made.manifest.key == push.key
-            && made.manifest.metadata.sha256 == push.metadata.sha256)
+        Ok(made.manifest.key == push.key && made.manifest.metadata.sha256 == push.metadata.sha256)
     }
 }

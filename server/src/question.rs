@@ -179,7 +179,10 @@ mod tests {
             .grid(&series(), at(1_800_000_123))
             .unwrap();
         assert_eq!(grid.as_of, 1_800_000_000);
-        assert_eq!((grid.start, grid.step, grid.count), (1_800_000_000, 300, 12));
+        assert_eq!(
+            (grid.start, grid.step, grid.count),
+            (1_800_000_000, 300, 12)
+        );
         assert_eq!(grid.instants().last(), Some(grid.last()));
     }
 
@@ -193,18 +196,27 @@ mod tests {
 
     #[test]
     fn a_part_of_a_step_at_the_end_is_a_point_too() {
-        let grid = question(Range::Between { start: 1_800_000_000, end: 1_800_000_301 })
-            .grid(&series(), at(1_800_000_000))
-            .unwrap();
+        let grid = question(Range::Between {
+            start: 1_800_000_000,
+            end: 1_800_000_301,
+        })
+        .grid(&series(), at(1_800_000_000))
+        .unwrap();
         assert_eq!(grid.count, 2);
     }
 
     #[test]
     fn end_before_start_names_the_field_and_the_remedy() {
         let error = refused(Range::Between { start: 10, end: 10 }, None);
-        assert!(error.starts_with("time_range.end") && error.contains("swap"), "{error}");
+        assert!(
+            error.starts_with("time_range.end") && error.contains("swap"),
+            "{error}"
+        );
         let error = refused(Range::Horizon(0), None);
-        assert!(error.starts_with("horizon") && error.contains("3600s"), "{error}");
+        assert!(
+            error.starts_with("horizon") && error.contains("3600s"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -212,13 +224,19 @@ mod tests {
         let century = 100 * 365 * 86_400;
         for step in [None, Some(86_400 * 365)] {
             let error = refused(Range::Horizon(century), step);
-            assert!(error.starts_with("horizon") && error.contains("5 years"), "{error}");
+            assert!(
+                error.starts_with("horizon") && error.contains("5 years"),
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn too_many_points_say_which_step_would_do() {
         let error = refused(Range::Horizon(5 * 365 * 86_400), Some(60));
-        assert!(error.contains("50000") && error.contains("step of at least 3154 s"), "{error}");
+        assert!(
+            error.contains("50000") && error.contains("step of at least 3154 s"),
+            "{error}"
+        );
     }
 }

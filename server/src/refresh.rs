@@ -160,12 +160,7 @@ impl Refresher {
     }
 
     /// A damaged or missing version is refused by name; a registry that stopped answering is tried again next time.
-    async fn refuse(
-        &self,
-        series: &SeriesName,
-        version: u64,
-        error: &RegistryError,
-    ) -> Result<()> {
+    async fn refuse(&self, series: &SeriesName, version: u64, error: &RegistryError) -> Result<()> {
         let code = match error {
             RegistryError::Corrupt { .. } => "CORRUPT",
             RegistryError::NotFound { .. } => "VERSION_MISSING",

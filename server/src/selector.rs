@@ -32,16 +32,18 @@ impl Selector {
         if names.len() > MAX_TERMS {
             return Err(Error::invalid(
                 "selector.names",
-                format!("{} names; at most {MAX_TERMS}, or select by label", names.len()),
+                format!(
+                    "{} names; at most {MAX_TERMS}, or select by label",
+                    names.len()
+                ),
             ));
         }
         let names = names
             .iter()
             .map(|name| {
-                name.parse()
-                    .map_err(|error: loadcast_model::error::Error| {
-                        Error::invalid("selector.names", error.to_string())
-                    })
+                name.parse().map_err(|error: loadcast_model::error::Error| {
+                    Error::invalid("selector.names", error.to_string())
+                })
             })
             .collect::<Result<_>>()?;
         let requirements = labels
@@ -146,8 +148,13 @@ mod tests {
     #[test]
     fn a_malformed_term_is_named() {
         let error = Selector::parse(&[], "namespace").unwrap_err().to_string();
-        assert!(error.contains("selector.label_selector") && error.contains("key=value"), "{error}");
-        let error = Selector::parse(&["a/b".to_owned()], "").unwrap_err().to_string();
+        assert!(
+            error.contains("selector.label_selector") && error.contains("key=value"),
+            "{error}"
+        );
+        let error = Selector::parse(&["a/b".to_owned()], "")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("selector.names"), "{error}");
     }
 }

@@ -77,7 +77,8 @@ impl StateDir {
         fs::create_dir_all(folder).map_err(|error| Error::state(folder, error))?;
         let lock = lock(folder)?;
         let (mut events_file, events) = RecordFile::<Event>::open(&folder.join("events.log"))?;
-        let (mut models_file, models) = RecordFile::<ModelRecord>::open(&folder.join("models.seg"))?;
+        let (mut models_file, models) =
+            RecordFile::<ModelRecord>::open(&folder.join("models.seg"))?;
         if events.damaged || models.damaged {
             tracing::error!(folder = %folder.display(), "state is damaged; what checks out is kept, a new epoch begins");
         }
@@ -179,7 +180,8 @@ fn read_header(folder: &Path) -> Result<Option<Header>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::state(&path, error)),
     };
-    let header: Header = serde_json::from_slice(&bytes).map_err(|error| Error::state(&path, error))?;
+    let header: Header =
+        serde_json::from_slice(&bytes).map_err(|error| Error::state(&path, error))?;
     if header.schema != SCHEMA {
         return Err(Error::state(
             &path,

@@ -3,7 +3,13 @@
 
 use opentelemetry::{global, trace::TracerProvider as _};
 use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::SdkTracerProvider};
-use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    EnvFilter, Layer as _,
+    field::MakeExt as _,
+    fmt::format::{Writer, debug_fn},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 use crate::config::LogFormat;
 
@@ -20,7 +26,10 @@ pub fn init(format: LogFormat) -> Telemetry {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let logs = match format {
-        LogFormat::Human => logs.with_target(false).boxed(),
+        LogFormat::Human => logs
+            .with_target(false)
+            .fmt_fields(debug_fn(readable_field).delimited(" "))
+            .boxed(),
         LogFormat::Json => logs.json().flatten_event(true).boxed(),
     };
     let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("loadcast-server"));
@@ -30,6 +39,20 @@ pub fn init(format: LogFormat) -> Telemetry {
         .with(logs)
         .init();
     Telemetry { provider }
+}
+
+/// A field as a person reads it; what only exporters need is left out.
+fn readable_field(
+    writer: &mut Writer<'_>,
+    field: &tracing::field::Field,
+    value: &dyn std::fmt::Debug,
+) -> std::fmt::Result {
+    match field.name() {
+        "message" => write!(writer, "{value:?}"),
+        "rpc.system" => Ok(()),
+        name if name.starts_with("otel.") => Ok(()),
+        name => write!(writer, "{name}={value:?}"),
+    }
 }
 
 impl Telemetry {

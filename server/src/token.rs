@@ -106,7 +106,10 @@ mod tests {
         };
         assert_eq!(Token::decode(&inside.encode()).unwrap(), inside);
         for text in ["x", "AAAA", "", "🦀", &token.encode()[1..]] {
-            assert!(matches!(Token::decode(text), Err(Error::Invalid { .. })), "{text}");
+            assert!(
+                matches!(Token::decode(text), Err(Error::Invalid { .. })),
+                "{text}"
+            );
         }
     }
 
@@ -120,14 +123,21 @@ mod tests {
             complete: true,
         };
         assert!(token.check(epoch, 12, 99).is_ok());
-        assert!(matches!(token.check(epoch, 12, 1), Err(Error::Invalid { .. })));
+        assert!(matches!(
+            token.check(epoch, 12, 1),
+            Err(Error::Invalid { .. })
+        ));
         assert!(matches!(
             token.check(epoch, 11, 99),
-            Err(Error::Gap { gap: Gap::Future { .. } })
+            Err(Error::Gap {
+                gap: Gap::Future { .. }
+            })
         ));
         assert!(matches!(
             token.check(Uuid::from_u128(8), 12, 99),
-            Err(Error::Gap { gap: Gap::EpochChanged { .. } })
+            Err(Error::Gap {
+                gap: Gap::EpochChanged { .. }
+            })
         ));
     }
 }

@@ -64,32 +64,84 @@ mod tests {
     fn windows_begin_tomorrow_in_utc() {
         // 2026-11-24 is a Tuesday.
         let now = "2026-11-24T13:30:00Z";
-        expect(Window::NextDay, now, "UTC", "2026-11-25T00:00:00Z", "2026-11-26T00:00:00Z");
-        expect(Window::NextWeek, now, "UTC", "2026-11-25T00:00:00Z", "2026-12-02T00:00:00Z");
-        expect(Window::NextWeekend, now, "UTC", "2026-11-28T00:00:00Z", "2026-11-30T00:00:00Z");
-        expect(Window::NextMonth, now, "UTC", "2026-11-25T00:00:00Z", "2026-12-25T00:00:00Z");
+        expect(
+            Window::NextDay,
+            now,
+            "UTC",
+            "2026-11-25T00:00:00Z",
+            "2026-11-26T00:00:00Z",
+        );
+        expect(
+            Window::NextWeek,
+            now,
+            "UTC",
+            "2026-11-25T00:00:00Z",
+            "2026-12-02T00:00:00Z",
+        );
+        expect(
+            Window::NextWeekend,
+            now,
+            "UTC",
+            "2026-11-28T00:00:00Z",
+            "2026-11-30T00:00:00Z",
+        );
+        expect(
+            Window::NextMonth,
+            now,
+            "UTC",
+            "2026-11-25T00:00:00Z",
+            "2026-12-25T00:00:00Z",
+        );
     }
 
     #[test]
     fn a_weekend_that_has_begun_is_not_the_next_one() {
         let next = ("2026-12-05T00:00:00Z", "2026-12-07T00:00:00Z");
-        for now in ["2026-11-28T00:00:00Z", "2026-11-28T09:00:00Z", "2026-11-29T23:59:59Z"] {
+        for now in [
+            "2026-11-28T00:00:00Z",
+            "2026-11-28T09:00:00Z",
+            "2026-11-29T23:59:59Z",
+        ] {
             expect(Window::NextWeekend, now, "UTC", next.0, next.1);
         }
         let friday = "2026-11-27T23:59:59Z";
-        expect(Window::NextWeekend, friday, "UTC", "2026-11-28T00:00:00Z", "2026-11-30T00:00:00Z");
+        expect(
+            Window::NextWeekend,
+            friday,
+            "UTC",
+            "2026-11-28T00:00:00Z",
+            "2026-11-30T00:00:00Z",
+        );
     }
 
     #[test]
     fn a_day_of_a_zone_is_23_or_25_hours_long_across_a_change() {
         // Berlin leaves summer time on 2026-10-25 and enters it on 2026-03-29.
-        expect(Window::NextDay, "2026-10-24T12:00:00Z", "Europe/Berlin", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z");
-        expect(Window::NextDay, "2026-03-28T12:00:00Z", "Europe/Berlin", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z");
+        expect(
+            Window::NextDay,
+            "2026-10-24T12:00:00Z",
+            "Europe/Berlin",
+            "2026-10-24T22:00:00Z",
+            "2026-10-25T23:00:00Z",
+        );
+        expect(
+            Window::NextDay,
+            "2026-03-28T12:00:00Z",
+            "Europe/Berlin",
+            "2026-03-28T23:00:00Z",
+            "2026-03-29T22:00:00Z",
+        );
     }
 
     #[test]
     fn tomorrow_is_the_zones_tomorrow() {
         // 20:00 UTC is already the 25th in Auckland.
-        expect(Window::NextDay, "2026-11-24T20:00:00Z", "Pacific/Auckland", "2026-11-25T11:00:00Z", "2026-11-26T11:00:00Z");
+        expect(
+            Window::NextDay,
+            "2026-11-24T20:00:00Z",
+            "Pacific/Auckland",
+            "2026-11-25T11:00:00Z",
+            "2026-11-26T11:00:00Z",
+        );
     }
 }

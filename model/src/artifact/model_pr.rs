@@ -7,7 +7,10 @@ use crate::{
     error::{Error, Result},
     features::{Mode, Seasonality},
     prophet::{Ends, ProphetModel},
-    spec::{Growth, MAX_CHANGEPOINTS, MAX_FOURIER_ORDER, Scaling, SeasonalityChoice, Spec, format_wall_time},
+    spec::{
+        Growth, MAX_CHANGEPOINTS, MAX_FOURIER_ORDER, Scaling, SeasonalityChoice, Spec,
+        format_wall_time,
+    },
 };
 
 /// The longest model.pr that is read. A model with ten years of five-minute history is about 50 MB.
@@ -35,7 +38,11 @@ pub fn encode_model_pr(model: &ProphetModel) -> Result<Vec<u8>> {
         model.ends.first.1,
         model.ends.last.1,
     ];
-    let columns = model.delta.iter().chain(&model.beta).chain(&model.changepoints_t);
+    let columns = model
+        .delta
+        .iter()
+        .chain(&model.beta)
+        .chain(&model.changepoints_t);
     if !scalars.iter().chain(columns).all(|value| value.is_finite()) {
         return Err(Error::NonFinite {
             reason: "a parameter is not a finite number".to_owned(),
@@ -47,7 +54,11 @@ pub fn encode_model_pr(model: &ProphetModel) -> Result<Vec<u8>> {
 
 fn to_dict(model: &ProphetModel) -> Value {
     let spec = &model.spec;
-    let names: Vec<&str> = model.seasonalities.iter().map(|s| s.name.as_str()).collect();
+    let names: Vec<&str> = model
+        .seasonalities
+        .iter()
+        .map(|s| s.name.as_str())
+        .collect();
     let seasonalities: Map<String, Value> = model
         .seasonalities
         .iter()
@@ -146,7 +157,11 @@ fn component_columns(model: &ProphetModel) -> String {
         .iter()
         .flat_map(|s| std::iter::repeat_n(Some(s.name.as_str()), s.columns()))
         .collect();
-    let owners = if owners.is_empty() { vec![None] } else { owners };
+    let owners = if owners.is_empty() {
+        vec![None]
+    } else {
+        owners
+    };
     let mut names: Vec<&str> = owners.iter().flatten().copied().collect();
     if !names.is_empty() {
         names.push("additive_terms");
@@ -164,8 +179,8 @@ fn component_columns(model: &ProphetModel) -> String {
             let row: Map<String, Value> = names
                 .iter()
                 .map(|name| {
-                    let belongs = Some(*name) == *owner
-                        || (*name == "additive_terms" && owner.is_some());
+                    let belongs =
+                        Some(*name) == *owner || (*name == "additive_terms" && owner.is_some());
                     ((*name).to_owned(), json!(i32::from(belongs)))
                 })
                 .collect();
@@ -266,7 +281,10 @@ impl Fields {
     fn scalar(&self, name: &str) -> Result<f64> {
         match self.parameter(name)?.as_slice() {
             [value] => Ok(*value),
-            more => Err(corrupt(format!("params.{name} has {} values, not one", more.len()))),
+            more => Err(corrupt(format!(
+                "params.{name} has {} values, not one",
+                more.len()
+            ))),
         }
     }
 
@@ -276,7 +294,8 @@ impl Fields {
             .data("changepoints")?
             .iter()
             .map(|value| {
-                pandas::read_time(value).ok_or_else(|| corrupt("changepoints: not a time".to_owned()))
+                pandas::read_time(value)
+                    .ok_or_else(|| corrupt("changepoints: not a time".to_owned()))
             })
             .collect::<Result<Vec<i64>>>()?;
         let seasonalities = self.seasonalities()?;
@@ -286,7 +305,11 @@ impl Fields {
             specified_changepoints,
             y_scale: self.number("y_scale")?,
             // Written since Prophet 1.1.5; absmax scaling, all there was before, does not use it.
-            y_min: if self.0.contains_key("y_min") { self.number("y_min")? } else { 0.0 },
+            y_min: if self.0.contains_key("y_min") {
+                self.number("y_min")?
+            } else {
+                0.0
+            },
             start: self.number("start")?,
             t_scale: self.number("t_scale")?,
             changepoints,
@@ -318,7 +341,10 @@ impl Fields {
                 "this build evaluates trend and seasonality; fit it without holidays",
             ));
         }
-        let regressors = self.get("extra_regressors")?.get(0).and_then(Value::as_array);
+        let regressors = self
+            .get("extra_regressors")?
+            .get(0)
+            .and_then(Value::as_array);
         match regressors {
             Some(names) if names.is_empty() => Ok(()),
             Some(_) => Err(Error::unsupported(
@@ -421,8 +447,12 @@ impl Fields {
         let choice = |name: &str| -> Result<SeasonalityChoice> { self.parse(name) };
         Ok(Spec {
             growth: self.parse("growth")?,
-            changepoints: specified_changepoints
-                .then(|| changepoints.iter().map(|ds| format_wall_time(*ds)).collect()),
+            changepoints: specified_changepoints.then(|| {
+                changepoints
+                    .iter()
+                    .map(|ds| format_wall_time(*ds))
+                    .collect()
+            }),
             n_changepoints: self.parse("n_changepoints")?,
             changepoint_range: self.number("changepoint_range")?,
             yearly_seasonality: choice("yearly_seasonality")?,
@@ -439,7 +469,9 @@ impl Fields {
     fn check(&self, model: &ProphetModel) -> Result<()> {
         let columns = model.feature_columns();
         if columns > MAX_COLUMNS {
-            return Err(corrupt(format!("{columns} feature columns; at most {MAX_COLUMNS}")));
+            return Err(corrupt(format!(
+                "{columns} feature columns; at most {MAX_COLUMNS}"
+            )));
         }
         let expected = columns.max(1);
         let trained = self.data("train_component_cols")?.len();
@@ -449,14 +481,20 @@ impl Fields {
                 model.beta.len()
             )));
         }
-        if model.changepoints_t.len() != model.delta.len() || model.delta.len() > MAX_CHANGEPOINTS as usize {
+        if model.changepoints_t.len() != model.delta.len()
+            || model.delta.len() > MAX_CHANGEPOINTS as usize
+        {
             return Err(corrupt(format!(
                 "{} of changepoints_t, {} of params.delta",
                 model.changepoints_t.len(),
                 model.delta.len()
             )));
         }
-        if model.changepoints_t.windows(2).any(|pair| pair[0] > pair[1]) {
+        if model
+            .changepoints_t
+            .windows(2)
+            .any(|pair| pair[0] > pair[1])
+        {
             return Err(corrupt("changepoints_t is not sorted".to_owned()));
         }
         if model.t_scale <= 0.0 || model.y_scale == 0.0 {

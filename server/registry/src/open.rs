@@ -29,11 +29,8 @@ pub fn open(url: &str) -> Result<Arc<dyn Registry>> {
         url: url.to_owned(),
         reason,
     };
-    let parsed = Url::parse(url).map_err(|error| {
-        invalid(format!(
-            "{error}; write file:///absolute/folder or memory:"
-        ))
-    })?;
+    let parsed = Url::parse(url)
+        .map_err(|error| invalid(format!("{error}; write file:///absolute/folder or memory:")))?;
     match parsed.scheme() {
         "memory" => Ok(Arc::new(ObjectRegistry::new(
             Arc::new(InMemory::new()),
@@ -42,7 +39,9 @@ pub fn open(url: &str) -> Result<Arc<dyn Registry>> {
         ))),
         "file" => {
             let folder = parsed.to_file_path().map_err(|()| {
-                invalid("it has a host; write file:///absolute/folder with three slashes".to_owned())
+                invalid(
+                    "it has a host; write file:///absolute/folder with three slashes".to_owned(),
+                )
             })?;
             open_folder(&folder, url)
         }
@@ -113,9 +112,15 @@ mod tests {
     #[test]
     fn unknown_scheme_names_the_flag_and_the_remedy() {
         let error = open("ftp://somewhere").unwrap_err().to_string();
-        assert!(error.contains("--registry") && error.contains("file:///"), "{error}");
+        assert!(
+            error.contains("--registry") && error.contains("file:///"),
+            "{error}"
+        );
         let error = open("./models").unwrap_err().to_string();
-        assert!(error.contains("--registry") && error.contains("file:///"), "{error}");
+        assert!(
+            error.contains("--registry") && error.contains("file:///"),
+            "{error}"
+        );
     }
 
     #[test]

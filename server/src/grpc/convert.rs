@@ -111,7 +111,10 @@ mod tests {
             let error = step_in("step", &prost_types::Duration { seconds, nanos })
                 .unwrap_err()
                 .to_string();
-            assert!(error.starts_with("step: ") && error.contains("300s"), "{error}");
+            assert!(
+                error.starts_with("step: ") && error.contains("300s"),
+                "{error}"
+            );
         }
     }
 }

@@ -39,8 +39,8 @@ impl Health {
         *self.0.borrow()
     }
 
-    fn status(&self) -> HealthCheckResponse {
-        response(if self.is_serving() {
+    fn status(serving: bool) -> HealthCheckResponse {
+        response(if serving {
             ServingStatus::Serving
         } else {
             ServingStatus::NotServing
@@ -70,7 +70,7 @@ impl health_server::Health for Health {
                 "service {service:?} is not known; List tells which are"
             )));
         }
-        Ok(Response::new(self.status()))
+        Ok(Response::new(Self::status(self.is_serving())))
     }
 
     async fn list(
@@ -78,7 +78,7 @@ impl health_server::Health for Health {
         _: Request<HealthListRequest>,
     ) -> Result<Response<HealthListResponse>, Status> {
         let statuses: BTreeMap<_, _> = SERVICES
-            .map(|service| (service.to_owned(), self.status()))
+            .map(|service| (service.to_owned(), Self::status(self.is_serving())))
             .into();
         Ok(Response::new(HealthListResponse { statuses }))
     }
@@ -90,8 +90,7 @@ impl health_server::Health for Health {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let known = is_known(&request.into_inner().service);
-        let health = self.clone();
-        let mut changes = health.0.subscribe();
+        let mut changes = self.0.subscribe();
         let statuses = async_stream::stream! {
             if !known {
                 yield Ok(response(ServingStatus::ServiceUnknown));
@@ -100,9 +99,9 @@ impl health_server::Health for Health {
                 return;
             }
             loop {
-                changes.borrow_and_update();
-                yield Ok(health.status());
-                if !health.is_serving() || changes.changed().await.is_err() {
+                let serving = *changes.borrow_and_update();
+                yield Ok(Self::status(serving));
+                if !serving || changes.changed().await.is_err() {
                     return;
                 }
             }

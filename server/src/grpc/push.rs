@@ -112,7 +112,9 @@ impl Parts {
                 {
                     return Err(Error::invalid(
                         "attachment",
-                        format!("at most {MAX_ATTACHMENTS} attachments of {MAX_ATTACHMENT_BYTES} bytes together"),
+                        format!(
+                            "at most {MAX_ATTACHMENTS} attachments of {MAX_ATTACHMENT_BYTES} bytes together"
+                        ),
                     ));
                 }
                 self.open = Some((wire, BytesMut::new()));
@@ -139,7 +141,10 @@ impl Parts {
         if bytes.len() as u64 != wire.size_bytes || sha256_hex(&bytes) != wire.sha256 {
             return Err(Error::invalid(
                 "attachment.sha256",
-                format!("{} did not arrive as announced; send the push again", wire.name),
+                format!(
+                    "{} did not arrive as announced; send the push again",
+                    wire.name
+                ),
             ));
         }
         self.attachments.push(Attachment {
@@ -184,7 +189,10 @@ fn append(field: &str, to: &mut BytesMut, chunk: &Bytes, announced: u64) -> Resu
     if chunk.len() > MAX_CHUNK_BYTES {
         return Err(Error::invalid(
             field,
-            format!("{} bytes; at most {MAX_CHUNK_BYTES} in one message", chunk.len()),
+            format!(
+                "{} bytes; at most {MAX_CHUNK_BYTES} in one message",
+                chunk.len()
+            ),
         ));
     }
     if to.len() as u64 + chunk.len() as u64 > announced {

@@ -50,10 +50,9 @@ fn registry_reason(error: &RegistryError) -> (Code, &'static str) {
 fn metadata(error: &Error) -> HashMap<String, String> {
     let pairs: Vec<(&str, String)> = match error {
         Error::Gap {
-            gap:
-                Gap::Compacted {
-                    oldest, current, ..
-                },
+            gap: Gap::Compacted {
+                oldest, current, ..
+            },
         } => vec![
             ("oldest", oldest.to_string()),
             ("current", current.to_string()),
@@ -113,10 +112,11 @@ impl From<Error> for Status {
         if code == Code::Unavailable {
             details.set_retry_info(Some(RETRY_AFTER));
         }
-        match code {
-            Code::Internal | Code::DataLoss => tracing::error!(%error, "answering {code:?}"),
-            Code::Unavailable => tracing::warn!(%error, "answering {code:?}"),
-            _ => tracing::debug!(%error, "answering {code:?}"),
+        match (&error, code) {
+            (_, Code::Internal | Code::DataLoss) => tracing::error!(?code, %error, "answering"),
+            (Error::GoingAway, _) => tracing::debug!(?code, %error, "answering"),
+            (_, Code::Unavailable) => tracing::warn!(?code, %error, "answering"),
+            _ => tracing::debug!(?code, %error, "answering"),
         }
         Self::with_error_details(code, error.to_string(), details)
     }

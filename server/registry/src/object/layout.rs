@@ -24,7 +24,9 @@ pub(super) fn file(series: &SeriesName, version: u64, name: &str) -> Path {
 }
 
 pub(super) fn attachment(series: &SeriesName, version: u64, name: &str) -> Path {
-    version_folder(series, version).join("attachments").join(name)
+    version_folder(series, version)
+        .join("attachments")
+        .join(name)
 }
 
 pub(super) fn key(series: &SeriesName, key: &str) -> Path {

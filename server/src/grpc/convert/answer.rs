@@ -131,9 +131,7 @@ pub(crate) fn watch_forecasts(
             result,
         } => {
             let result = match *result {
-                Ok(answer) => {
-                    pb::forecast_update::Result::Forecast(forecast(answer, epoch, true))
-                }
+                Ok(answer) => pb::forecast_update::Result::Forecast(forecast(answer, epoch, true)),
                 Err(error) => pb::forecast_update::Result::Error(item_error(error)),
             };
             Message::Update(pb::ForecastUpdate {

@@ -98,7 +98,10 @@ pub(crate) fn header(wire: pb::PushHeader) -> Result<Header> {
             cutoff,
             trained_at,
             rows: wire.rows,
-            scores: wire.scores.map(|wire| scores("header.scores", wire)).transpose()?,
+            scores: wire
+                .scores
+                .map(|wire| scores("header.scores", wire))
+                .transpose()?,
             trainer_version: bounded("header.trainer_version", wire.trainer_version)?,
             data_sha256: bounded("header.data_sha256", wire.data_sha256)?,
             spec,
@@ -123,15 +126,19 @@ fn series(wire: pb::Series) -> Result<Series> {
         unit => Some(unit.parse().map_err(|_| {
             Error::invalid(
                 "header.series.unit",
-                format!("{unit:?} is not a unit; use cores, bytes, 1/s, percent, 1, or leave it out"),
+                format!(
+                    "{unit:?} is not a unit; use cores, bytes, 1/s, percent, 1, or leave it out"
+                ),
             )
         })?),
     };
     let zone = match wire.time_zone.as_str() {
         "" => Zone::utc(),
-        zone => zone.parse().map_err(|error: loadcast_model::error::Error| {
-            Error::invalid("header.series.time_zone", error.to_string())
-        })?,
+        zone => zone
+            .parse()
+            .map_err(|error: loadcast_model::error::Error| {
+                Error::invalid("header.series.time_zone", error.to_string())
+            })?,
     };
     let predecessor = match wire.predecessor.as_str() {
         "" => None,
@@ -186,7 +193,9 @@ fn key(key: String) -> Result<String> {
     if key.is_empty() || key.len() > MAX_KEY_BYTES || !visible {
         return Err(Error::invalid(
             "header.idempotency_key",
-            format!("give 1 to {MAX_KEY_BYTES} visible ASCII characters, for example the hash of data and spec"),
+            format!(
+                "give 1 to {MAX_KEY_BYTES} visible ASCII characters, for example the hash of data and spec"
+            ),
         ));
     }
     Ok(key)
@@ -270,27 +279,26 @@ pub(crate) fn report(wire: pb::ReportRejectionRequest) -> Result<Report> {
             format!("give 1 to {MAX_ENTRIES} reasons why the candidate was refused"),
         ));
     }
-    let reasons = wire
-        .reasons
-        .into_iter()
-        .enumerate()
-        .map(|(i, reason)| {
-            let is_code = !reason.code.is_empty()
-                && reason
-                    .code
-                    .bytes()
-                    .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
-            if !is_code {
-                return Err(Error::invalid(
-                    format!("reasons[{i}].code"),
-                    "give an upper-case code, for example SKILL",
-                ));
-            }
-            let message = bounded(&format!("reasons[{i}].message"), reason.message)?;
-            let code = bounded(&format!("reasons[{i}].code"), reason.code)?;
-            Ok(Reason { code, message })
-        })
-        .collect::<Result<_>>()?;
+    let reasons =
+        wire.reasons
+            .into_iter()
+            .enumerate()
+            .map(|(i, reason)| {
+                let is_code = !reason.code.is_empty()
+                    && reason.code.bytes().all(|byte| {
+                        byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_'
+                    });
+                if !is_code {
+                    return Err(Error::invalid(
+                        format!("reasons[{i}].code"),
+                        "give an upper-case code, for example SKILL",
+                    ));
+                }
+                let message = bounded(&format!("reasons[{i}].message"), reason.message)?;
+                let code = bounded(&format!("reasons[{i}].code"), reason.code)?;
+                Ok(Reason { code, message })
+            })
+            .collect::<Result<_>>()?;
     Ok(Report {
         series: question::series_name("series", &wire.series)?,
         reasons,

@@ -22,7 +22,9 @@ pub(crate) fn series(series: &Series) -> pb::Series {
     pb::Series {
         name: series.name.to_string(),
         labels: series.labels.clone(),
-        unit: series.unit.map_or_else(String::new, |unit| unit.to_string()),
+        unit: series
+            .unit
+            .map_or_else(String::new, |unit| unit.to_string()),
         step: Some(span_out(i64::from(series.step_seconds))),
         time_zone: series.zone.to_string(),
         zero_means: match series.zero_means {
@@ -107,9 +109,7 @@ fn model_state(entry: &Entry, state: &State) -> (pb::ModelState, String, String)
         .as_ref()
         .and_then(|rejection| rejection.reasons.first())
     {
-        Some(Reason { code, message }) => {
-            (pb::ModelState::Rejected, code.clone(), message.clone())
-        }
+        Some(Reason { code, message }) => (pb::ModelState::Rejected, code.clone(), message.clone()),
         None => (
             pb::ModelState::Unspecified,
             "UNKNOWN_SERIES".to_owned(),
@@ -216,7 +216,10 @@ pub(crate) fn event(event: &Event) -> pb::ModelEvent {
         },
         EventKind::RegistryUnreachable { message } => pb::ModelEvent {
             kind: pb::ModelEventKind::RegistryUnreachable.into(),
-            reasons: vec![reason(&Reason::new("REGISTRY_UNREACHABLE", message.clone()))],
+            reasons: vec![reason(&Reason::new(
+                "REGISTRY_UNREACHABLE",
+                message.clone(),
+            ))],
             ..base
         },
         EventKind::RegistryBack => pb::ModelEvent {

@@ -33,9 +33,7 @@ pub(crate) fn selector(wire: Option<pb::SeriesSelector>) -> Result<Selector> {
 }
 
 /// A request for one series on its way in.
-pub(crate) fn question(
-    request: pb::GetForecastRequest,
-) -> Result<(SeriesName, Pick, Question)> {
+pub(crate) fn question(request: pb::GetForecastRequest) -> Result<(SeriesName, Pick, Question)> {
     let name = series_name("series", &request.series)?;
     if request.future.is_some() {
         return Err(Error::Unsupported {
@@ -58,9 +56,7 @@ pub(crate) fn question(
     }
     let range = match request.range {
         Some(WireRange::TimeRange(range)) => time_range(&range)?,
-        Some(WireRange::Horizon(horizon)) => {
-            Range::Horizon(whole_seconds_in("horizon", &horizon)?)
-        }
+        Some(WireRange::Horizon(horizon)) => Range::Horizon(whole_seconds_in("horizon", &horizon)?),
         Some(WireRange::Window(window)) => Range::Window(window_in(window)?),
         None => {
             return Err(Error::invalid(
@@ -97,9 +93,10 @@ pub(crate) fn watch_question(request: &pb::WatchForecastsRequest) -> Result<Ques
             description: "every change is sent for now; leave it out".to_owned(),
         });
     }
-    let horizon = request.horizon.as_ref().ok_or_else(|| {
-        Error::invalid("horizon", "none given; give for example 3600s")
-    })?;
+    let horizon = request
+        .horizon
+        .as_ref()
+        .ok_or_else(|| Error::invalid("horizon", "none given; give for example 3600s"))?;
     Ok(Question {
         range: Range::Horizon(whole_seconds_in("horizon", horizon)?),
         step_seconds: step(request.step.as_ref())?,

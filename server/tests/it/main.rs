@@ -1,0 +1,9 @@
+//! The server as its peers meet it: real sockets on port 0, the real client, and the real binary where a process dies.
+
+mod dependencies;
+mod forecast;
+mod grpcurl;
+mod push;
+mod restart;
+mod support;
+mod watch;

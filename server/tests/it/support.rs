@@ -1,0 +1,215 @@
+//! A server in this process, models to push at it, and the binary as a process.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use clap::Parser as _;
+use jiff::Timestamp;
+use loadcast_client::{Client, Push, SeriesInfo, Verdict};
+use loadcast_model::{artifact::encode_model_pr, fit::fit, history::History, spec::Spec};
+use loadcast_server::{
+    app::App,
+    clock::{Clock, ClockSetter},
+    config::Config,
+};
+use tempfile::TempDir;
+use tokio::{sync::oneshot, task::JoinHandle};
+
+/// The instant at which test clocks stand.
+pub(crate) const NOW: &str = "2026-11-24T12:00:00Z";
+
+pub(crate) fn now() -> Timestamp {
+    NOW.parse().unwrap()
+}
+
+/// A server that stops when it is dropped.
+pub(crate) struct TestServer {
+    pub(crate) grpc: SocketAddr,
+    pub(crate) http: SocketAddr,
+    pub(crate) clock: ClockSetter,
+    pub(crate) folder: TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    serving: Option<JoinHandle<()>>,
+}
+
+impl TestServer {
+    /// A server with everything of its own.
+    pub(crate) async fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap()).await
+    }
+
+    /// A server whose state and registry lie in `folder`.
+    pub(crate) async fn start_in(folder: TempDir) -> Self {
+        let state = folder.path().join("state");
+        let config = Config::parse_from([
+            "loadcast-server",
+            "--grpc-addr=127.0.0.1:0",
+            "--http-addr=127.0.0.1:0",
+            "--poll-interval=100ms",
+            "--drain-deadline=2s",
+            &format!("--state-dir={}", state.display()),
+        ]);
+        let (clock, setter) = Clock::set_at(now());
+        let app = App::bind(config, clock).await.unwrap();
+        let (grpc, http) = (app.grpc_addr(), app.http_addr());
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(async move {
+            app.serve(async { drop(stopped.await) }).await.unwrap();
+        });
+        Self {
+            grpc,
+            http,
+            clock: setter,
+            folder,
+            stop: Some(stop),
+            serving: Some(serving),
+        }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(&format!("http://{}", self.grpc)).unwrap()
+    }
+
+    pub(crate) async fn channel(&self) -> tonic::transport::Channel {
+        let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", self.grpc));
+        endpoint.unwrap().connect().await.unwrap()
+    }
+
+    /// Stops it and gives its folder back.
+    pub(crate) async fn stop(mut self) -> TempDir {
+        drop(self.stop.take());
+        self.serving.take().unwrap().await.unwrap();
+        self.folder
+    }
+}
+
+/// The bytes of a model whose forecast is `level`, everywhere.
+pub(crate) fn constant_model(level: f64) -> Vec<u8> {
+    let end = now().as_second();
+    let ds: Vec<i64> = (0..600).map(|i| end - (600 - i) * 300).collect();
+    let history = History::new(ds, vec![level; 600]).unwrap();
+    encode_model_pr(&fit(&Spec::default(), &history).unwrap().model).unwrap()
+}
+
+/// A push of [`constant_model`] as champion.
+pub(crate) fn push(series: &str, level: f64) -> Push {
+    Push {
+        series: SeriesInfo {
+            name: series.to_owned(),
+            labels: [("namespace".to_owned(), "test".to_owned())].into(),
+            unit: Some("cores".to_owned()),
+            step: Duration::from_secs(300),
+            time_zone: "UTC".to_owned(),
+            zero_means: None,
+            predecessor: None,
+        },
+        model_pr: constant_model(level).into(),
+        idempotency_key: format!("{series}-{level}"),
+        alias: Some("champion".to_owned()),
+        expected_version: None,
+        verdict: Verdict::Promote,
+        scores: None,
+        cutoff: now(),
+        trained_at: now(),
+        rows: 600,
+        trainer_version: "test".to_owned(),
+        data_sha256: "0".repeat(64),
+        spec_json: String::new(),
+        clamps: None,
+        activate_at: None,
+        tags: Default::default(),
+        band_calibration_json: None,
+        attachments: Vec::new(),
+    }
+}
+
+/// The release of the server as a process of its own; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) grpc: String,
+}
+
+impl Process {
+    /// Starts the binary on port 0 and waits until it listens.
+    pub(crate) fn start(folder: &Path) -> Self {
+        let mut child = command(folder)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let grpc = line
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix("grpc="))
+            .unwrap_or_else(|| panic!("no address in {line:?}"))
+            .to_owned();
+        assert!(
+            line.starts_with("loadcast-server listening grpc="),
+            "{line}"
+        );
+        Self { child, grpc }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(&format!("http://{}", self.grpc)).unwrap()
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The binary, with a registry that is gone with the process: what it serves after a restart it has from its state.
+pub(crate) fn command(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loadcast-server"));
+    command.args([
+        "--grpc-addr=127.0.0.1:0",
+        "--http-addr=127.0.0.1:0",
+        "--registry=memory:",
+    ]);
+    command.arg(format!("--state-dir={}", folder.join("state").display()));
+    command
+}
+
+/// Every file below `folder` that a killed writer would leave half-written.
+pub(crate) fn staged_files(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(staged_files(&path));
+        } else if path.to_string_lossy().contains('#')
+            || path.extension().is_some_and(|e| e == "new")
+        {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
+
+/// A line for the list that ends `make test`.
+pub(crate) fn component(line: &str) {
+    use std::io::Write as _;
+    if let Some(path) = std::env::var_os("LOADCAST_COMPONENTS") {
+        let file = fs::OpenOptions::new().append(true).create(true).open(path);
+        writeln!(file.unwrap(), "{line}").unwrap();
+    }
+}
