@@ -116,6 +116,17 @@ impl Default for Spec {
     }
 }
 
+/// A spec with every choice made for one history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resolved {
+    /// In Prophet's order: yearly, weekly, daily.
+    pub seasonalities: Vec<Seasonality>,
+    /// Ascending, in seconds of the wall clock.
+    pub changepoints: Vec<i64>,
+    /// What a person should know about these choices.
+    pub warnings: Vec<String>,
+}
+
 impl Spec {
     /// Checks what can be checked without a history.
     ///
@@ -184,6 +195,98 @@ impl Spec {
         }
         Ok(())
     }
+
+    /// Makes every choice for `history`, by Prophet's own rules.
+    ///
+    /// # Errors
+    /// As [`Spec::validate`], and [`Error::Invalid`] for given changepoints outside the history.
+    pub fn resolve(&self, history: &History) -> Result<Resolved> {
+        self.validate()?;
+        let span = history.last() - history.first();
+        let spacing = history
+            .ds()
+            .windows(2)
+            .map(|pair| pair[1] - pair[0])
+            .min()
+            .unwrap_or(span);
+        let mut seasonalities = Vec::new();
+        let mut add = |name: &str, period, choice, auto: bool, default_order| {
+            let order = match choice {
+                SeasonalityChoice::Auto(Auto::Auto) if auto => default_order,
+                SeasonalityChoice::Enabled(true) => default_order,
+                SeasonalityChoice::Order(order) => order,
+                SeasonalityChoice::Auto(Auto::Auto) | SeasonalityChoice::Enabled(false) => 0,
+            };
+            if order > 0 {
+                seasonalities.push(Seasonality {
+                    name: name.to_owned(),
+                    period,
+                    fourier_order: order,
+                    prior_scale: self.seasonality_prior_scale,
+                    mode: self.seasonality_mode,
+                });
+            }
+        };
+        add(
+            "yearly",
+            365.25,
+            self.yearly_seasonality,
+            span >= 730 * DAY,
+            10,
+        );
+        add(
+            "weekly",
+            7.0,
+            self.weekly_seasonality,
+            span >= 14 * DAY && spacing < 7 * DAY,
+            3,
+        );
+        add(
+            "daily",
+            1.0,
+            self.daily_seasonality,
+            span >= 2 * DAY && spacing < DAY,
+            4,
+        );
+        let mut warnings = Vec::new();
+        if span < 730 * DAY && seasonalities.iter().any(|s| s.name == "yearly") {
+            warnings.push(format!(
+                "yearly seasonality was forced on {} days of history; below 730 days it is not identified and forecasts beyond the history are unreliable",
+                span / DAY
+            ));
+        }
+        let changepoints = match &self.changepoints {
+            Some(given) => {
+                let mut times = given
+                    .iter()
+                    .map(|text| parse_wall_time(text))
+                    .collect::<Result<Vec<_>>>()?;
+                times.sort_unstable();
+                times.dedup();
+                if let Some(outside) = times
+                    .iter()
+                    .find(|time| !(history.first()..=history.last()).contains(*time))
+                {
+                    return Err(Error::invalid(
+                        "changepoints",
+                        format!(
+                            "{} is outside the history, {} to {}; leave it out",
+                            format_wall_time(*outside),
+                            format_wall_time(history.first()),
+                            format_wall_time(history.last())
+                        ),
+                    ));
+                }
+                times
+            }
+            None => changepoints::place(history.ds(), self.n_changepoints, self.changepoint_range),
+        };
+        Ok(Resolved {
+            seasonalities,
+            changepoints,
+            warnings,
+        })
+    }
 }
 
 /// Reads `YYYY-MM-DD[(T| )HH:MM:SS[.fff]]` as seconds of the wall clock; a fraction of a second is dropped.
@@ -210,5 +313,171 @@ pub fn format_wall_time(seconds: i64) -> String {
     match jiff::Timestamp::from_second(seconds) {
         Ok(instant) => instant.strftime("%Y-%m-%d %H:%M:%S").to_string(),
         Err(_) => seconds.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(days: i64, step: i64) -> History {
+        let ds: Vec<i64> = (0..)
+            .map(|i| i * step)
+            .take_while(|ds| *ds <= days * DAY)
+            .collect();
+        let y = vec![1.0; ds.len()];
+        History::new(ds, y).unwrap()
+    }
+
+    fn names(days: i64, step: i64) -> Vec<String> {
+        let resolved = Spec::default().resolve(&history(days, step)).unwrap();
+        resolved.seasonalities.into_iter().map(|s| s.name).collect()
+    }
+
+    #[test]
+    fn auto_seasonalities_follow_prophets_rule() {
+        assert_eq!(names(1, 300), [] as [&str; 0]);
+        assert_eq!(names(2, 300), ["daily"]);
+        assert_eq!(names(13, 3_600), ["daily"]);
+        assert_eq!(names(14, 3_600), ["weekly", "daily"]);
+        assert_eq!(names(729, DAY), ["weekly"]);
+        assert_eq!(names(730, DAY), ["yearly", "weekly"]);
+        assert_eq!(names(735, 7 * DAY), ["yearly"]);
+    }
+
+    #[test]
+    fn yearly_forced_on_a_short_history_is_said() {
+        let spec = Spec {
+            yearly_seasonality: SeasonalityChoice::Enabled(true),
+            ..Spec::default()
+        };
+        let warnings = spec.resolve(&history(28, 3_600)).unwrap().warnings;
+        assert!(warnings[0].contains("28 days"), "{warnings:?}");
+    }
+
+    #[test]
+    fn arguments_out_of_range_are_named() {
+        let refused = |spec: Spec| spec.validate().unwrap_err().to_string();
+        let default = Spec::default;
+        for (spec, field) in [
+            (
+                Spec {
+                    changepoint_range: 1.5,
+                    ..default()
+                },
+                "changepoint_range",
+            ),
+            (
+                Spec {
+                    changepoint_range: f64::NAN,
+                    ..default()
+                },
+                "changepoint_range",
+            ),
+            (
+                Spec {
+                    interval_width: 1.0,
+                    ..default()
+                },
+                "interval_width",
+            ),
+            (
+                Spec {
+                    interval_width: 2.0,
+                    ..default()
+                },
+                "interval_width",
+            ),
+            (
+                Spec {
+                    seasonality_prior_scale: 0.0,
+                    ..default()
+                },
+                "seasonality_prior_scale",
+            ),
+            (
+                Spec {
+                    changepoint_prior_scale: f64::INFINITY,
+                    ..default()
+                },
+                "changepoint_prior_scale",
+            ),
+            (
+                Spec {
+                    n_changepoints: 100_000,
+                    ..default()
+                },
+                "n_changepoints",
+            ),
+            (
+                Spec {
+                    daily_seasonality: SeasonalityChoice::Order(9_999),
+                    ..default()
+                },
+                "daily_seasonality",
+            ),
+        ] {
+            let error = refused(spec);
+            assert!(error.starts_with(field), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_fitted_yet_is_refused_by_name() {
+        let logistic = Spec {
+            growth: Growth::Logistic,
+            ..Spec::default()
+        };
+        assert!(
+            logistic
+                .validate()
+                .unwrap_err()
+                .to_string()
+                .starts_with("growth logistic is not supported")
+        );
+        let multiplicative = Spec {
+            seasonality_mode: Mode::Multiplicative,
+            ..Spec::default()
+        };
+        assert!(
+            multiplicative
+                .validate()
+                .unwrap_err()
+                .to_string()
+                .starts_with("seasonality_mode multiplicative is not supported")
+        );
+    }
+
+    #[test]
+    fn changepoints_may_come_unsorted_but_not_from_outside() {
+        let with = |given: &[&str]| Spec {
+            changepoints: Some(given.iter().map(|text| (*text).to_owned()).collect()),
+            ..Spec::default()
+        };
+        let resolved = with(&["1970-01-03", "1970-01-02 12:00:00", "1970-01-03"])
+            .resolve(&history(5, 3_600))
+            .unwrap();
+        assert_eq!(resolved.changepoints, [DAY + DAY / 2, 2 * DAY]);
+        let error = with(&["1970-02-01"])
+            .resolve(&history(5, 3_600))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("changepoints: 1970-02-01 00:00:00"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_spec_reads_prophets_words_and_refuses_others() {
+        let spec: Spec = serde_json::from_str(r#"{"growth":"flat","weekly_seasonality":false,"daily_seasonality":8,"yearly_seasonality":"auto"}"#).unwrap();
+        assert_eq!(spec.growth, Growth::Flat);
+        assert_eq!(spec.weekly_seasonality, SeasonalityChoice::Enabled(false));
+        assert_eq!(spec.daily_seasonality, SeasonalityChoice::Order(8));
+        assert_eq!(spec.yearly_seasonality, SeasonalityChoice::AUTO);
+        let error = serde_json::from_str::<Spec>(r#"{"grwoth":"flat"}"#)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("grwoth"), "{error}");
     }
 }

@@ -189,3 +189,112 @@ fn known_of(served: &crate::served::Served) -> Known {
         sha256: served.loaded.metadata().sha256.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt as _;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{clock::Clock, event::Reason, served::Change};
+
+    fn cache() -> (TempDir, Arc<Cache>) {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(folder.path(), Clock::system()).unwrap();
+        (folder, Arc::new(cache))
+    }
+
+    async fn reject(cache: &Arc<Cache>, code: &str) -> u64 {
+        let change = Change::Reject {
+            series: "a".parse().unwrap(),
+            version: 0,
+            sha256: String::new(),
+            reasons: vec![Reason::new(code, "")],
+            scores: None,
+        };
+        cache.commit(change, String::new()).await.unwrap().revision
+    }
+
+    fn from(start: Start) -> Subscription {
+        Subscription {
+            selector: Selector::default(),
+            start,
+            known: BTreeMap::new(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_stream_is_told_every_ten_seconds_that_it_lives() {
+        let (_folder, cache) = cache();
+        reject(&cache, "A").await;
+        let stop = CancellationToken::new();
+        let mut updates = Box::pin(updates(Arc::clone(&cache), from(Start::After(1)), stop));
+        let begun = Instant::now();
+        for beat in 1..=3_u32 {
+            let next = updates.next().await.unwrap();
+            assert!(
+                matches!(next.update, Update::Bookmark { revision: 1 }),
+                "{next:?}"
+            );
+            assert_eq!(begun.elapsed(), beat * BOOKMARK_INTERVAL);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_comes_late_misses_nothing() {
+        let (_folder, cache) = cache();
+        let stop = CancellationToken::new();
+        let mut updates = Box::pin(updates(
+            Arc::clone(&cache),
+            from(Start::After(0)),
+            stop.clone(),
+        ));
+        let count = 3 * BATCH as u64;
+        for i in 0..count {
+            assert_eq!(reject(&cache, &format!("R{i}")).await, i + 1);
+        }
+        for revision in 1..=count {
+            let next = updates.next().await.unwrap();
+            assert_eq!(next.revision, revision);
+            assert!(matches!(next.update, Update::Event(event) if event.revision == revision));
+        }
+        stop.cancel();
+        let last = updates.next().await.unwrap();
+        assert!(matches!(last.update, Update::GoingAway { .. }));
+        assert_eq!(last.revision, count);
+        assert!(updates.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn snapshot_and_tail_leave_no_gap_while_a_writer_runs() {
+        let (_folder, cache) = cache();
+        let writer = tokio::spawn({
+            let cache = Arc::clone(&cache);
+            async move {
+                for i in 0..300 {
+                    reject(&cache, &format!("R{i}")).await;
+                }
+            }
+        });
+        for _ in 0..20 {
+            let stop = CancellationToken::new();
+            let mut updates = Box::pin(updates(
+                Arc::clone(&cache),
+                from(Start::Snapshot(None)),
+                stop,
+            ));
+            let mut at = loop {
+                let next = updates.next().await.unwrap();
+                if let Update::SnapshotEnd { revision } = next.update {
+                    break revision;
+                }
+            };
+            while at < 300 && at % 13 != 0 {
+                let next = updates.next().await.unwrap();
+                assert_eq!(next.revision, at + 1, "{next:?}");
+                at = next.revision;
+            }
+        }
+        writer.await.unwrap();
+    }
+}
