@@ -1,5 +1,7 @@
 //! Rolling origins: what a spec would have forecast, beside what "the same as last season" would have.
 
+use serde::Serialize;
+
 use crate::{
     error::{Error, Result},
     fit::fit,
@@ -25,7 +27,7 @@ pub struct Plan {
 }
 
 /// The means over all origins.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Backtest {
     /// How many origins were scored.
     pub origins: u32,

@@ -157,10 +157,10 @@ impl Spec {
                 ));
             }
         }
-        let changepoints = self
-            .changepoints
-            .as_ref()
-            .map_or(u64::from(self.n_changepoints), |given| given.len() as u64);
+        let changepoints = self.changepoints.as_ref().map_or_else(
+            || u64::from(self.n_changepoints),
+            |given| given.len() as u64,
+        );
         if changepoints > u64::from(MAX_CHANGEPOINTS) {
             return Err(Error::invalid(
                 "n_changepoints",

@@ -1,0 +1,79 @@
+//! The command line: one file per command, each its flags and a thin way into the library.
+
+pub mod forecast;
+pub mod generate;
+pub mod run;
+
+use std::fmt;
+use std::io::Write;
+
+use clap::{Parser, Subcommand};
+use jiff::Timestamp;
+
+use crate::error::Error;
+
+/// Turns rows of metrics into a validated forecast model and pushes it to a Loadcast server.
+///
+/// Every flag can also be given as an environment variable, LOADCAST_ and its name (--time-zone:
+/// LOADCAST_TIME_ZONE). Results go to standard output, logs to standard error (RUST_LOG). Exit code
+/// 0: done; 1: refused or failed, the reason on standard error; 2: wrong usage.
+#[derive(Debug, Parser)]
+#[command(
+    name = "loadcast-trainer",
+    version,
+    propagate_version = true,
+    subcommand_required = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Generate(generate::Args),
+    Run(run::Args),
+    Forecast(forecast::Args),
+}
+
+/// Why a command failed: one error, or one for each series that did.
+#[derive(Debug)]
+pub struct Failures(Vec<Error>);
+
+impl Cli {
+    /// Runs the command as if it were `now`, its results written to `out`.
+    ///
+    /// # Errors
+    /// Whatever made it fail; prints as the reason's line, then the remedy's.
+    pub async fn run(self, now: Timestamp, out: &mut (dyn Write + Send)) -> Result<(), Failures> {
+        match self.command {
+            Command::Generate(args) => Ok(args.run(now, out)?),
+            Command::Run(args) => args.run(now, out).await,
+            Command::Forecast(args) => Ok(args.run(out).await?),
+        }
+    }
+}
+
+impl Failures {
+    /// The errors, in the order they happened.
+    #[must_use]
+    pub fn errors(&self) -> &[Error] {
+        &self.0
+    }
+}
+
+impl From<Error> for Failures {
+    fn from(error: Error) -> Self {
+        Self(vec![error])
+    }
+}
+
+impl fmt::Display for Failures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, error) in self.0.iter().enumerate() {
+            let line_end = if at == 0 { "" } else { "\n" };
+            write!(f, "{line_end}error: {error}\nremedy: {}", error.remedy())?;
+        }
+        Ok(())
+    }
+}

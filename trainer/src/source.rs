@@ -1,0 +1,5 @@
+//! Rows from files: the bytes of a place, and the text columns of a CSV table in them.
+
+pub mod location;
+mod records;
+pub mod table;
