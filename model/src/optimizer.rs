@@ -212,6 +212,9 @@ impl MapOptimizer {
         if rows == 0 || data.y.len() != rows || data.X.len() != rows * width {
             return Err("rows, values and features do not match".to_owned());
         }
+        if !data.t.is_sorted() {
+            return Err("rows must be in the order of their times".to_owned());
+        }
         let columns = content_order(&data.X, width, &data.sigmas);
         let features = gather(&data.X, width, &columns);
         let sigmas: Vec<f64> = columns.iter().map(|&c| *data.sigmas[c]).collect();

@@ -3,6 +3,9 @@
 //! The golden files stand beside the project and are read in place; where they are absent these tests say so and pass,
 //! unless LOADCAST_REQUIRE_ALL=1.
 
+// Helpers of tests are tests, which clippy does not see.
+#![allow(clippy::unwrap_used)]
+
 use std::{
     collections::BTreeMap,
     fs,

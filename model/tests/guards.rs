@@ -1,5 +1,8 @@
 //! Histories and settings on which a fit might fall over, and bytes that claim to be a model.
 
+// Helpers of tests are tests, which clippy does not see.
+#![allow(clippy::unwrap_used)]
+
 use loadcast_model::{
     artifact::{MAX_ARTIFACT_BYTES, decode_model_pr, encode_model_pr},
     error::Error,

@@ -1,5 +1,8 @@
 //! The same data and spec are the same model: in every process, through augurs and through our own forecaster.
 
+// Helpers of tests are tests, which clippy does not see.
+#![allow(clippy::unwrap_used)]
+
 use std::process::Command;
 
 use augurs_prophet::{

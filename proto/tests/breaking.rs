@@ -4,6 +4,9 @@
 //! that is no longer true of the descriptor set is a change that breaks old clients. New lines are additions:
 //! `LOADCAST_REGENERATE=1` writes them into the baseline.
 
+// Helpers of tests are tests, which clippy does not see.
+#![allow(clippy::unwrap_used)]
+
 use std::{collections::BTreeSet, fs, path::Path};
 
 use prost_reflect::{Cardinality, DescriptorPool, EnumDescriptor, Kind, MessageDescriptor};

@@ -1,5 +1,8 @@
 //! The committed Rust and descriptor set are what the `.proto` files say.
 
+// Helpers of tests are tests, which clippy does not see.
+#![allow(clippy::unwrap_used)]
+
 use std::{fs, path::Path};
 
 use prost_reflect::prost::Message as _;

@@ -221,7 +221,7 @@ impl Cache {
     }
 
     fn compact(&self, writer: &mut StateDir, live: usize) -> Result<()> {
-        if writer.events_want_rewrite(self.log.len()) {
+        if writer.events_want_rewrite(self.log.count()) {
             writer.rewrite_events(&self.log.retained())?;
         }
         if writer.models_want_rewrite(live) {

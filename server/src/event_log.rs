@@ -81,7 +81,7 @@ impl EventLog {
     }
 
     /// How many events are retained.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.events
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -131,7 +131,7 @@ mod tests {
         let log = EventLog::new((1..=1_500).map(|revision| event(revision, 0)));
         let later = Timestamp::from_second(8 * 86_400).unwrap();
         log.push(Arc::new(event(1_501, 8 * 86_400)), later);
-        assert_eq!(log.len(), MIN_EVENTS);
+        assert_eq!(log.count(), MIN_EVENTS);
         assert_eq!(revisions(log.read(1_500, 1_501, 10)), [1_501]);
     }
 }

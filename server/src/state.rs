@@ -134,12 +134,12 @@ impl StateDir {
 
     /// Whether `events.log` holds much more than the `retained` events that are still needed.
     pub fn events_want_rewrite(&self, retained: usize) -> bool {
-        self.events.len() > 2 * retained.max(MODEL_SLACK)
+        self.events.count() > 2 * retained.max(MODEL_SLACK)
     }
 
     /// Whether `models.seg` holds much more than one record for each of `live` series.
     pub fn models_want_rewrite(&self, live: usize) -> bool {
-        self.models.len() > 2 * live + MODEL_SLACK
+        self.models.count() > 2 * live + MODEL_SLACK
     }
 
     /// Cuts `events.log` down to `retained`. Blocks on fsync.

@@ -35,7 +35,7 @@ pub struct SeriesReport {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Outcome {
-    Done(Done),
+    Done(Box<Done>),
     Failed { error: String, remedy: String },
 }
 
@@ -86,7 +86,7 @@ impl SeriesReport {
         outcome: &Result<Done>,
     ) -> Self {
         let outcome = match outcome {
-            Ok(done) => Outcome::Done(done.clone()),
+            Ok(done) => Outcome::Done(Box::new(done.clone())),
             Err(error) => Outcome::failed(error),
         };
         let (series, column) = (declaration.name.to_string(), declaration.column.clone());

@@ -1,5 +1,8 @@
 //! Every kind of bad input is refused with the field and the remedy, or repaired and told.
 
+// Helpers of tests are tests, which clippy does not see.
+#![allow(clippy::unwrap_used)]
+
 use jiff::Timestamp;
 use loadcast_trainer::console::Console;
 use loadcast_trainer::error::Error;

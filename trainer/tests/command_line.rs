@@ -1,5 +1,8 @@
 //! Exit codes and streams of the binary: 0 done, 1 refused with reason and remedy, 2 wrong usage.
 
+// Helpers of tests are tests, which clippy does not see.
+#![allow(clippy::unwrap_used)]
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};

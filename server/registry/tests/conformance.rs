@@ -1,5 +1,8 @@
 //! One suite for every registry: what `Registry` promises, kept by each.
 
+// Helpers of tests are tests, which clippy does not see.
+#![allow(clippy::unwrap_used)]
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use loadcast_model::{

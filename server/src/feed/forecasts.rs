@@ -226,7 +226,7 @@ fn changed_series(
 fn step_of(served: &Served, question: &Question) -> u32 {
     question
         .step_seconds
-        .unwrap_or(served.loaded.metadata().series.step_seconds)
+        .unwrap_or_else(|| served.loaded.metadata().series.step_seconds)
 }
 
 fn key(served: &Served, question: &Question, now: Timestamp) -> Key {

@@ -74,7 +74,7 @@ impl<T: Record> RecordFile<T> {
     }
 
     /// How many records the file holds.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.len
     }
 

@@ -1,5 +1,8 @@
 //! The server as its peers meet it: real sockets on port 0, the real client, and the real binary where a process dies.
 
+// Helpers of tests are tests, which clippy does not see.
+#![allow(clippy::unwrap_used)]
+
 mod dependencies;
 mod forecast;
 mod grpcurl;

@@ -1,0 +1,9 @@
+//! The whole way: rows, four stages, push, registry, swap, subscriber; and what the trainer says offline.
+
+// Helpers of tests are tests, which clippy does not see.
+#![allow(clippy::unwrap_used)]
+
+mod offline;
+mod real_rows;
+mod served;
+mod support;

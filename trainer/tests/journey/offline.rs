@@ -1,0 +1,188 @@
+//! `loadcast-trainer forecast` against Python's own numbers, and its refusals.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::support::{generated, shared, trainer};
+
+/// Python's models that this build evaluates.
+const GOLDEN: [&str; 10] = [
+    "g01_linear_5min_pipeline",
+    "g02_linear_hourly_auto",
+    "g03_linear_5min_auto",
+    "g07_flat",
+    "g13_minmax_linear",
+    "g15_explicit_changepoints",
+    "g16_no_changepoints",
+    "g17_constant",
+    "g18_daily_newton",
+    "g19_gaps_and_nan",
+];
+
+fn columns(csv: &str) -> BTreeMap<String, Vec<String>> {
+    let mut lines = csv.lines();
+    let names: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let mut columns: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for line in lines {
+        for (name, value) in names.iter().zip(line.split(',')) {
+            columns
+                .entry((*name).to_owned())
+                .or_default()
+                .push(value.to_owned());
+        }
+    }
+    columns
+}
+
+#[test]
+fn the_command_line_forecasts_pythons_models_as_python_does() {
+    let Some(golden) = shared("golden", "golden Prophet files") else {
+        return;
+    };
+    for name in GOLDEN {
+        let file = |what: &str| {
+            golden
+                .join(format!("{name}.{what}"))
+                .to_str()
+                .unwrap()
+                .to_owned()
+        };
+        let (model, times) = (file("model.json"), file("predict.csv"));
+        let output = trainer(&[
+            "forecast",
+            "--model",
+            &model,
+            "--times",
+            &times,
+            "--components",
+            "--output",
+            "csv",
+        ]);
+        assert!(output.status.success(), "{name}: {output:?}");
+        let ours = columns(std::str::from_utf8(&output.stdout).unwrap());
+        let pythons = columns(&std::fs::read_to_string(file("predict.csv")).unwrap());
+        let number = |text: &String| text.parse::<f64>().unwrap();
+        let scale = pythons["yhat"]
+            .iter()
+            .map(number)
+            .fold(0.0, |most: f64, y| most.max(y.abs()));
+        assert_eq!(ours["ds"].len(), pythons["ds"].len(), "{name}");
+        for (column, values) in ours.iter().filter(|(column, _)| *column != "ds") {
+            for (have, want) in values
+                .iter()
+                .map(number)
+                .zip(pythons[column].iter().map(number))
+            {
+                assert!(
+                    (have - want).abs() <= 1e-9 * scale,
+                    "{name} {column}: {have} is not {want}"
+                );
+            }
+        }
+    }
+}
+
+/// The MLflow folder of a dry run over generated rows.
+fn model_folder(folder: &Path, extra: &[&str]) -> PathBuf {
+    let (data, models) = (generated(folder), folder.join("models"));
+    let series = ["--series", "a=cpu_mean_5m:cores"];
+    let paths = [
+        "--data",
+        data.to_str().unwrap(),
+        "--output-dir",
+        models.to_str().unwrap(),
+    ];
+    let output = trainer(&[&["run", "--dry-run"][..], &series, &paths, extra].concat());
+    assert!(output.status.success(), "{output:?}");
+    models.join("a")
+}
+
+#[test]
+fn the_same_rows_and_spec_give_the_same_bytes_in_every_process() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let bytes = folders
+        .each_ref()
+        .map(|folder| std::fs::read(model_folder(folder.path(), &[]).join("model.pr")).unwrap());
+    assert!(bytes[0] == bytes[1]);
+}
+
+#[test]
+fn csv_and_json_say_the_same_and_times_follow_the_zone_of_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model_folder(folder.path(), &["--time-zone", "Europe/Berlin"]);
+    let times = folder.path().join("times.csv");
+    std::fs::write(&times, "ds\n2026-02-01 09:00:00\n2026-02-01T08:00:00Z\n").unwrap();
+    let forecast = |format: &str| {
+        let model = model.to_str().unwrap();
+        let output = trainer(&[
+            "forecast",
+            "--model",
+            model,
+            "--times",
+            times.to_str().unwrap(),
+            "--output",
+            format,
+        ]);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let csv = columns(&forecast("csv"));
+    let json: Vec<BTreeMap<String, serde_json::Value>> =
+        serde_json::from_str(&forecast("json")).unwrap();
+    assert_eq!(csv["ds"], ["2026-02-01 09:00:00", "2026-02-01 09:00:00"]);
+    for (row, object) in json.iter().enumerate() {
+        assert_eq!(object["ds"], csv["ds"][row]);
+        assert_eq!(object["yhat"].as_f64(), csv["yhat"][row].parse().ok());
+    }
+    assert_eq!(csv["yhat"][0], csv["yhat"][1]);
+}
+
+#[test]
+fn what_cannot_be_answered_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model_folder(folder.path(), &[]);
+    let file = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let good = file("good.csv", "ds\n2026-02-01 09:00:00\n");
+    let cut = file(
+        "cut.pr",
+        &std::fs::read_to_string(model.join("model.pr")).unwrap()[..4000],
+    );
+    let model = model.to_str().unwrap();
+    for (args, says) in [
+        (&["--model", "no/such", "--times", &good][..], "no/such"),
+        (&["--model", &cut, "--times", &good], "cut.pr: model.pr"),
+        (
+            &["--model", folder.path().to_str().unwrap(), "--times", &good],
+            "model.pr: no such file",
+        ),
+        (
+            &["--model", model, "--times", "no.csv"],
+            "no.csv: no such file",
+        ),
+        (
+            &["--model", model, "--times", &file("when.csv", "when\n1\n")],
+            "must be called ds",
+        ),
+        (
+            &["--model", model, "--times", &file("bad.csv", "ds\nsoon\n")],
+            "line 2: column `ds` says `soon`",
+        ),
+        (
+            &["--model", model, "--times", &good, "--levels", "0.1,0.9"],
+            "levels",
+        ),
+    ] {
+        let output = trainer(&[&["forecast"], args].concat());
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
+        assert!(
+            stderr.starts_with("error: ") && stderr.contains(says),
+            "{args:?}: {stderr}"
+        );
+        assert!(stderr.contains("\nremedy: "), "{args:?}: {stderr}");
+    }
+}

@@ -1,0 +1,50 @@
+//! Real series of AWS CloudWatch, as they were recorded.
+
+use crate::support::{NOW, Server, plan, run, shared};
+
+#[tokio::test]
+async fn every_recorded_series_flows_from_rows_to_a_served_forecast() {
+    let Some(folder) = shared("data/nab", "recorded CloudWatch series") else {
+        return;
+    };
+    let server = Server::start().await;
+    let client = server.client();
+    let files = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files
+        .filter(|path| path.extension().is_some_and(|e| e == "csv"))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty());
+    for path in &files {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let mut plan = plan(path);
+        plan.series = vec![format!("{name}=value").parse().unwrap()];
+        plan.rules.shift_to = Some(NOW.parse::<jiff::Timestamp>().unwrap().as_second());
+        let report = run(&plan, &client).await;
+        let done = report.series[0].done().unwrap();
+        assert_eq!(
+            done.receipt.as_ref().map(|receipt| receipt.version),
+            Some(1),
+            "{name}"
+        );
+        let skill = done
+            .backtest
+            .as_ref()
+            .expect("weeks are enough for a backtest");
+        assert_eq!(skill.origins, 3, "{name}");
+        assert!(
+            skill.model.mase.is_some_and(f64::is_finite),
+            "{name}: {skill:?}"
+        );
+    }
+    assert_eq!(
+        client
+            .models(&loadcast_client::Selector::all())
+            .await
+            .unwrap()
+            .len(),
+        files.len()
+    );
+}
