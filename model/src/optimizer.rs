@@ -3,7 +3,7 @@
 //! The posterior is prophet.stan's: `k, m ~ N(0, 5)`, `delta ~ Laplace(0, tau)`, `beta ~ N(0, sigmas)`,
 //! `sigma_obs ~ half-N(0, 0.5)`, `y ~ N(trend + X beta, sigma_obs)`. Without the Jacobian of `sigma_obs > 0`, as Stan
 //! optimizes it and as Prophet uses it. For a given sigma this is a quadratic with an L1 term in the deltas: `k, m, beta`
-//! are eliminated by Cholesky and the deltas solved exactly as a [`lasso`](crate::lasso); sigma then has a closed form.
+//! are eliminated by Cholesky and the deltas solved exactly as a lasso; sigma then has a closed form.
 //! The two alternate until the posterior stands still.
 
 use augurs_prophet::{

@@ -45,7 +45,7 @@ impl Clock {
     }
 
     /// Returns once the clock shows `instant` or later. A system clock that is set back or forward is noticed within
-    /// [`RECHECK`].
+    /// 30 seconds.
     pub async fn wait_until(&self, instant: Timestamp) {
         match &self.0 {
             Kind::System => loop {

@@ -1,7 +1,11 @@
 //! What every request passes on its way in. tower layers see the head of a response and not its stream; what must last
 //! as long as a stream lives in the stream.
 
-use opentelemetry::{global, propagation::Extractor, trace::TraceContextExt as _};
+use opentelemetry::{
+    propagation::{Extractor, TextMapPropagator as _},
+    trace::TraceContextExt as _,
+};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tower_http::trace::MakeSpan;
 use tracing::{Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -25,9 +29,7 @@ impl<B> MakeSpan<B> for CallSpan {
             rpc.method = method,
             trace_id = field::Empty,
         );
-        let parent = global::get_text_map_propagator(|propagator| {
-            propagator.extract(&Headers(request.headers()))
-        });
+        let parent = TraceContextPropagator::new().extract(&Headers(request.headers()));
         if parent.span().span_context().is_valid()
             && let Err(error) = span.set_parent(parent)
         {
@@ -55,8 +57,6 @@ impl Extractor for Headers<'_> {
 pub fn traceparent() -> String {
     let context = Span::current().context();
     let mut carrier = std::collections::HashMap::new();
-    global::get_text_map_propagator(|propagator| {
-        propagator.inject_context(&context, &mut carrier);
-    });
+    TraceContextPropagator::new().inject_context(&context, &mut carrier);
     carrier.remove("traceparent").unwrap_or_default()
 }

@@ -1,8 +1,8 @@
 //! Logs and traces. Spans exist from the start, with W3C context taken from and given to peers; an exporter is one more
 //! processor on the provider below, nothing else changes.
 
-use opentelemetry::{global, trace::TracerProvider as _};
-use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::SdkTracerProvider};
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::{
     EnvFilter, Layer as _,
     field::MakeExt as _,
@@ -21,7 +21,6 @@ pub struct Telemetry {
 
 /// Installs the process-wide subscriber: logs on stderr in `format`, filtered by RUST_LOG (default `info`).
 pub fn init(format: LogFormat) -> Telemetry {
-    global::set_text_map_propagator(TraceContextPropagator::new());
     let provider = SdkTracerProvider::builder().build();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
