@@ -19,6 +19,8 @@ pub mod forecaster;
 mod gram;
 pub mod grid;
 pub mod history;
+pub mod holiday;
+pub mod inputs;
 mod lasso;
 pub mod naive;
 pub mod optimizer;
