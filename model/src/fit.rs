@@ -324,7 +324,7 @@ impl Capture {
                     .position(|&theirs| {
                         ours.iter()
                             .zip(data.X[theirs..].iter().step_by(width))
-                            .all(|(a, b)| a.to_bits() == b.to_bits())
+                            .all(|(a, b)| (a - b).abs() <= 1e-9)
                     })
                     .ok_or("a feature column is not among those that were prepared")?;
                 Ok(free.swap_remove(place))

@@ -16,6 +16,7 @@ pub mod error;
 pub mod features;
 pub mod fit;
 pub mod forecaster;
+mod fourier;
 mod gram;
 pub mod grid;
 pub mod history;
