@@ -78,13 +78,13 @@ impl Level {
 
 /// How uncertain a model with a linear or flat trend is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Spread {
+pub struct Band {
     rate: f64,
     jump: f64,
     sigma: f64,
 }
 
-impl Spread {
+impl Band {
     /// `rate` changes of the trend's rate per unit of scaled time, each Laplace with scale `jump` (value per scaled
     /// time), and noise `sigma` (value), all finite and not negative.
     pub fn new(rate: f64, jump: f64, sigma: f64) -> Self {
@@ -97,9 +97,9 @@ impl Spread {
     }
 
     /// The quantile at `level`, point by point.
-    pub fn quantile(&self, level: Level) -> Quantile {
-        Quantile {
-            spread: *self,
+    pub fn deviations(&self, level: Level) -> Deviations {
+        Deviations {
+            band: *self,
             level,
             factor: f64::NAN,
             c: f64::NAN,
@@ -111,8 +111,8 @@ impl Spread {
 
 /// One quantile of a model's forecasts. What it keeps between points is a cache and changes no value.
 #[derive(Debug, Clone)]
-pub struct Quantile {
-    spread: Spread,
+pub struct Deviations {
+    band: Band,
     level: Level,
     /// The last point's; with it `c = n r` and `ln m - ln n`, which no lead changes.
     factor: f64,
@@ -121,10 +121,10 @@ pub struct Quantile {
     row: Row,
 }
 
-impl Quantile {
+impl Deviations {
     /// How far above (below, if negative) the point forecast the quantile lies, at scaled time `lead` after the
     /// history's last row, where the trend is multiplied by `factor`.
-    pub fn deviation(&mut self, lead: f64, factor: f64) -> f64 {
+    pub fn at(&mut self, lead: f64, factor: f64) -> f64 {
         if self.level.probability < 0.5 {
             -self.distance(lead, factor.abs())
         } else {
@@ -133,7 +133,7 @@ impl Quantile {
     }
 
     fn distance(&mut self, lead: f64, factor: f64) -> f64 {
-        let Spread { rate, jump, sigma } = self.spread;
+        let Band { rate, jump, sigma } = self.band;
         let scale = jump * lead * factor;
         if self.level.z == 0.0 || lead <= 0.0 || rate <= 0.0 || scale <= 0.0 {
             return self.level.z * sigma;
@@ -158,7 +158,7 @@ impl Quantile {
 
     fn turn_to(&mut self, factor: f64) {
         if factor != self.factor {
-            let Spread { rate, jump, sigma } = self.spread;
+            let Band { rate, jump, sigma } = self.band;
             self.factor = factor;
             self.c = rate * sigma / (jump * factor);
             let ln_c = self.c.max(C_MIN).ln();

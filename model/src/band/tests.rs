@@ -51,9 +51,9 @@ impl Reference {
 
 fn ours(n: f64, r: f64, level: f64) -> f64 {
     // At lead 1 with jumps of scale 1, rate is n and sigma is r.
-    Spread::new(n, 1.0, r)
-        .quantile(Level::new(level).unwrap())
-        .deviation(1.0, 1.0)
+    Band::new(n, 1.0, r)
+        .deviations(Level::new(level).unwrap())
+        .at(1.0, 1.0)
 }
 
 /// Uniform in (0, 1), the same each time: additive recurrence with the golden ratio's relatives.
@@ -123,21 +123,21 @@ fn levels_order_their_quantiles_and_mirror_them_to_the_bit() {
 
 #[test]
 fn a_value_depends_on_its_own_point_alone() {
-    let spread = Spread::new(25.0, 0.1, 0.03);
+    let band = Band::new(25.0, 0.1, 0.03);
     let points: Vec<(f64, f64)> = (0..400)
         .map(|i| (0.002 * f64::from(i), 1.0 + 0.3 * f64::from(i % 7)))
         .collect();
     let level = Level::new(0.9).unwrap();
-    let mut together = spread.quantile(level);
+    let mut together = band.deviations(level);
     let forth: Vec<f64> = points
         .iter()
-        .map(|p| together.deviation(p.0, p.1))
+        .map(|p| together.at(p.0, p.1))
         .collect();
     for (point, have) in points.iter().zip(&forth).rev() {
-        let alone = spread.quantile(level).deviation(point.0, point.1);
+        let alone = band.deviations(level).at(point.0, point.1);
         assert_eq!(alone.to_bits(), have.to_bits());
         assert_eq!(
-            together.deviation(point.0, point.1).to_bits(),
+            together.at(point.0, point.1).to_bits(),
             have.to_bits()
         );
     }
@@ -147,19 +147,19 @@ fn a_value_depends_on_its_own_point_alone() {
 fn the_noise_alone_is_what_history_and_flat_trends_have() {
     let level = Level::new(0.9).unwrap();
     let z = normal::inverse_tail(0.1);
-    let inside = Spread::new(25.0, 0.1, 0.5)
-        .quantile(level)
-        .deviation(0.0, 1.0);
+    let inside = Band::new(25.0, 0.1, 0.5)
+        .deviations(level)
+        .at(0.0, 1.0);
     assert_eq!(inside, 0.5 * z);
     assert_eq!(
-        Spread::noise(0.5).quantile(level).deviation(3.0, 1.0),
+        Band::noise(0.5).deviations(level).at(3.0, 1.0),
         0.5 * z
     );
-    let no_trend_left = Spread::new(25.0, 0.1, 0.5)
-        .quantile(level)
-        .deviation(3.0, 0.0);
+    let no_trend_left = Band::new(25.0, 0.1, 0.5)
+        .deviations(level)
+        .at(3.0, 0.0);
     assert_eq!(no_trend_left, 0.5 * z);
-    let certain = Spread::noise(0.0).quantile(level).deviation(3.0, 1.0);
+    let certain = Band::noise(0.0).deviations(level).at(3.0, 1.0);
     assert_eq!(certain, 0.0);
 }
 
@@ -171,8 +171,8 @@ fn extremes_stay_finite() {
                 for lead in [-1.0, 0.0, 1e-12, 1.0, 1e6] {
                     for level in [1e-300, 1e-7, 0.3, 0.9, 1.0 - 1e-16] {
                         let level = Level::new(level).unwrap();
-                        let mut quantile = Spread::new(rate, jump, sigma).quantile(level);
-                        let have = quantile.deviation(lead, 1.0);
+                        let mut quantile = Band::new(rate, jump, sigma).deviations(level);
+                        let have = quantile.at(lead, 1.0);
                         assert!(
                             have.is_finite(),
                             "rate {rate} jump {jump} sigma {sigma} lead {lead} {level:?}: {have}"
