@@ -22,9 +22,12 @@
 mod inversion;
 mod jumps;
 mod normal;
+mod sampled;
 mod series;
 mod table;
 
+pub(crate) use self::sampled::{Logistic, Point};
+pub use self::sampled::{MAX_BENDS, PATHS};
 use self::table::{C_MIN, Row, Stencil, Z_MAX};
 use crate::error::{Error, Result};
 
@@ -70,6 +73,20 @@ impl Level {
         })
     }
 
+    /// Whether its quantile lies as far on the other side of the median.
+    pub(crate) fn mirrors(self, other: Self) -> bool {
+        self.tail == other.tail && (self.probability < 0.5) != (other.probability < 0.5)
+    }
+
+    /// Its normal quantile.
+    pub(crate) fn signed_z(self) -> f64 {
+        if self.probability < 0.5 {
+            -self.z
+        } else {
+            self.z
+        }
+    }
+
     /// Between 0 and 1.
     pub fn probability(self) -> f64 {
         self.probability
@@ -94,6 +111,11 @@ impl Band {
     /// Noise alone: a flat trend.
     pub fn noise(sigma: f64) -> Self {
         Self::new(0.0, 0.0, sigma)
+    }
+
+    /// Whether no point is counted jump by jump, up to a doubling of the trend by its factor.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.rate * self.sigma >= 2.0 * jumps::C_MAX * self.jump
     }
 
     /// The quantile at `level`, point by point.
@@ -125,10 +147,11 @@ impl Deviations {
     /// How far above (below, if negative) the point forecast the quantile lies, at scaled time `lead` after the
     /// history's last row, where the trend is multiplied by `factor`.
     pub fn at(&mut self, lead: f64, factor: f64) -> f64 {
+        let distance = self.distance(lead, factor.abs());
         if self.level.probability < 0.5 {
-            -self.distance(lead, factor.abs())
+            -distance
         } else {
-            self.distance(lead, factor.abs())
+            distance
         }
     }
 

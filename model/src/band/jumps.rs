@@ -12,7 +12,7 @@ use super::{inversion::upper_bound, normal, table::Stencil};
 const N_MAX: f64 = 10.0;
 
 /// Below this `c = n r` the atom is too narrow for the table.
-const C_MAX: f64 = 0.8;
+pub(super) const C_MAX: f64 = 0.8;
 
 /// Whether a deviate that is not nearly normal is counted here.
 pub(super) fn owns(n: f64, r: f64) -> bool {

@@ -129,17 +129,11 @@ fn a_value_depends_on_its_own_point_alone() {
         .collect();
     let level = Level::new(0.9).unwrap();
     let mut together = band.deviations(level);
-    let forth: Vec<f64> = points
-        .iter()
-        .map(|p| together.at(p.0, p.1))
-        .collect();
+    let forth: Vec<f64> = points.iter().map(|p| together.at(p.0, p.1)).collect();
     for (point, have) in points.iter().zip(&forth).rev() {
         let alone = band.deviations(level).at(point.0, point.1);
         assert_eq!(alone.to_bits(), have.to_bits());
-        assert_eq!(
-            together.at(point.0, point.1).to_bits(),
-            have.to_bits()
-        );
+        assert_eq!(together.at(point.0, point.1).to_bits(), have.to_bits());
     }
 }
 
@@ -147,17 +141,10 @@ fn a_value_depends_on_its_own_point_alone() {
 fn the_noise_alone_is_what_history_and_flat_trends_have() {
     let level = Level::new(0.9).unwrap();
     let z = normal::inverse_tail(0.1);
-    let inside = Band::new(25.0, 0.1, 0.5)
-        .deviations(level)
-        .at(0.0, 1.0);
+    let inside = Band::new(25.0, 0.1, 0.5).deviations(level).at(0.0, 1.0);
     assert_eq!(inside, 0.5 * z);
-    assert_eq!(
-        Band::noise(0.5).deviations(level).at(3.0, 1.0),
-        0.5 * z
-    );
-    let no_trend_left = Band::new(25.0, 0.1, 0.5)
-        .deviations(level)
-        .at(3.0, 0.0);
+    assert_eq!(Band::noise(0.5).deviations(level).at(3.0, 1.0), 0.5 * z);
+    let no_trend_left = Band::new(25.0, 0.1, 0.5).deviations(level).at(3.0, 0.0);
     assert_eq!(no_trend_left, 0.5 * z);
     let certain = Band::noise(0.0).deviations(level).at(3.0, 1.0);
     assert_eq!(certain, 0.0);
