@@ -10,6 +10,7 @@
 
 pub mod artifact;
 pub mod backtest;
+pub mod band;
 mod changepoints;
 mod cholesky;
 pub mod error;
