@@ -11,15 +11,12 @@
 pub mod artifact;
 pub mod backtest;
 mod changepoints;
-mod cholesky;
 pub mod error;
 pub mod features;
 pub mod fit;
 pub mod forecaster;
-mod gram;
 pub mod grid;
 pub mod history;
-mod lasso;
 pub mod naive;
 pub mod optimizer;
 pub mod prophet;
