@@ -96,19 +96,18 @@ impl Forecaster {
                 "this build evaluates linear and flat trends",
             ));
         }
-        if model
-            .seasonalities
+        let features = &model.features;
+        if features
+            .columns()
             .iter()
-            .any(|seasonality| seasonality.mode == Mode::Multiplicative)
+            .any(|column| column.mode == Mode::Multiplicative)
         {
             return Err(Error::unsupported(
                 "multiplicative seasonality",
                 "this build evaluates additive seasonality",
             ));
         }
-        if model.delta.len() != model.changepoints_t.len()
-            || model.beta.len() != model.feature_columns().max(1)
-        {
+        if model.delta.len() != model.changepoints_t.len() || model.beta.len() != features.width() {
             return Err(Error::invalid(
                 "params",
                 "delta and beta do not match changepoints and features; get the artifact again",
@@ -168,15 +167,15 @@ impl Forecaster {
             ));
         }
         let model = &self.model;
-        let mut parts = vec![Vec::new(); model.seasonalities.len()];
+        let mut parts = vec![Vec::new(); model.features.seasonalities.len()];
         let mut trend = Vec::with_capacity(ds.len());
         let mut additive = Vec::with_capacity(ds.len());
-        let mut row = vec![0.0; model.feature_columns()];
+        let mut row = vec![0.0; model.features.width()];
         for &time in ds {
             trend.push(self.trend(time) * model.y_scale + model.floor());
             let mut total = 0.0;
             let mut beta = model.beta.as_slice();
-            for (seasonality, part) in model.seasonalities.iter().zip(&mut parts) {
+            for (seasonality, part) in model.features.seasonalities.iter().zip(&mut parts) {
                 let row = &mut row[..seasonality.columns()];
                 seasonality.row(time, row);
                 let (own, others) = beta.split_at(row.len());
@@ -208,7 +207,7 @@ impl Forecaster {
 
     fn components(&self, parts: Vec<Vec<f64>>, additive: Vec<f64>) -> Vec<Component> {
         let none = vec![0.0; additive.len()];
-        let seasonal = self.model.seasonalities.iter().zip(parts);
+        let seasonal = self.model.features.seasonalities.iter().zip(parts);
         let mut components: Vec<Component> = seasonal
             .map(|(seasonality, values)| Component {
                 name: seasonality.name.clone(),

@@ -17,6 +17,8 @@ pub mod fit;
 pub mod forecaster;
 pub mod grid;
 pub mod history;
+pub mod holiday;
+pub mod inputs;
 pub mod naive;
 pub mod optimizer;
 pub mod prophet;

@@ -13,14 +13,15 @@ mod augurs;
 mod cholesky;
 mod gram;
 mod lasso;
-mod panels;
+pub(crate) mod panels;
 mod problem;
 mod regression;
 mod starts;
 
 pub use augurs::MapOptimizer;
-pub(crate) use augurs::{gather, scatter, to_augurs};
-use problem::{Parameters, Problem};
+
+use problem::Parameters;
+pub(crate) use problem::{Column, Problem};
 use regression::{Prior, profile, regress};
 
 use crate::spec::Growth;

@@ -1,7 +1,9 @@
 //! A fitted model: the parameters that a forecast needs, and what model.pr must say besides. The history is not kept.
 
 use crate::{
-    features::Seasonality,
+    features::Features,
+    history::History,
+    inputs::Inputs,
     spec::{Growth, Scaling, Spec},
 };
 
@@ -14,7 +16,7 @@ pub struct ProphetModel {
     pub specified_changepoints: bool,
     /// Scaled values are `(y - floor) / y_scale`.
     pub y_scale: f64,
-    /// The floor of every value under minmax scaling.
+    /// The floor of every value under minmax scaling, where growth has no floor of its own.
     pub y_min: f64,
     /// The first time of the history, in seconds of the wall clock.
     pub start: f64,
@@ -24,8 +26,10 @@ pub struct ProphetModel {
     pub changepoints: Vec<i64>,
     /// The same in scaled time; `[0]` where there are none.
     pub changepoints_t: Vec<f64>,
-    /// In the order of the feature columns.
-    pub seasonalities: Vec<Seasonality>,
+    /// What the feature columns are.
+    pub features: Features,
+    /// Whether logistic growth was trained with a floor of its own, which every question must then bring.
+    pub logistic_floor: bool,
     /// The trend's rate at the start.
     pub k: f64,
     /// The trend's level at the start.
@@ -43,16 +47,31 @@ pub struct ProphetModel {
 }
 
 /// The ends of a history: what Python insists on, and where the future begins.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Ends {
     /// Time and value of the first row.
     pub first: (i64, f64),
     /// Time and value of the last row.
     pub last: (i64, f64),
+    /// What stood beside the two rows: columns of two values, or of one for both.
+    pub inputs: Inputs,
+}
+
+impl Ends {
+    /// The ends of `history`, with the columns `inputs` beside all its rows.
+    pub fn of(history: &History, inputs: &Inputs) -> Self {
+        let last = history.len() - 1;
+        Self {
+            first: (history.first(), history.y()[0]),
+            last: (history.last(), history.y()[last]),
+            inputs: inputs.picked(&[0, last]),
+        }
+    }
 }
 
 impl ProphetModel {
-    /// The floor that scaled values count from: 0 under absmax scaling, the smallest value under minmax.
+    /// The floor that scaled values count from where no question brings its own: 0 under absmax scaling, the smallest
+    /// value under minmax.
     pub fn floor(&self) -> f64 {
         match self.spec.scaling {
             Scaling::Absmax => 0.0,
@@ -68,10 +87,5 @@ impl ProphetModel {
     /// The shape of the trend.
     pub fn growth(&self) -> Growth {
         self.spec.growth
-    }
-
-    /// How many feature columns its seasonalities have.
-    pub fn feature_columns(&self) -> usize {
-        self.seasonalities.iter().map(Seasonality::columns).sum()
     }
 }

@@ -167,7 +167,7 @@ fn fits_reach_at_least_the_log_posterior_of_stan() {
             .unzip();
         let fitted = fit(&theirs.spec, &History::new(ds, y).unwrap()).unwrap();
         assert_eq!(fitted.model.changepoints, theirs.changepoints, "{name}");
-        assert_eq!(fitted.model.seasonalities, theirs.seasonalities, "{name}");
+        assert_eq!(fitted.model.features, theirs.features, "{name}");
         assert_eq!(fitted.model.y_scale, theirs.y_scale, "{name}");
         let Some(reached) = fitted.report.log_posterior else {
             assert_eq!(

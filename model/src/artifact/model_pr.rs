@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use crate::{
     artifact::{mlmodel::PROPHET_VERSION, pandas},
     error::{Error, Result},
-    features::{Mode, Seasonality},
+    features::{Features, Mode, Seasonality},
+    inputs::Inputs,
     prophet::{Ends, ProphetModel},
     spec::{
         Growth, MAX_CHANGEPOINTS, MAX_FOURIER_ORDER, Scaling, SeasonalityChoice, Spec,
@@ -55,11 +56,13 @@ pub fn encode_model_pr(model: &ProphetModel) -> Result<Vec<u8>> {
 fn to_dict(model: &ProphetModel) -> Value {
     let spec = &model.spec;
     let names: Vec<&str> = model
+        .features
         .seasonalities
         .iter()
         .map(|s| s.name.as_str())
         .collect();
     let seasonalities: Map<String, Value> = model
+        .features
         .seasonalities
         .iter()
         .map(|s| {
@@ -153,6 +156,7 @@ fn history(model: &ProphetModel) -> String {
 /// Which column belongs to which component; predict() in Python insists on columns alphabetical, missing totals last.
 fn component_columns(model: &ProphetModel) -> String {
     let owners: Vec<Option<&str>> = model
+        .features
         .seasonalities
         .iter()
         .flat_map(|s| std::iter::repeat_n(Some(s.name.as_str()), s.columns()))
@@ -314,7 +318,11 @@ impl Fields {
             t_scale: self.number("t_scale")?,
             changepoints,
             changepoints_t: self.changepoints_t()?,
-            seasonalities,
+            features: Features {
+                seasonalities,
+                ..Features::default()
+            },
+            logistic_floor: false,
             k: self.scalar("k")?,
             m: self.scalar("m")?,
             delta: self.parameter("delta")?,
@@ -413,6 +421,7 @@ impl Fields {
                     fourier_order,
                     prior_scale: number("prior_scale")?,
                     mode,
+                    condition_name: None,
                 })
             })
             .collect()
@@ -434,7 +443,11 @@ impl Fields {
             Some((pandas::read_time(row.get("ds")?)?, row.get("y")?.as_f64()?))
         };
         match (row(rows.first()), row(rows.last())) {
-            (Some(first), Some(last)) => Ok(Ends { first, last }),
+            (Some(first), Some(last)) => Ok(Ends {
+                first,
+                last,
+                inputs: Inputs::default(),
+            }),
             _ => Err(corrupt("history has no rows of ds and y".to_owned())),
         }
     }
@@ -463,11 +476,12 @@ impl Fields {
             changepoint_prior_scale: self.number("changepoint_prior_scale")?,
             interval_width: self.number("interval_width")?,
             scaling,
+            ..Spec::default()
         })
     }
 
     fn check(&self, model: &ProphetModel) -> Result<()> {
-        let columns = model.feature_columns();
+        let columns = model.features.own_width();
         if columns > MAX_COLUMNS {
             return Err(corrupt(format!(
                 "{columns} feature columns; at most {MAX_COLUMNS}"

@@ -89,12 +89,6 @@ pub(crate) fn scatter(from: &[f64], order: &[usize]) -> Vec<f64> {
     to
 }
 
-/// The columns of row-major `x` in the order `columns`.
-pub(crate) fn gather(x: &[f64], width: usize, columns: &[usize]) -> Vec<f64> {
-    x.chunks_exact(width.max(1))
-        .flat_map(|row| columns.iter().map(move |&c| row[c]))
-        .collect()
-}
 
 /// The columns of row-major `x`, ordered by their values and then by their prior.
 fn content_order(x: &[f64], width: usize, sigmas: &[PositiveFloat]) -> Vec<usize> {

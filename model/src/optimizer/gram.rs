@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn sums_from_the_end_give_what_the_design_matrix_gives() {
-        for (rows, features) in [(1, 1), (63, 2), (64, 3), (65, 1), (200, 4)] {
+        for (rows, features) in [(1_usize, 1), (63, 2), (64, 3), (65, 1), (200, 4)] {
             let t: Vec<f64> = (0..rows).map(|i| i as f64 / rows as f64).collect();
             let weight: Vec<f64> = t.iter().map(|t| 1.0 + 0.3 * (5.0 * t).cos()).collect();
             let mut columns = vec![t.iter().zip(&weight).map(|(t, w)| t * w).collect(), weight];

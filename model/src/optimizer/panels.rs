@@ -38,10 +38,6 @@ impl Panels {
         self.rows
     }
 
-    pub(crate) fn width(&self) -> usize {
-        self.width
-    }
-
     pub(crate) fn blocks(&self) -> usize {
         self.rows.div_ceil(BLOCK)
     }
