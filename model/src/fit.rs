@@ -4,7 +4,8 @@ use crate::{
     error::{Error, Result},
     features::{Features, Mode},
     history::History,
-    optimizer::{Column, Problem, Solution, solve},
+    inputs::{Inputs, at},
+    optimizer::{Column, Parameters, Problem, Solution, solve},
     prophet::{Ends, ProphetModel},
     spec::{Growth, Resolved, Spec},
 };
@@ -48,12 +49,19 @@ pub fn fit(spec: &Spec, history: &History) -> Result<Fitted> {
     let resolved = spec.resolve(history)?;
     let scales = Scales::of(spec, history, &resolved.inputs);
     let mut warnings = resolved.warnings.clone();
-    let is_constant = is_constant(spec, history, &resolved);
+    let is_constant = is_constant(spec, history);
     let solution = if is_constant {
         warnings.push("the history is constant; so is the forecast".to_owned());
         constant(&resolved, &scales, history)
     } else {
-        let solution = solve(&problem(spec, &resolved, &scales, history)?);
+        let Resolved {
+            features,
+            inputs,
+            changepoints,
+            ..
+        } = &resolved;
+        let columns = (features, inputs, changepoints.as_slice());
+        let solution = solve(&problem(spec, columns, &scales, history)?);
         if !solution.converged {
             warnings.push(format!(
                 "the fit had not settled after {} rounds",
@@ -73,25 +81,43 @@ pub fn fit(spec: &Spec, history: &History) -> Result<Fitted> {
     Ok(Fitted { model, report })
 }
 
+/// The value of Stan's `lp__` of `model`'s parameters on `history`: what [`fit`] maximises.
+///
+/// # Errors
+/// As [`Spec::resolve`], for columns that the history lacks.
+pub fn log_posterior(model: &ProphetModel, history: &History) -> Result<f64> {
+    let spec = &model.spec;
+    let inputs = spec.complete(history.inputs());
+    let scales = Scales::of(spec, history, &inputs);
+    let (features, changepoints) = (&model.features, model.changepoints.as_slice());
+    let problem = problem(spec, (features, &inputs, changepoints), &scales, history)?;
+    let parameters = Parameters {
+        rate: model.k,
+        level: match spec.growth {
+            Growth::Logistic => -model.k * model.m,
+            Growth::Linear | Growth::Flat => model.m,
+        },
+        delta: model.delta.clone(),
+        beta: model.beta.clone(),
+    };
+    Ok(problem.log_posterior(&parameters, model.sigma_obs))
+}
+
 /// The problem in the optimizer's units.
 fn problem(
     spec: &Spec,
-    resolved: &Resolved,
+    (features, inputs, changepoints): (&Features, &Inputs, &[i64]),
     scales: &Scales,
     history: &History,
 ) -> Result<Problem> {
-    let Resolved {
-        features,
-        inputs,
-        changepoints,
-        ..
-    } = resolved;
     let scaled = |(i, value): (usize, &f64)| scales.value(inputs, i, *value);
     let t: Vec<f64> = history.ds().iter().map(|ds| scales.time(*ds)).collect();
     let y: Vec<f64> = history.y().iter().enumerate().map(scaled).collect();
     let cap: Vec<f64> = if spec.growth == Growth::Logistic {
-        let cap = |i| crate::inputs::at(&inputs.cap, i).unwrap_or(f64::NAN);
-        (0..history.len()).map(|i| scales.value(inputs, i, cap(i))).collect()
+        let cap = |i| at(&inputs.cap, i).unwrap_or(f64::NAN);
+        (0..history.len())
+            .map(|i| scales.value(inputs, i, cap(i)))
+            .collect()
     } else {
         Vec::new()
     };
@@ -114,8 +140,7 @@ fn columns(features: &Features) -> Vec<Column> {
 }
 
 /// Prophet's shortcut is for constant histories of linear and flat growth.
-fn is_constant(spec: &Spec, history: &History, resolved: &Resolved) -> bool {
-    let _ = resolved;
+fn is_constant(spec: &Spec, history: &History) -> bool {
     spec.growth != Growth::Logistic && history.y().iter().all(|y| *y == history.y()[0])
 }
 

@@ -104,7 +104,7 @@ impl Problem {
         self.growth != Growth::Logistic && !self.has_multiplicative()
     }
 
-    fn has_multiplicative(&self) -> bool {
+    pub(crate) fn has_multiplicative(&self) -> bool {
         self.columns.iter().any(|column| column.multiplicative)
     }
 
