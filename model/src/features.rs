@@ -4,18 +4,19 @@
 //! regressors in order. A model without any has Prophet's one dummy column of zeros, which is neither additive nor
 //! multiplicative.
 
-use std::f64::consts::PI;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Error, Result},
-    holiday::{Holiday, HolidayColumn, day_of},
+    fourier::{self, daily_angle},
+    holiday::{self, Holiday, HolidayColumn, day_of},
     inputs::{Inputs, at},
 };
 
 /// The most feature columns of one model.
-pub const MAX_COLUMNS: usize = 10_000;
+pub const MAX_COLUMNS: usize = 2_000;
 
 /// The most values of one feature matrix: 2 GiB.
 pub const MAX_CELLS: usize = 1 << 28;
@@ -57,13 +58,7 @@ impl Seasonality {
     /// Writes its columns at time `ds` (seconds of the wall clock) into `row`: sin, cos, sin, cos ..., as Prophet's
     /// `fourier_series`: the angle is `2 pi order days / period`.
     pub fn row(&self, ds: i64, row: &mut [f64]) {
-        // Evaluated in the order of Prophet's own code, so that columns agree to the bit.
-        let turns = ds as f64 / 3_600.0 / 24.0 * PI * 2.0;
-        for (pair, order) in row.chunks_exact_mut(2).zip(1_u32..) {
-            let angle = turns * f64::from(order) / self.period;
-            pair[0] = angle.sin();
-            pair[1] = angle.cos();
-        }
+        fourier::row(daily_angle(ds as f64), self.period, row);
     }
 }
 
@@ -147,6 +142,15 @@ pub struct Column<'a> {
     pub mode: Mode,
 }
 
+/// A component of Prophet's predict(): the sum of some features.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Component<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) mode: Mode,
+    /// The seasonalities, holidays and regressors that it sums.
+    pub(crate) members: Vec<&'a str>,
+}
+
 /// Features over rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Matrix {
@@ -205,6 +209,55 @@ impl Features {
         columns
     }
 
+    /// The components of predict() in Prophet's order: alphabetical, and after them the totals that have no member.
+    pub(crate) fn components(&self) -> Vec<Component<'_>> {
+        let named = |name, mode, members| Component {
+            name,
+            mode,
+            members,
+        };
+        let own = self.seasonalities.iter().map(|s| (s.name.as_str(), s.mode));
+        let mut holidays: Vec<&str> = self.holidays.iter().map(|h| h.name.as_str()).collect();
+        holidays.dedup();
+        let regressors = self.regressors.iter().map(|r| (r.name.as_str(), r.mode));
+        let mut components: Vec<Component<'_>> = own
+            .chain(holidays.iter().map(|name| (*name, self.holidays_mode)))
+            .chain(regressors.clone())
+            .map(|(name, mode)| named(name, mode, vec![name]))
+            .collect();
+        let mut totals = Vec::new();
+        for (mode, total, of_regressors) in [
+            (
+                Mode::Additive,
+                "additive_terms",
+                "extra_regressors_additive",
+            ),
+            (
+                Mode::Multiplicative,
+                "multiplicative_terms",
+                "extra_regressors_multiplicative",
+            ),
+        ] {
+            let of_mode = components.iter().filter(|c| c.mode == mode);
+            totals.push(named(total, mode, of_mode.map(|c| c.name).collect()));
+            let of_mode = regressors.clone().filter(|(_, m)| *m == mode);
+            totals.push(named(
+                of_regressors,
+                mode,
+                of_mode.map(|(name, _)| name).collect(),
+            ));
+        }
+        totals.push(named("holidays", self.holidays_mode, holidays));
+        let (mut empty, full): (Vec<_>, Vec<_>) = totals
+            .into_iter()
+            .partition(|total| total.members.is_empty());
+        empty.retain(|total| total.name.ends_with("_terms"));
+        components.extend(full);
+        components.sort_by(|a, b| a.name.cmp(b.name));
+        components.extend(empty);
+        components
+    }
+
     /// The features at the times `ds` (seconds of the wall clock) with what `inputs` say there.
     ///
     /// # Errors
@@ -227,18 +280,20 @@ impl Features {
         let more = self.further_days(&inputs.holidays)?;
         let mut values = vec![0.0; ds.len() * width];
         for (i, (row, &ds)) in values.chunks_exact_mut(width).zip(ds).enumerate() {
+            let angle = daily_angle(ds as f64);
             let mut rest = row;
             for (seasonality, condition) in self.seasonalities.iter().zip(&conditions) {
                 let (own, others) = rest.split_at_mut(seasonality.columns());
                 if condition.is_none_or(|condition| at(condition, i) == Some(true)) {
-                    seasonality.row(ds, own);
+                    fourier::row(angle, seasonality.period, own);
                 }
                 rest = others;
             }
             let (own, others) = rest.split_at_mut(self.holidays.len());
             let day = day_of(ds);
             for ((value, holiday), more) in own.iter_mut().zip(&self.holidays).zip(&more) {
-                let is_on = holiday.days.binary_search(&day).is_ok() || more.contains(&day);
+                let is_on =
+                    holiday.days.binary_search(&day).is_ok() || more.binary_search(&day).is_ok();
                 *value = f64::from(u8::from(is_on));
             }
             for ((value, regressor), column) in
@@ -257,6 +312,35 @@ impl Features {
             additive: columns.iter().map(is(Mode::Additive)).collect(),
             multiplicative: columns.iter().map(is(Mode::Multiplicative)).collect(),
         })
+    }
+
+    /// Heap bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let condition = |s: &Seasonality| s.condition_name.as_ref().map_or(0, String::capacity);
+        let seasonalities = self.seasonalities.iter();
+        let seasonalities: usize = seasonalities
+            .map(|s| s.name.capacity() + condition(s))
+            .sum();
+        let holidays = self.holidays.iter();
+        let holidays: usize = holidays
+            .map(|h| h.name.capacity() + h.days.capacity() * size_of::<i64>())
+            .sum();
+        self.seasonalities.capacity() * size_of::<Seasonality>()
+            + seasonalities
+            + self.holidays.capacity() * size_of::<HolidayColumn>()
+            + holidays
+            + self.holiday_names.capacity() * size_of::<String>()
+            + self
+                .holiday_names
+                .iter()
+                .map(String::capacity)
+                .sum::<usize>()
+            + self.regressors.capacity() * size_of::<Regressor>()
+            + self
+                .regressors
+                .iter()
+                .map(|r| r.name.capacity())
+                .sum::<usize>()
     }
 
     /// For each seasonality, its condition's column.
@@ -291,19 +375,21 @@ impl Features {
         self.regressors.iter().map(column).collect()
     }
 
-    /// For each holiday column, the days that `rows` add to it.
+    /// For each holiday column, the days that `rows` add to it, ascending.
     pub(crate) fn further_days(&self, rows: &[Holiday]) -> Result<Vec<Vec<i64>>> {
+        holiday::check_size(rows)?;
+        let places = self.holidays.iter().enumerate();
+        let places: BTreeMap<(&str, i32), usize> = places
+            .map(|(place, column)| ((column.name.as_str(), column.offset), place))
+            .collect();
+        let names: BTreeSet<&str> = self.holiday_names.iter().map(String::as_str).collect();
         let mut more = vec![Vec::new(); self.holidays.len()];
         for row in rows
             .iter()
-            .filter(|row| self.holiday_names.contains(&row.holiday))
+            .filter(|row| names.contains(row.holiday.as_str()))
         {
             for (offset, day) in row.days()? {
-                let place = self
-                    .holidays
-                    .iter()
-                    .position(|h| h.offset == offset && h.name == row.holiday);
-                let Some(place) = place else {
+                let Some(&place) = places.get(&(row.holiday.as_str(), offset)) else {
                     return Err(Error::invalid(
                         "holidays",
                         format!(
@@ -315,6 +401,8 @@ impl Features {
                 more[place].push(day);
             }
         }
+        more.iter_mut()
+            .for_each(|days: &mut Vec<i64>| days.sort_unstable());
         Ok(more)
     }
 }

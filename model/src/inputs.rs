@@ -58,6 +58,20 @@ impl Inputs {
         Ok(())
     }
 
+    /// Heap bytes, without the maps' own nodes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let named =
+            |(name, column): (&String, &Vec<f64>)| name.capacity() + size_of_val(column.as_slice());
+        let conditions = self.conditions.iter();
+        let conditions: usize = conditions
+            .map(|(name, column)| name.capacity() + column.capacity())
+            .sum();
+        (self.cap.capacity() + self.floor.capacity()) * size_of::<f64>()
+            + self.regressors.iter().map(named).sum::<usize>()
+            + conditions
+            + self.holidays.capacity() * size_of::<Holiday>()
+    }
+
     /// The rows `rows`.
     pub(crate) fn picked(&self, rows: &[usize]) -> Self {
         fn pick<T: Copy>(column: &[T], rows: &[usize]) -> Vec<T> {

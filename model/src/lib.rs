@@ -15,6 +15,7 @@ pub mod error;
 pub mod features;
 pub mod fit;
 pub mod forecaster;
+mod fourier;
 pub mod grid;
 pub mod history;
 pub mod holiday;

@@ -20,7 +20,8 @@ mod starts;
 
 pub use augurs::MapOptimizer;
 
-pub(crate) use problem::{Column, Parameters, Problem};
+use problem::Parameters;
+pub(crate) use problem::{Column, Problem};
 use regression::{MAX_ROUNDS, Prior, misfit, profile, regress};
 
 use crate::spec::Growth;
@@ -116,10 +117,19 @@ impl Problem {
         }
     }
 
-    /// The value of Stan's `lp__` at `parameters` and `sigma_obs`.
-    pub(crate) fn log_posterior(&self, parameters: &Parameters, sigma_obs: f64) -> f64 {
-        let residual = self.residual_squares(parameters);
-        -misfit(residual, self.rows() as f64, sigma_obs) - self.penalty(parameters)
+    /// The value of Stan's `lp__` at the parameters of `solution`.
+    pub(crate) fn log_posterior(&self, solution: &Solution) -> f64 {
+        let parameters = Parameters {
+            rate: solution.k,
+            level: match self.growth() {
+                Growth::Logistic => -solution.k * solution.m,
+                Growth::Linear | Growth::Flat => solution.m,
+            },
+            delta: solution.delta.clone(),
+            beta: solution.beta.clone(),
+        };
+        let residual = self.residual_squares(&parameters);
+        -misfit(residual, self.rows() as f64, solution.sigma_obs) - self.penalty(&parameters)
     }
 
     /// Minus the log posterior at the best sigma, and that sigma.

@@ -1,6 +1,9 @@
 //! A fitted model: the parameters that a forecast needs, and what model.pr must say besides. The history is not kept.
 
+use std::collections::BTreeSet;
+
 use crate::{
+    error::Error,
     features::Features,
     history::History,
     inputs::Inputs,
@@ -82,6 +85,84 @@ impl ProphetModel {
     /// Time `ds` (seconds of the wall clock) in units of the history.
     pub fn scaled_time(&self, ds: i64) -> f64 {
         (ds as f64 - self.start) / self.t_scale
+    }
+
+    /// What every question must bring: `cap`, `floor`, `regressors.NAME`, `conditions.NAME`, `holidays`.
+    pub fn needs(&self) -> Vec<String> {
+        let mut needs = Vec::new();
+        if self.growth() == Growth::Logistic {
+            needs.push("cap".to_owned());
+        }
+        if self.logistic_floor {
+            needs.push("floor".to_owned());
+        }
+        let regressors = &self.features.regressors;
+        needs.extend(regressors.iter().map(|r| format!("regressors.{}", r.name)));
+        let conditions = self.features.seasonalities.iter();
+        let conditions: BTreeSet<&String> = conditions
+            .filter_map(|s| s.condition_name.as_ref())
+            .collect();
+        needs.extend(conditions.iter().map(|name| format!("conditions.{name}")));
+        if self.spec.country_holidays.is_some() {
+            needs.push("holidays".to_owned());
+        }
+        needs
+    }
+
+    /// The error of a question to a model of a country's holidays that brings no dates.
+    pub(crate) fn missing_holidays(&self) -> Error {
+        let country = self.spec.country_holidays.as_deref().unwrap_or_default();
+        let given: BTreeSet<&str> = self
+            .spec
+            .holidays
+            .iter()
+            .map(|row| row.holiday.as_str())
+            .collect();
+        let names = self.features.holiday_names.iter().map(String::as_str);
+        let names: Vec<&str> = names
+            .filter(|name| !given.contains(name))
+            .take(30)
+            .collect();
+        Error::missing(
+            "holidays",
+            format!(
+                "the dates of the holidays of {country} are known to Python's holidays package only; give rows of holiday and date for the times asked about, of {} (or of another year, if none falls into them)",
+                names.join(", ")
+            ),
+        )
+    }
+
+    /// Every parameter.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = f64> {
+        let scalars = [
+            self.y_scale,
+            self.y_min,
+            self.start,
+            self.t_scale,
+            self.k,
+            self.m,
+            self.sigma_obs,
+        ];
+        let columns = self
+            .changepoints_t
+            .iter()
+            .chain(&self.delta)
+            .chain(&self.beta);
+        let regressors = self.features.regressors.iter();
+        scalars
+            .into_iter()
+            .chain(columns.copied())
+            .chain(regressors.flat_map(|r| [r.mu, r.std]))
+    }
+
+    /// Heap bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let numbers = self.changepoints_t.capacity() + self.delta.capacity() + self.beta.capacity();
+        numbers * size_of::<f64>()
+            + self.changepoints.capacity() * size_of::<i64>()
+            + self.features.heap_bytes()
+            + self.spec.heap_bytes()
+            + self.ends.inputs.heap_bytes()
     }
 
     /// The shape of the trend.

@@ -7,7 +7,7 @@ use crate::{
     history::History,
     holiday,
     inputs::{Inputs, at},
-    spec::{Auto, Growth, SeasonalityChoice, Spec, format_wall_time, parse_wall_time},
+    spec::{Auto, Growth, Scaling, SeasonalityChoice, Spec, format_wall_time, parse_wall_time},
 };
 
 const DAY: i64 = 86_400;
@@ -36,7 +36,12 @@ impl Spec {
         self.validate()?;
         let inputs = self.complete(history.inputs());
         if self.growth == Growth::Logistic {
-            check_capacity(&inputs, history.len())?;
+            let least = history.y().iter().copied().fold(f64::INFINITY, f64::min);
+            let floor = match self.scaling {
+                Scaling::Absmax => 0.0,
+                Scaling::Minmax => least,
+            };
+            check_capacity(&inputs.cap, &inputs.floor, floor, history.len())?;
         }
         if let (Some(country), []) = (&self.country_holidays, self.holidays.as_slice()) {
             return Err(Error::missing(
@@ -184,22 +189,27 @@ impl Spec {
     }
 }
 
-/// Logistic growth needs a cap above the floor at each of `rows` times; the floor is 0 where none is given.
+/// Logistic growth needs a cap above the floor at each of `rows` times; where no floor is given it is `default_floor`.
 ///
 /// # Errors
 /// [`Error::MissingInput`] without a cap, [`Error::Invalid`] where it is not above the floor.
-pub(crate) fn check_capacity(inputs: &Inputs, rows: usize) -> Result<()> {
-    if inputs.cap.is_empty() {
+pub(crate) fn check_capacity(
+    cap: &[f64],
+    floor: &[f64],
+    default_floor: f64,
+    rows: usize,
+) -> Result<()> {
+    if cap.is_empty() {
         return Err(Error::missing(
             "cap",
             "growth is logistic; give the capacity where it saturates for each time, or one for all",
         ));
     }
-    let low = (0..rows).find(|&i| {
-        let cap = at(&inputs.cap, i);
-        cap.is_none_or(|cap| cap <= at(&inputs.floor, i).unwrap_or(0.0))
-    });
-    match low {
+    let is_low = |i: usize| {
+        let floor = at(floor, i).unwrap_or(default_floor);
+        at(cap, i).is_none_or(|cap| cap <= floor)
+    };
+    match (0..rows).find(|&i| is_low(i)) {
         None => Ok(()),
         Some(i) => Err(Error::invalid(
             "cap",
