@@ -98,7 +98,8 @@ fn a_truncated_model_is_corrupt_at_every_byte() {
 fn a_flipped_byte_is_refused_or_still_a_finite_model() {
     for (name, value) in sound() {
         let bytes = value.to_string().into_bytes();
-        for at in (0..bytes.len()).step_by(if name.contains("conditional") { 1 } else { 11 }) {
+        let step = if name.contains("conditional") { 5 } else { 97 };
+        for at in (0..bytes.len()).step_by(step) {
             for mask in [0x01, 0x11, 0x80] {
                 let mut bent = bytes.clone();
                 bent[at] ^= mask;
@@ -166,13 +167,7 @@ fn a_wrong_value_anywhere_is_refused_or_still_a_finite_model() {
         json!({"data": []}),
         json!("{\"data\":[]}"),
     ];
-    for name in [
-        "regressors_multi",
-        "mixed_modes",
-        "conditional",
-        "country",
-        "logistic_floor",
-    ] {
+    for name in ["regressors_multi", "country_and_own"] {
         let mut tried = 0;
         replace_each(&model(name), &wrong, &mut |bent| {
             survive(bent.to_string().as_bytes());

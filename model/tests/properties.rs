@@ -71,7 +71,7 @@ prop_compose! {
         let ds = jiff::Timestamp::from_second(START + day * DAY).unwrap();
         Holiday {
             holiday: ["patch day", "a-z", "Neujahr, \"ö\""][name].to_owned(),
-            ds: ds.to_zoned(jiff::tz::TimeZone::UTC).date(),
+            ds: jiff::tz::Offset::UTC.to_datetime(ds).date(),
             lower_window,
             upper_window,
             prior_scale: None,
