@@ -35,6 +35,8 @@ pub struct Forecaster {
     trend: Trend,
     parts: Vec<Part>,
     components: Vec<Sum>,
+    /// Whether questions must bring the dates of a country's holidays.
+    needs_dates: bool,
 }
 
 /// A component of predict(): the sum of some parts.
@@ -130,6 +132,7 @@ impl Forecaster {
         });
         Ok(Self {
             components: components.collect(),
+            needs_dates: model.dateless_country().is_some(),
             parts,
             trend,
             model,
@@ -247,7 +250,7 @@ impl Forecaster {
         let Question { ds, inputs, .. } = *question;
         let model = &self.model;
         inputs.validate(ds.len())?;
-        if model.spec.country_holidays.is_some() && inputs.holidays.is_empty() {
+        if self.needs_dates && inputs.holidays.is_empty() {
             return Err(model.missing_holidays());
         }
         if model.growth() == Growth::Logistic {
