@@ -3,6 +3,7 @@
 use crate::{
     error::{Error, Result},
     inputs::Inputs,
+    spec::format_wall_time,
 };
 
 /// The most rows of a history: ten years of five-minute steps and a margin. Beyond it the features alone need gigabytes.
@@ -70,6 +71,33 @@ impl History {
             y,
             inputs: Inputs::default(),
         })
+    }
+
+    /// A history of rows as they come, with the columns `inputs` beside them: sorted by time, those whose value is NaN
+    /// left out, as Prophet does.
+    ///
+    /// # Errors
+    /// As [`History::new`] and [`History::with_inputs`]; two rows of one time are refused.
+    pub fn from_rows(ds: &[i64], y: &[f64], inputs: &Inputs) -> Result<Self> {
+        inputs.validate(ds.len())?;
+        let mut rows: Vec<usize> = (0..ds.len())
+            .filter(|&i| !y.get(i).is_some_and(|y| y.is_nan()))
+            .collect();
+        rows.sort_by_key(|&i| ds[i]);
+        if let Some(pair) = rows.windows(2).find(|pair| ds[pair[0]] == ds[pair[1]]) {
+            return Err(Error::invalid(
+                "ds",
+                format!(
+                    "rows {} and {} are both at {}; keep one of them",
+                    pair[0],
+                    pair[1],
+                    format_wall_time(ds[pair[0]])
+                ),
+            ));
+        }
+        let picked = rows.iter().map(|&i| ds[i]).collect();
+        let values = rows.iter().filter_map(|&i| y.get(i).copied()).collect();
+        Self::new(picked, values)?.with_inputs(inputs.picked(&rows))
     }
 
     /// With capacities, regressors and conditions: columns of one value per row, or of one for all.
@@ -152,6 +180,19 @@ mod tests {
                 .to_string();
             assert!(error.starts_with("y: row 1"), "{error}");
         }
+    }
+
+    #[test]
+    fn rows_as_they_come_are_sorted_with_what_stands_beside_them() {
+        let inputs = Inputs {
+            cap: vec![30.0, 10.0, 20.0],
+            ..Inputs::default()
+        };
+        let history = History::from_rows(&[3, 1, 2], &[0.3, 0.1, f64::NAN], &inputs).unwrap();
+        assert_eq!((history.ds(), history.y()), (&[1, 3][..], &[0.1, 0.3][..]));
+        assert_eq!(history.inputs().cap, [10.0, 30.0]);
+        let error = History::from_rows(&[7, 1, 7], &[1.0; 3], Inputs::NONE).unwrap_err();
+        assert!(error.to_string().contains("rows 0 and 2"), "{error}");
     }
 
     #[test]

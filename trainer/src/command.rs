@@ -1,5 +1,6 @@
 //! The command line: one file per command, each its flags and a thin way into the library.
 
+pub mod fit;
 pub mod forecast;
 pub mod generate;
 pub mod run;
@@ -37,6 +38,7 @@ pub struct Cli {
 enum Command {
     Generate(generate::Args),
     Run(run::Args),
+    Fit(fit::Args),
     Forecast(forecast::Args),
 }
 
@@ -53,6 +55,7 @@ impl Cli {
         match self.command {
             Command::Generate(args) => Ok(args.run(now, out)?),
             Command::Run(args) => args.run(now, out).await,
+            Command::Fit(args) => Ok(args.run(now, out).await?),
             Command::Forecast(args) => Ok(args.run(out).await?),
         }
     }

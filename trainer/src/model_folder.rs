@@ -14,18 +14,21 @@ use crate::stage::validate_model::Approved;
 ///
 /// # Errors
 /// [`Error::Output`] when the folder cannot be written.
-pub fn write(folder: &Path, approved: &Approved, trained_at: Timestamp) -> Result<()> {
-    let metadata = metadata(approved, trained_at)?;
-    output::write(&folder.join("model.pr"), approved.model_pr())?;
+pub fn write(folder: &Path, model_pr: &[u8], metadata: &Metadata) -> Result<()> {
+    output::write(&folder.join("model.pr"), model_pr)?;
     output::write(&folder.join("loadcast.json"), &metadata.encode())?;
     output::write(
         &folder.join("requirements.txt"),
         requirements_txt().as_bytes(),
     )?;
-    output::write(&folder.join("MLmodel"), mlmodel_yaml(&metadata).as_bytes())
+    output::write(&folder.join("MLmodel"), mlmodel_yaml(metadata).as_bytes())
 }
 
-fn metadata(approved: &Approved, trained_at: Timestamp) -> Result<Metadata> {
+/// What loadcast.json says of a model that passed the stages.
+///
+/// # Errors
+/// [`Error::Data`] when its last observation is outside the calendar.
+pub fn metadata(approved: &Approved, trained_at: Timestamp) -> Result<Metadata> {
     Ok(Metadata {
         schema: METADATA_SCHEMA,
         sha256: approved.sha256().to_owned(),

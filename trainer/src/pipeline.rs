@@ -143,7 +143,8 @@ async fn run_series(
     };
     if let Some(folder) = &plan.output_dir {
         let folder = folder.join(&name);
-        model_folder::write(&folder, &approved, plan.now)?;
+        let metadata = model_folder::metadata(&approved, plan.now)?;
+        model_folder::write(&folder, approved.model_pr(), &metadata)?;
         console.line(format!("  wrote {}", folder.display()));
     }
     let mut done = Done::new(&approved, plan.alias.as_deref());

@@ -1,6 +1,8 @@
-//! Rows from files: the bytes of a place, and the text columns of a CSV table in them.
+//! What is read from files: the bytes of a place, the text columns of a CSV table in them, models and specs.
 
 pub mod columns;
 pub mod location;
+pub mod model;
 mod records;
+pub mod spec;
 pub mod table;

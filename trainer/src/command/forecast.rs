@@ -1,9 +1,7 @@
 //! `loadcast-trainer forecast`: what a model says, computed here, with no server.
 
 use std::io::Write;
-use std::path::Path;
 
-use loadcast_model::artifact::{Metadata, decode_model_pr, model_file};
 use loadcast_model::error::Error as ModelError;
 use loadcast_model::forecaster::{Forecast, Forecaster, Question};
 use loadcast_model::zone::Zone;
@@ -11,9 +9,8 @@ use loadcast_model::zone::Zone;
 use crate::answer::Answer;
 use crate::error::{Error, Result};
 use crate::source::columns;
-use crate::source::location;
-use crate::source::table::{Rows, Table};
-use crate::time::{self, Written};
+use crate::source::model::{self, Opened};
+use crate::source::table::Table;
 
 /// Forecast offline from a model alone, at the times of a CSV file, as Prophet's predict() would.
 ///
@@ -55,23 +52,16 @@ enum Format {
     Json,
 }
 
-/// A model, and what its folder says beside.
-struct Opened {
-    forecaster: Forecaster,
-    metadata: Option<Metadata>,
-}
-
 impl Args {
     pub(super) async fn run(self, out: &mut (dyn Write + Send)) -> Result<()> {
-        let Opened {
-            forecaster,
-            metadata,
-        } = open(&self.model).await?;
+        let Opened { model, metadata } = model::open(&self.model).await?;
+        let forecaster =
+            Forecaster::new(model).map_err(|error| Error::of_model(error).of_place(&self.model))?;
         let zone = metadata
             .as_ref()
             .map_or_else(Zone::utc, |m| m.series.zone.clone());
         let table = Table::open(&self.times).await?;
-        let ds = read_times(&table, &zone)?;
+        let ds = columns::times(&table, "ds", &zone)?;
         let mut inputs = columns::inputs(&table, &forecaster.needs())?;
         if let Some(file) = &self.holidays {
             inputs.holidays = columns::holidays(&Table::open(file).await?)?;
@@ -118,72 +108,6 @@ fn refused(error: ModelError, times: &str) -> Error {
         }
         _ => Error::of_model(error),
     }
-}
-
-/// The model at `place`.
-async fn open(place: &str) -> Result<Opened> {
-    let folder = Path::new(place);
-    let (file, metadata) = if folder.is_dir() {
-        (model_pr(folder).await?, read_metadata(folder).await?)
-    } else {
-        (place.to_owned(), None)
-    };
-    let bytes = location::read(&file).await?;
-    let of_file = |error| Error::of_model(error).of_place(&file);
-    let model = decode_model_pr(&bytes).map_err(of_file)?;
-    let forecaster = Forecaster::new(model).map_err(of_file)?;
-    Ok(Opened {
-        forecaster,
-        metadata,
-    })
-}
-
-/// The file that MLmodel names; model.pr where there is no MLmodel.
-async fn model_pr(folder: &Path) -> Result<String> {
-    let path = folder.join("MLmodel");
-    let name = if path.is_file() {
-        let place = path.display().to_string();
-        let name = model_file(&location::read(&place).await?);
-        name.map_err(|error| Error::of_model(error).of_place(&place))?
-    } else {
-        "model.pr".to_owned()
-    };
-    Ok(folder.join(name).display().to_string())
-}
-
-/// loadcast.json; a folder that Python wrote has none.
-async fn read_metadata(folder: &Path) -> Result<Option<Metadata>> {
-    let path = folder.join("loadcast.json");
-    if !path.is_file() {
-        return Ok(None);
-    }
-    let place = path.display().to_string();
-    let metadata = Metadata::decode(&location::read(&place).await?);
-    let metadata = metadata.map_err(|error| Error::of_model(error).of_place(&place))?;
-    Ok(Some(metadata))
-}
-
-fn read_times(table: &Table, zone: &Zone) -> Result<Vec<i64>> {
-    let rows: Rows = table.rows(
-        &["ds"],
-        "the header line: its column of times must be called ds",
-    )?;
-    let times = rows
-        .column(0)
-        .enumerate()
-        .map(|(row, text)| match time::read_time(text) {
-            Ok(Written::WallClock(time)) => Ok(time::wall_seconds(time)),
-            Ok(Written::Instant(seconds)) => Ok(zone.to_wall(seconds)),
-            Err(forms) => Err(Error::data(
-                format!(
-                    "{}, line {}: column `ds` says `{text}`, which is no time",
-                    table.place(),
-                    rows.line(row)
-                ),
-                forms,
-            )),
-        });
-    times.collect()
 }
 
 /// The columns of predict(), in the order that scripts rely on: trend, yhat, components, quantiles.

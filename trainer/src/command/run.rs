@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::output;
 use crate::pipeline::{self, Plan};
 use crate::push;
-use crate::source::location;
+use crate::source::spec;
 use crate::stage::prepare_features::Preparation;
 use crate::stage::validate_data::Rules;
 use crate::time::{floor_seconds, read_length};
@@ -121,7 +121,7 @@ impl Args {
     async fn plan(self, now: Timestamp) -> Result<Plan> {
         let zone = read_zone(&self.time_zone)?;
         let spec = match &self.spec {
-            Some(place) => read_spec(place).await?,
+            Some(place) => spec::read(place).await?,
             None => Spec::default(),
         };
         Ok(Plan {
@@ -169,20 +169,5 @@ fn read_zone(name: &str) -> Result<Zone> {
             format!("--time-zone: `{name}`: {error}"),
             "write an IANA name such as UTC or Europe/Berlin",
         )
-    })
-}
-
-/// Reads a spec: Prophet's argument names as TOML.
-async fn read_spec(place: &str) -> Result<Spec> {
-    let bytes = location::read(place).await?;
-    let remedy = "write Prophet's argument names, one to a line: weekly_seasonality = true";
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Error::settings(format!("--spec {place} is no text"), remedy))?;
-    toml::from_str(&text).map_err(|error| {
-        let what = error.message().trim().replace('\n', ", ");
-        let line = error
-            .span()
-            .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-        Error::settings(format!("--spec {place}, line {line}: {what}"), remedy)
     })
 }

@@ -1,10 +1,47 @@
-//! What stands beside times in a table: capacities, regressors, conditions; and tables of holidays.
+//! The columns of a table that a model reads: times, values, capacities, regressors, conditions; and tables of holidays.
 
 use loadcast_model::holiday::Holiday;
 use loadcast_model::inputs::Inputs;
+use loadcast_model::zone::Zone;
 
 use crate::error::{Error, Result};
 use crate::source::table::{Rows, Table};
+use crate::time::{self, Written};
+
+/// The times in the column `name`, in seconds of the wall clock of `zone`; times without a zone are taken as they are.
+///
+/// # Errors
+/// [`Error::Data`] without that column, naming the line of what is no time.
+pub fn times(table: &Table, name: &str, zone: &Zone) -> Result<Vec<i64>> {
+    let flag = format!("the header line: its column of times must be called {name}");
+    let rows = table.rows(&[name], &flag)?;
+    let time = |(row, text)| match time::read_time(text) {
+        Ok(Written::WallClock(time)) => Ok(time::wall_seconds(time)),
+        Ok(Written::Instant(seconds)) => Ok(zone.to_wall(seconds)),
+        Err(forms) => Err(Error::data(
+            format!(
+                "{}, line {}: column `{name}` says `{text}`, which is no time",
+                table.place(),
+                rows.line(row)
+            ),
+            forms,
+        )),
+    };
+    rows.column(0).enumerate().map(time).collect()
+}
+
+/// The values in the column `name`; NaN where it is empty or says NaN.
+///
+/// # Errors
+/// [`Error::Data`] without that column, naming the line of what is no finite number.
+pub fn observed(table: &Table, name: &str) -> Result<Vec<f64>> {
+    let rows = table.rows(&[name], "the header line, or --y")?;
+    let kind = "a finite number, NaN or empty";
+    each(table, &rows, name, kind, |text| match text {
+        "" => Some(f64::NAN),
+        text => text.parse().ok().filter(|value: &f64| !value.is_infinite()),
+    })
+}
 
 /// Those columns of `table` that `needs` names (`cap`, `floor`, `regressors.NAME`, `conditions.NAME`); what is not
 /// there is left for the model to ask for.
