@@ -3,16 +3,22 @@
 //! `model.pr` ([`encode_model_pr`], [`decode_model_pr`]) and `MLmodel` ([`mlmodel_yaml`]) are what
 //! `mlflow.prophet.load_model` reads; `loadcast.json` ([`Metadata`]) is ours and never needed to read a model.
 
+mod bounded;
+mod decode;
+mod encode;
 mod metadata;
 mod mlmodel;
-mod model_pr;
 mod pandas;
 
+pub use decode::decode_model_pr;
+pub use encode::encode_model_pr;
 pub use metadata::{Clamps, METADATA_SCHEMA, Metadata};
-pub use mlmodel::{mlmodel_yaml, requirements_txt};
-pub use model_pr::{MAX_ARTIFACT_BYTES, decode_model_pr, encode_model_pr};
+pub use mlmodel::{mlmodel_yaml, model_file, requirements_txt};
 
 use sha2::{Digest as _, Sha256};
+
+/// The longest model.pr that is read or written. Python's, with ten years of five-minute history, has about 50 MB.
+pub const MAX_ARTIFACT_BYTES: usize = 64 * 1024 * 1024;
 
 /// Lower-case hex of the SHA-256 of `bytes`.
 pub fn sha256_hex(bytes: &[u8]) -> String {

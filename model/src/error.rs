@@ -15,6 +15,14 @@ pub enum Error {
         /// What is wrong and what would be right.
         reason: String,
     },
+    /// The model cannot know that by itself. Give it.
+    #[error("{input} is needed: {reason}")]
+    MissingInput {
+        /// The column: `cap`, `floor`, `regressors.NAME`, `conditions.NAME` or `holidays`.
+        input: String,
+        /// What it is for and what to give.
+        reason: String,
+    },
     /// This build cannot do that, whatever the input.
     #[error("{feature} is not supported: {reason}")]
     Unsupported {
@@ -56,6 +64,14 @@ impl Error {
     pub fn invalid(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Invalid {
             field: field.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// A column that the model needs, and what to give.
+    pub fn missing(input: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::MissingInput {
+            input: input.into(),
             reason: reason.into(),
         }
     }

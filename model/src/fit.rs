@@ -12,7 +12,7 @@ use augurs_prophet::{
 
 use crate::{
     error::{Error, Result},
-    features::Seasonality,
+    features::{Features, Mode},
     history::History,
     optimizer::{MapOptimizer, Solution, gather, scatter, to_augurs},
     prophet::{Ends, ProphetModel},
@@ -52,6 +52,7 @@ pub struct FitReport {
 /// As [`Spec::resolve`]; [`Error::FitFailed`] when the parameters are not finite.
 pub fn fit(spec: &Spec, history: &History) -> Result<Fitted> {
     let resolved = spec.resolve(history)?;
+    refuse_what_is_not_fitted(spec, &resolved.features)?;
     let scales = Scales::of(spec, history);
     let mut warnings = resolved.warnings.clone();
     let is_constant = history.y().iter().all(|y| *y == history.y()[0]);
@@ -77,6 +78,35 @@ pub fn fit(spec: &Spec, history: &History) -> Result<Fitted> {
     };
     let model = model(spec, resolved, &scales, solution, history)?;
     Ok(Fitted { model, report })
+}
+
+fn refuse_what_is_not_fitted(spec: &Spec, features: &Features) -> Result<()> {
+    if spec.growth == Growth::Logistic {
+        return Err(Error::unsupported(
+            "growth logistic",
+            "this build fits linear and flat trends; use one of those",
+        ));
+    }
+    let own = !spec.seasonalities.is_empty()
+        || !features.holidays.is_empty()
+        || !features.regressors.is_empty();
+    if own {
+        return Err(Error::unsupported(
+            "a fit with holidays, regressors or seasonalities of one's own",
+            "this build fits the built-in seasonalities; leave them out",
+        ));
+    }
+    if features
+        .columns()
+        .iter()
+        .any(|c| c.mode == Mode::Multiplicative)
+    {
+        return Err(Error::unsupported(
+            "seasonality_mode multiplicative",
+            "this build fits additive seasonality; use additive",
+        ));
+    }
+    Ok(())
 }
 
 /// Scales of values and times, as Prophet takes them.
@@ -121,16 +151,11 @@ impl Scales {
 
 /// Prophet's shortcut: no optimizer sees a constant history.
 fn constant(resolved: &Resolved, scales: &Scales, history: &History) -> Solution {
-    let columns: usize = resolved
-        .seasonalities
-        .iter()
-        .map(Seasonality::columns)
-        .sum();
     Solution {
         k: 0.0,
         m: scales.scaled(history.y()[0]),
         delta: vec![0.0; resolved.changepoints.len().max(1)],
-        beta: vec![0.0; columns.max(1)],
+        beta: vec![0.0; resolved.features.width()],
         sigma_obs: CONSTANT_NOISE,
         log_posterior: f64::NAN,
         iterations: 0,
@@ -161,7 +186,6 @@ fn model(
         solution.k += solution.delta.iter().sum::<f64>();
         solution.delta = vec![0.0];
     }
-    let y = history.y();
     Ok(ProphetModel {
         specified_changepoints: spec.changepoints.is_some(),
         y_scale: scales.y_scale,
@@ -170,7 +194,8 @@ fn model(
         t_scale: scales.t_scale,
         changepoints_t: scales.changepoints_t(&resolved.changepoints),
         changepoints: resolved.changepoints,
-        seasonalities: resolved.seasonalities,
+        features: resolved.features,
+        logistic_floor: spec.growth == Growth::Logistic && !resolved.inputs.floor.is_empty(),
         k: solution.k,
         m: solution.m,
         delta: solution.delta,
@@ -180,10 +205,7 @@ fn model(
             .log_posterior
             .is_finite()
             .then_some(solution.log_posterior),
-        ends: Ends {
-            first: (history.first(), y[0]),
-            last: (history.last(), y[y.len() - 1]),
-        },
+        ends: Ends::of(history, &resolved.inputs),
         spec: spec.clone(),
     })
 }
@@ -193,7 +215,7 @@ fn fit_by_augurs(spec: &Spec, resolved: &Resolved, history: &History) -> Result<
         reason: error.to_string(),
     };
     let capture = Capture {
-        columns: canonical_columns(&resolved.seasonalities, history.ds()),
+        columns: canonical_columns(resolved, history)?,
         captured: RefCell::new(None),
     };
     let training =
@@ -214,6 +236,7 @@ pub(crate) fn augurs_options(spec: &Spec, resolved: &Resolved) -> Result<Prophet
     };
     let choice = |name: &str| {
         let order = resolved
+            .features
             .seasonalities
             .iter()
             .find(|seasonality| seasonality.name == name)
@@ -243,27 +266,14 @@ pub(crate) fn augurs_options(spec: &Spec, resolved: &Resolved) -> Result<Prophet
     })
 }
 
-/// The feature columns in the order of `seasonalities`, each over all rows.
-fn canonical_columns(seasonalities: &[Seasonality], ds: &[i64]) -> Vec<Vec<f64>> {
-    let width = seasonalities.iter().map(Seasonality::columns).sum();
-    let mut columns = vec![Vec::with_capacity(ds.len()); width];
-    let mut row = vec![0.0; width];
-    for ds in ds {
-        let mut rest = row.as_mut_slice();
-        for seasonality in seasonalities {
-            let (own, others) = rest.split_at_mut(seasonality.columns());
-            seasonality.row(*ds, own);
-            rest = others;
-        }
-        for (column, value) in columns.iter_mut().zip(&row) {
-            column.push(*value);
-        }
-    }
-    if columns.is_empty() {
-        // Prophet's dummy column, where there are no features.
-        columns.push(vec![0.0; ds.len()]);
-    }
-    columns
+/// The feature columns in our order, each over all rows.
+fn canonical_columns(resolved: &Resolved, history: &History) -> Result<Vec<Vec<f64>>> {
+    let matrix = resolved.features.matrix(history.ds(), &resolved.inputs)?;
+    let column = |c: usize| {
+        let from = matrix.values.iter().skip(c);
+        from.step_by(matrix.width).copied().collect()
+    };
+    Ok((0..matrix.width).map(column).collect())
 }
 
 /// An optimizer that solves in our order of columns and remembers the solution in it. augurs orders columns as its hash
@@ -314,7 +324,7 @@ impl Capture {
                     .position(|&theirs| {
                         ours.iter()
                             .zip(data.X[theirs..].iter().step_by(width))
-                            .all(|(a, b)| a.to_bits() == b.to_bits())
+                            .all(|(a, b)| (a - b).abs() <= 1e-9)
                     })
                     .ok_or("a feature column is not among those that were prepared")?;
                 Ok(free.swap_remove(place))

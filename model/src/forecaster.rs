@@ -1,34 +1,55 @@
 //! From a model to forecasts. Pure, `Send + Sync`; identical questions have identical answers, to the bit.
+//!
+//! Every point is computed from its own time and inputs alone, several points side by side, without an allocation per
+//! point: a time has the same value, to the bit, whether it is asked for in a grid or alone. Python's value differs by
+//! less than 1e-9 of the largest forecast.
+
+mod parts;
+mod trend;
 
 use crate::{
     error::{Error, Result},
     features::Mode,
+    fourier::daily_angle,
+    inputs::{Inputs, at},
     prophet::ProphetModel,
-    spec::Growth,
+    spec::{Growth, check_capacity},
 };
+
+use parts::{Block, Given, Part};
+use trend::{Hint, Trend};
 
 /// The most points of one question.
 pub const MAX_POINTS: usize = 1_000_000;
+
+/// The most values of one answer: points times columns.
+pub const MAX_VALUES: usize = 1 << 27;
+
+/// Points that are computed side by side.
+const LANES: usize = 8;
 
 /// A model that answers.
 #[derive(Debug, Clone)]
 pub struct Forecaster {
     model: ProphetModel,
-    /// For each stretch between changepoints: where it begins, its rate and its offset.
-    stretches: Vec<Stretch>,
+    trend: Trend,
+    parts: Vec<Part>,
+    components: Vec<Sum>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Stretch {
-    from: f64,
-    rate: f64,
-    offset: f64,
+/// A component of predict(): the sum of some parts.
+#[derive(Debug, Clone)]
+struct Sum {
+    name: String,
+    mode: Mode,
+    parts: Vec<usize>,
 }
 
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
     ds: &'a [i64],
+    inputs: &'a Inputs,
     components: bool,
     levels: &'a [f64],
 }
@@ -38,9 +59,15 @@ impl<'a> Question<'a> {
     pub fn at(ds: &'a [i64]) -> Self {
         Self {
             ds,
+            inputs: Inputs::NONE,
             components: false,
             levels: &[],
         }
+    }
+
+    /// What the model cannot know by itself, beside the times. Columns that it does not need are ignored.
+    pub fn with_inputs(self, inputs: &'a Inputs) -> Self {
+        Self { inputs, ..self }
     }
 
     /// Every component too.
@@ -61,8 +88,19 @@ pub struct Forecast {
     pub trend: Vec<f64>,
     /// In the series' unit.
     pub yhat: Vec<f64>,
-    /// Where asked for, by Prophet's names in alphabetical order.
+    /// Where asked for, by Prophet's names in Prophet's order: alphabetical, totals without a member last.
     pub components: Vec<Component>,
+    /// One for each level, in the question's order.
+    pub quantiles: Vec<Quantile>,
+}
+
+/// The pointwise quantile at one level.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quantile {
+    /// In (0, 1).
+    pub level: f64,
+    /// In the series' unit, one for each time.
+    pub values: Vec<f64>,
 }
 
 /// One component of a forecast.
@@ -83,58 +121,85 @@ impl Component {
     }
 }
 
+/// What a model says of its own uncertainty, in scaled units: values in `y_scale`, time in `t_scale`.
+///
+/// Beyond the history the trend bends as it did before: changepoints come at `changepoint_rate` per unit of time and
+/// change the rate by a Laplace variable of scale `mean_change`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Uncertainty {
+    /// Changepoints per unit of scaled time; 0 for a flat trend.
+    pub changepoint_rate: f64,
+    /// The mean of `|delta|`.
+    pub mean_change: f64,
+    /// Standard deviation of the observation noise.
+    pub sigma_obs: f64,
+    /// What one unit of scaled value is in the series' unit.
+    pub y_scale: f64,
+}
+
+/// What the points of a forecast are computed into.
+#[derive(Debug, Default)]
+struct Columns {
+    trend: Vec<f64>,
+    yhat: Vec<f64>,
+    /// The parts, where components are asked for.
+    parts: Vec<Vec<f64>>,
+    /// What a band rests on, where levels are asked for.
+    spread: Option<Spread>,
+}
+
+/// Beside each `yhat`, what a band rests on.
+#[derive(Debug, Default)]
+pub(crate) struct Spread {
+    /// Scaled time since the last row of the history; 0 within it.
+    pub(crate) horizon: Vec<f64>,
+    /// The trend without its scale: in units of `y_scale`, above the floor.
+    pub(crate) scaled_trend: Vec<f64>,
+    /// What multiplicative components make of the trend, and of its deviations: `1 + multiplicative_terms`.
+    pub(crate) factor: Vec<f64>,
+}
+
 impl Forecaster {
     /// A forecaster from parameters alone.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] when a parameter is not a finite number; [`Error::Unsupported`] for what cannot be
-    /// evaluated; [`Error::Invalid`] when lengths do not match.
+    /// [`Error::NonFinite`] when a parameter is not a finite number or the trend divides by a rate of zero;
+    /// [`Error::Invalid`] when lengths do not match.
     pub fn new(model: ProphetModel) -> Result<Self> {
-        if model.growth() == Growth::Logistic {
-            return Err(Error::unsupported(
-                "growth logistic",
-                "this build evaluates linear and flat trends",
-            ));
-        }
-        if model
-            .seasonalities
-            .iter()
-            .any(|seasonality| seasonality.mode == Mode::Multiplicative)
-        {
-            return Err(Error::unsupported(
-                "multiplicative seasonality",
-                "this build evaluates additive seasonality",
-            ));
-        }
         if model.delta.len() != model.changepoints_t.len()
-            || model.beta.len() != model.feature_columns().max(1)
+            || model.beta.len() != model.features.width()
         {
             return Err(Error::invalid(
                 "params",
                 "delta and beta do not match changepoints and features; get the artifact again",
             ));
         }
-        let scalars = [
-            model.y_scale,
-            model.y_min,
-            model.start,
-            model.t_scale,
-            model.k,
-            model.m,
-            model.sigma_obs,
-        ];
-        let all = scalars
-            .iter()
-            .chain(&model.changepoints_t)
-            .chain(&model.delta)
-            .chain(&model.beta);
-        if let Some(bad) = all.into_iter().find(|value| !value.is_finite()) {
+        if let Some(bad) = model.numbers().find(|value| !value.is_finite()) {
             return Err(Error::NonFinite {
                 reason: format!("a parameter of the model is {bad}"),
             });
         }
+        let trend = Trend::new(&model);
+        if !trend.is_finite() {
+            return Err(Error::NonFinite {
+                reason:
+                    "the trend's rate passes through zero, where logistic growth is not defined"
+                        .to_owned(),
+            });
+        }
+        let parts = parts::compile(&model);
+        let components = model.features.components();
+        let components = components.into_iter().map(|component| Sum {
+            parts: (0..parts.len())
+                .filter(|&p| component.members.contains(&parts[p].name.as_str()))
+                .collect(),
+            name: component.name.to_owned(),
+            mode: component.mode,
+        });
         Ok(Self {
-            stretches: stretches(&model),
+            components: components.collect(),
+            parts,
+            trend,
             model,
         })
     }
@@ -144,120 +209,232 @@ impl Forecaster {
         &self.model
     }
 
-    /// Answers `question`. Each value depends on its own time alone.
+    /// What every question must bring: `cap`, `floor`, `regressors.NAME`, `conditions.NAME`, `holidays`.
+    pub fn needs(&self) -> Vec<String> {
+        self.model.needs()
+    }
+
+    /// The levels of the model's own interval (`interval_width`); none while this build computes no bands.
+    pub fn interval_levels(&self) -> Vec<f64> {
+        Vec::new()
+    }
+
+    /// What the model says of its own uncertainty.
+    pub fn uncertainty(&self) -> Uncertainty {
+        let model = &self.model;
+        let total: f64 = model.delta.iter().map(|delta| delta.abs()).sum();
+        let count = model.changepoints_t.len() as f64;
+        let flat = model.growth() == Growth::Flat;
+        Uncertainty {
+            changepoint_rate: if flat { 0.0 } else { count },
+            mean_change: if count > 0.0 { total / count } else { 0.0 },
+            sigma_obs: model.sigma_obs,
+            y_scale: model.y_scale,
+        }
+    }
+
+    /// The bytes that it holds in memory, its own and those on the heap; what the allocator adds is not counted.
+    pub fn size_bytes(&self) -> usize {
+        let parts: usize = self.parts.iter().map(Part::heap_bytes).sum();
+        let sums = self.components.iter();
+        let sums: usize = sums
+            .map(|sum| sum.name.capacity() + sum.parts.capacity() * size_of::<usize>())
+            .sum();
+        size_of::<Self>()
+            + self.model.heap_bytes()
+            + self.trend.heap_bytes()
+            + self.parts.capacity() * size_of::<Part>()
+            + parts
+            + self.components.capacity() * size_of::<Sum>()
+            + sums
+    }
+
+    /// Answers `question`. Each value depends on its own time and inputs alone.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for more than [`MAX_POINTS`] times; [`Error::NonFinite`] when the arithmetic overflows;
-    /// [`Error::Unsupported`] for quantile levels, which this build does not compute yet.
+    /// [`Error::MissingInput`] naming what the model needs and the question lacks; [`Error::Invalid`] for inputs that
+    /// do not fit and for more than [`MAX_POINTS`] times or [`MAX_VALUES`] values; [`Error::NonFinite`] when the
+    /// arithmetic overflows; [`Error::Unsupported`] for quantile levels, which this build does not compute yet.
     pub fn forecast(&self, question: &Question<'_>) -> Result<Forecast> {
-        let Question {
-            ds,
-            components,
-            levels,
-        } = *question;
-        if !levels.is_empty() {
+        if !question.levels.is_empty() {
             return Err(Error::unsupported(
                 "levels",
                 "this build computes point forecasts and no bands yet; leave levels out",
             ));
         }
-        if ds.len() > MAX_POINTS {
-            return Err(Error::invalid(
-                "ds",
-                format!("{} points; at most {MAX_POINTS}", ds.len()),
-            ));
-        }
-        let model = &self.model;
-        let mut parts = vec![Vec::new(); model.seasonalities.len()];
-        let mut trend = Vec::with_capacity(ds.len());
-        let mut additive = Vec::with_capacity(ds.len());
-        let mut row = vec![0.0; model.feature_columns()];
-        for &time in ds {
-            trend.push(self.trend(time) * model.y_scale + model.floor());
-            let mut total = 0.0;
-            let mut beta = model.beta.as_slice();
-            for (seasonality, part) in model.seasonalities.iter().zip(&mut parts) {
-                let row = &mut row[..seasonality.columns()];
-                seasonality.row(time, row);
-                let (own, others) = beta.split_at(row.len());
-                let value: f64 = row.iter().zip(own).map(|(x, b)| x * b).sum();
-                total += value;
-                beta = others;
-                if components {
-                    part.push(value * model.y_scale);
-                }
+        self.check_size(question)?;
+        let columns = self.columns(question)?;
+        let components = if question.components {
+            self.sums(&columns.parts, question.ds.len())
+        } else {
+            Vec::new()
+        };
+        let named = [("trend", &columns.trend), ("yhat", &columns.yhat)];
+        let named = named.into_iter();
+        let parts = components.iter().map(|c| (c.name.as_str(), &c.values));
+        for (name, values) in named.chain(parts) {
+            if let Some(i) = values.iter().position(|value| !value.is_finite()) {
+                return Err(Error::NonFinite {
+                    reason: format!("{name} is {} at point {i}", values[i]),
+                });
             }
-            additive.push(total * model.y_scale);
-        }
-        let yhat: Vec<f64> = trend.iter().zip(&additive).map(|(t, a)| t + a).collect();
-        if let Some(i) = yhat.iter().position(|value| !value.is_finite()) {
-            return Err(Error::NonFinite {
-                reason: format!("yhat is {} at point {i}", yhat[i]),
-            });
         }
         Ok(Forecast {
-            components: if components {
-                self.components(parts, additive)
-            } else {
-                Vec::new()
-            },
-            trend,
-            yhat,
+            trend: columns.trend,
+            yhat: columns.yhat,
+            components,
+            quantiles: Vec::new(),
         })
     }
 
-    fn components(&self, parts: Vec<Vec<f64>>, additive: Vec<f64>) -> Vec<Component> {
-        let none = vec![0.0; additive.len()];
-        let seasonal = self.model.seasonalities.iter().zip(parts);
-        let mut components: Vec<Component> = seasonal
-            .map(|(seasonality, values)| Component {
-                name: seasonality.name.clone(),
-                mode: seasonality.mode,
-                values,
-            })
-            .collect();
-        components.push(Component {
-            name: "additive_terms".to_owned(),
-            mode: Mode::Additive,
-            values: additive,
-        });
-        components.push(Component {
-            name: "multiplicative_terms".to_owned(),
-            mode: Mode::Multiplicative,
-            values: none,
-        });
-        components.sort_by(|a, b| a.name.cmp(&b.name));
-        components
-    }
-
-    /// The scaled trend at time `ds`: Prophet's `piecewise_linear` (or `flat_trend`).
-    fn trend(&self, ds: i64) -> f64 {
-        let t = self.model.scaled_time(ds);
-        let begun = self.stretches.partition_point(|stretch| t >= stretch.from);
-        let stretch = &self.stretches[begun.saturating_sub(1)];
-        stretch.rate * t + stretch.offset
-    }
-}
-
-/// Cumulated rates and offsets: behind changepoint `s` the rate has grown by `delta`, the offset fallen by `s delta`.
-fn stretches(model: &ProphetModel) -> Vec<Stretch> {
-    let flat = model.growth() == Growth::Flat;
-    let mut stretch = Stretch {
-        from: f64::NEG_INFINITY,
-        rate: if flat { 0.0 } else { model.k },
-        offset: model.m,
-    };
-    let mut stretches = vec![stretch];
-    if flat {
-        return stretches;
-    }
-    for (from, delta) in model.changepoints_t.iter().zip(&model.delta) {
-        stretch = Stretch {
-            from: *from,
-            rate: stretch.rate + delta,
-            offset: stretch.offset - from * delta,
+    fn check_size(&self, question: &Question<'_>) -> Result<()> {
+        let points = question.ds.len();
+        if points > MAX_POINTS {
+            return Err(Error::invalid(
+                "ds",
+                format!("{points} points; at most {MAX_POINTS}"),
+            ));
+        }
+        let columns = if question.components {
+            2 + self.parts.len() + self.components.len()
+        } else {
+            2
         };
-        stretches.push(stretch);
+        if points.saturating_mul(columns) > MAX_VALUES {
+            return Err(Error::invalid(
+                "components",
+                format!(
+                    "{points} points of {columns} columns; at most {MAX_VALUES} values: ask for fewer points or leave components out"
+                ),
+            ));
+        }
+        Ok(())
     }
-    stretches
+
+    fn columns(&self, question: &Question<'_>) -> Result<Columns> {
+        let Question { ds, inputs, .. } = *question;
+        let model = &self.model;
+        inputs.validate(ds.len())?;
+        if model.spec.country_holidays.is_some() && inputs.holidays.is_empty() {
+            return Err(model.missing_holidays());
+        }
+        if model.growth() == Growth::Logistic {
+            if model.logistic_floor && inputs.floor.is_empty() {
+                return Err(Error::missing(
+                    "floor",
+                    "the model was trained with a floor; give it for each time, or one for all",
+                ));
+            }
+            let floor = if model.logistic_floor {
+                inputs.floor.as_slice()
+            } else {
+                &[]
+            };
+            check_capacity(&inputs.cap, floor, model.floor(), ds.len())?;
+        }
+        let given = Given::new(&model.features, inputs)?;
+        let column = || Vec::with_capacity(ds.len());
+        let mut columns = Columns {
+            trend: column(),
+            yhat: column(),
+            parts: if question.components {
+                self.parts.iter().map(|_| column()).collect()
+            } else {
+                Vec::new()
+            },
+            spread: (!question.levels.is_empty()).then(|| Spread {
+                horizon: column(),
+                scaled_trend: column(),
+                factor: column(),
+            }),
+        };
+        let mut hint = Hint::default();
+        let (blocks, rest) = ds.as_chunks::<LANES>();
+        for (block, ds) in blocks.iter().enumerate() {
+            self.points(block * LANES, *ds, inputs, &given, &mut hint, &mut columns);
+        }
+        for (i, ds) in rest.iter().enumerate() {
+            let first = blocks.len() * LANES + i;
+            self.points(first, [*ds], inputs, &given, &mut hint, &mut columns);
+        }
+        Ok(columns)
+    }
+
+    /// Computes the points `first..first + N`.
+    fn points<const N: usize>(
+        &self,
+        first: usize,
+        ds: [i64; N],
+        inputs: &Inputs,
+        given: &Given<'_>,
+        hint: &mut Hint,
+        columns: &mut Columns,
+    ) {
+        let model = &self.model;
+        let block = Block {
+            first,
+            ds,
+            daily_angles: ds.map(|ds| daily_angle(ds as f64)),
+        };
+        let (mut additive, mut multiplicative) = ([0.0; N], [0.0; N]);
+        for (p, part) in self.parts.iter().enumerate() {
+            let values = part.at(&block, &model.features, given);
+            let (total, scale) = match part.mode {
+                Mode::Additive => (&mut additive, model.y_scale),
+                Mode::Multiplicative => (&mut multiplicative, 1.0),
+            };
+            for (total, value) in total.iter_mut().zip(values) {
+                *total += value;
+            }
+            if let Some(column) = columns.parts.get_mut(p) {
+                column.extend(values.map(|value| value * scale));
+            }
+        }
+        for l in 0..N {
+            let t = model.scaled_time(ds[l]);
+            let (floor, cap) = self.capacity(first + l, inputs);
+            let scaled = self.trend.at(t, cap, hint);
+            let trend = scaled * model.y_scale + floor;
+            let factor = 1.0 + multiplicative[l];
+            columns.trend.push(trend);
+            columns
+                .yhat
+                .push(trend * factor + additive[l] * model.y_scale);
+            if let Some(spread) = &mut columns.spread {
+                spread.horizon.push((t - 1.0).max(0.0));
+                spread.scaled_trend.push(scaled);
+                spread.factor.push(factor);
+            }
+        }
+    }
+
+    /// The floor at row `i`, and the scaled capacity there.
+    fn capacity(&self, i: usize, inputs: &Inputs) -> (f64, f64) {
+        let model = &self.model;
+        if model.growth() != Growth::Logistic {
+            return (model.floor(), 0.0);
+        }
+        let own = at(&inputs.floor, i).filter(|_| model.logistic_floor);
+        let floor = own.unwrap_or_else(|| model.floor());
+        let cap = at(&inputs.cap, i).unwrap_or(f64::NAN);
+        (floor, (cap - floor) / model.y_scale)
+    }
+
+    /// The components, each the sum of its parts.
+    fn sums(&self, parts: &[Vec<f64>], points: usize) -> Vec<Component> {
+        let sum = |sum: &Sum| {
+            let mut values = vec![0.0; points];
+            for part in sum.parts.iter().filter_map(|&p| parts.get(p)) {
+                for (value, part) in values.iter_mut().zip(part) {
+                    *value += part;
+                }
+            }
+            Component {
+                name: sum.name.clone(),
+                mode: sum.mode,
+                values,
+            }
+        };
+        self.components.iter().map(sum).collect()
+    }
 }

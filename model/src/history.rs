@@ -1,6 +1,9 @@
 //! What a model is trained on.
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    inputs::Inputs,
+};
 
 /// The most rows of a history: ten years of five-minute steps and a margin. Beyond it the features alone need gigabytes.
 pub const MAX_ROWS: usize = 2_000_000;
@@ -8,11 +11,12 @@ pub const MAX_ROWS: usize = 2_000_000;
 /// The fewest rows that determine a line.
 pub const MIN_ROWS: usize = 2;
 
-/// Observations, sorted, unique, finite.
+/// Observations, sorted, unique, finite, and what stood beside them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
     ds: Vec<i64>,
     y: Vec<f64>,
+    inputs: Inputs,
 }
 
 impl History {
@@ -61,7 +65,31 @@ impl History {
                 format!("row {i} is {}; drop rows without a finite value", y[i]),
             ));
         }
-        Ok(Self { ds, y })
+        Ok(Self {
+            ds,
+            y,
+            inputs: Inputs::default(),
+        })
+    }
+
+    /// With capacities, regressors and conditions: columns of one value per row, or of one for all.
+    ///
+    /// # Errors
+    /// As [`Inputs::validate`]; [`Error::Invalid`] for holidays, whose place is the spec.
+    pub fn with_inputs(self, inputs: Inputs) -> Result<Self> {
+        inputs.validate(self.len())?;
+        if !inputs.holidays.is_empty() {
+            return Err(Error::invalid(
+                "holidays",
+                "a history has none of its own; give them in the spec",
+            ));
+        }
+        Ok(Self { inputs, ..self })
+    }
+
+    /// What stands beside the rows.
+    pub fn inputs(&self) -> &Inputs {
+        &self.inputs
     }
 
     /// Times, in seconds of the wall clock, strictly increasing.
@@ -96,7 +124,8 @@ impl History {
     /// [`Error::NotEnoughData`] when fewer than two are left.
     pub fn before(&self, end: i64) -> Result<Self> {
         let rows = self.ds.partition_point(|&ds| ds < end);
-        Self::new(self.ds[..rows].to_vec(), self.y[..rows].to_vec())
+        Self::new(self.ds[..rows].to_vec(), self.y[..rows].to_vec())?
+            .with_inputs(self.inputs.picked(&Vec::from_iter(0..rows)))
     }
 }
 

@@ -1,7 +1,12 @@
 //! A fitted model: the parameters that a forecast needs, and what model.pr must say besides. The history is not kept.
 
+use std::collections::BTreeSet;
+
 use crate::{
-    features::Seasonality,
+    error::Error,
+    features::Features,
+    history::History,
+    inputs::Inputs,
     spec::{Growth, Scaling, Spec},
 };
 
@@ -14,7 +19,7 @@ pub struct ProphetModel {
     pub specified_changepoints: bool,
     /// Scaled values are `(y - floor) / y_scale`.
     pub y_scale: f64,
-    /// The floor of every value under minmax scaling.
+    /// The floor of every value under minmax scaling, where growth has no floor of its own.
     pub y_min: f64,
     /// The first time of the history, in seconds of the wall clock.
     pub start: f64,
@@ -24,8 +29,10 @@ pub struct ProphetModel {
     pub changepoints: Vec<i64>,
     /// The same in scaled time; `[0]` where there are none.
     pub changepoints_t: Vec<f64>,
-    /// In the order of the feature columns.
-    pub seasonalities: Vec<Seasonality>,
+    /// What the feature columns are.
+    pub features: Features,
+    /// Whether logistic growth was trained with a floor of its own, which every question must then bring.
+    pub logistic_floor: bool,
     /// The trend's rate at the start.
     pub k: f64,
     /// The trend's level at the start.
@@ -43,16 +50,31 @@ pub struct ProphetModel {
 }
 
 /// The ends of a history: what Python insists on, and where the future begins.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Ends {
     /// Time and value of the first row.
     pub first: (i64, f64),
     /// Time and value of the last row.
     pub last: (i64, f64),
+    /// What stood beside the two rows: columns of two values, or of one for both.
+    pub inputs: Inputs,
+}
+
+impl Ends {
+    /// The ends of `history`, with the columns `inputs` beside all its rows.
+    pub fn of(history: &History, inputs: &Inputs) -> Self {
+        let last = history.len() - 1;
+        Self {
+            first: (history.first(), history.y()[0]),
+            last: (history.last(), history.y()[last]),
+            inputs: inputs.picked(&[0, last]),
+        }
+    }
 }
 
 impl ProphetModel {
-    /// The floor that scaled values count from: 0 under absmax scaling, the smallest value under minmax.
+    /// The floor that scaled values count from where no question brings its own: 0 under absmax scaling, the smallest
+    /// value under minmax.
     pub fn floor(&self) -> f64 {
         match self.spec.scaling {
             Scaling::Absmax => 0.0,
@@ -65,13 +87,86 @@ impl ProphetModel {
         (ds as f64 - self.start) / self.t_scale
     }
 
+    /// What every question must bring: `cap`, `floor`, `regressors.NAME`, `conditions.NAME`, `holidays`.
+    pub fn needs(&self) -> Vec<String> {
+        let mut needs = Vec::new();
+        if self.growth() == Growth::Logistic {
+            needs.push("cap".to_owned());
+        }
+        if self.logistic_floor {
+            needs.push("floor".to_owned());
+        }
+        let regressors = &self.features.regressors;
+        needs.extend(regressors.iter().map(|r| format!("regressors.{}", r.name)));
+        let conditions = self.features.seasonalities.iter();
+        let conditions: BTreeSet<&String> = conditions
+            .filter_map(|s| s.condition_name.as_ref())
+            .collect();
+        needs.extend(conditions.iter().map(|name| format!("conditions.{name}")));
+        if self.spec.country_holidays.is_some() {
+            needs.push("holidays".to_owned());
+        }
+        needs
+    }
+
+    /// The error of a question to a model of a country's holidays that brings no dates.
+    pub(crate) fn missing_holidays(&self) -> Error {
+        let country = self.spec.country_holidays.as_deref().unwrap_or_default();
+        let given: BTreeSet<&str> = self
+            .spec
+            .holidays
+            .iter()
+            .map(|row| row.holiday.as_str())
+            .collect();
+        let names = self.features.holiday_names.iter().map(String::as_str);
+        let names: Vec<&str> = names
+            .filter(|name| !given.contains(name))
+            .take(30)
+            .collect();
+        Error::missing(
+            "holidays",
+            format!(
+                "the dates of the holidays of {country} are known to Python's holidays package only; give rows of holiday and date for the times asked about, of {} (or of another year, if none falls into them)",
+                names.join(", ")
+            ),
+        )
+    }
+
+    /// Every parameter.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = f64> {
+        let scalars = [
+            self.y_scale,
+            self.y_min,
+            self.start,
+            self.t_scale,
+            self.k,
+            self.m,
+            self.sigma_obs,
+        ];
+        let columns = self
+            .changepoints_t
+            .iter()
+            .chain(&self.delta)
+            .chain(&self.beta);
+        let regressors = self.features.regressors.iter();
+        scalars
+            .into_iter()
+            .chain(columns.copied())
+            .chain(regressors.flat_map(|r| [r.mu, r.std]))
+    }
+
+    /// Heap bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let numbers = self.changepoints_t.capacity() + self.delta.capacity() + self.beta.capacity();
+        numbers * size_of::<f64>()
+            + self.changepoints.capacity() * size_of::<i64>()
+            + self.features.heap_bytes()
+            + self.spec.heap_bytes()
+            + self.ends.inputs.heap_bytes()
+    }
+
     /// The shape of the trend.
     pub fn growth(&self) -> Growth {
         self.spec.growth
-    }
-
-    /// How many feature columns its seasonalities have.
-    pub fn feature_columns(&self) -> usize {
-        self.seasonalities.iter().map(Seasonality::columns).sum()
     }
 }

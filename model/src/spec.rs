@@ -4,13 +4,17 @@ use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    changepoints,
     error::{Error, Result},
-    features::{Mode, Seasonality},
-    history::History,
+    features::{Mode, Standardize},
+    holiday::Holiday,
 };
 
-const DAY: i64 = 86_400;
+mod resolve;
+mod validate;
+
+pub use resolve::Resolved;
+pub(crate) use resolve::check_capacity;
+pub(crate) use validate::usable_name;
 
 /// The most changepoints: each costs a dimension of the fit.
 pub const MAX_CHANGEPOINTS: u32 = 1_000;
@@ -67,6 +71,44 @@ impl SeasonalityChoice {
     pub const AUTO: Self = Self::Auto(Auto::Auto);
 }
 
+/// A seasonality of the user's own: the arguments of Prophet's `add_seasonality`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CustomSeasonality {
+    /// Its name; the name of a built-in one replaces that.
+    pub name: String,
+    /// In days.
+    pub period: f64,
+    /// Pairs of sine and cosine.
+    pub fourier_order: u32,
+    /// Standard deviation of the prior on its coefficients; unset: `seasonality_prior_scale`.
+    #[serde(default)]
+    pub prior_scale: Option<f64>,
+    /// How it joins the trend; unset: `seasonality_mode`.
+    #[serde(default)]
+    pub mode: Option<Mode>,
+    /// The boolean column where it acts; unset: everywhere.
+    #[serde(default)]
+    pub condition_name: Option<String>,
+}
+
+/// A regressor: the arguments of Prophet's `add_regressor`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExtraRegressor {
+    /// Its column's name.
+    pub name: String,
+    /// Standard deviation of the prior on its coefficient; unset: `holidays_prior_scale`.
+    #[serde(default)]
+    pub prior_scale: Option<f64>,
+    /// Whether it is brought to mean 0 and deviation 1.
+    #[serde(default)]
+    pub standardize: Standardize,
+    /// How it joins the trend; unset: `seasonality_mode`.
+    #[serde(default)]
+    pub mode: Option<Mode>,
+}
+
 /// What to fit. Field names, meanings and defaults are Prophet's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -85,16 +127,32 @@ pub struct Spec {
     pub weekly_seasonality: SeasonalityChoice,
     /// Period 1 day, default order 4.
     pub daily_seasonality: SeasonalityChoice,
+    /// Seasonalities of the user's own; their columns come before the built-in ones.
+    pub seasonalities: Vec<CustomSeasonality>,
     /// How seasonalities join the trend.
     pub seasonality_mode: Mode,
     /// Standard deviation of the prior on seasonal coefficients.
     pub seasonality_prior_scale: f64,
+    /// Occurrences of holidays, those of the future too.
+    pub holidays: Vec<Holiday>,
+    /// The country whose holidays they are; a name only: the dates must stand in `holidays`.
+    pub country_holidays: Option<String>,
+    /// How holidays join the trend; unset: `seasonality_mode`.
+    pub holidays_mode: Option<Mode>,
+    /// Standard deviation of the prior on coefficients of holidays and regressors.
+    pub holidays_prior_scale: f64,
+    /// Columns of the data that explain it.
+    pub extra_regressors: Vec<ExtraRegressor>,
     /// Scale of the Laplace prior on trend changes.
     pub changepoint_prior_scale: f64,
     /// The share of observations that the default band should hold; in (0, 1).
     pub interval_width: f64,
     /// How values are scaled before the fit.
     pub scaling: Scaling,
+    /// Where logistic growth saturates, in the series' unit, where no column `cap` says so row by row.
+    pub cap: Option<f64>,
+    /// The floor of logistic growth, in the series' unit, where no column `floor` says so row by row.
+    pub floor: Option<f64>,
 }
 
 impl Default for Spec {
@@ -107,187 +165,54 @@ impl Default for Spec {
             yearly_seasonality: SeasonalityChoice::AUTO,
             weekly_seasonality: SeasonalityChoice::AUTO,
             daily_seasonality: SeasonalityChoice::AUTO,
+            seasonalities: Vec::new(),
             seasonality_mode: Mode::Additive,
             seasonality_prior_scale: 10.0,
+            holidays: Vec::new(),
+            country_holidays: None,
+            holidays_mode: None,
+            holidays_prior_scale: 10.0,
+            extra_regressors: Vec::new(),
             changepoint_prior_scale: 0.05,
             interval_width: 0.8,
             scaling: Scaling::Absmax,
+            cap: None,
+            floor: None,
         }
     }
-}
-
-/// A spec with every choice made for one history.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Resolved {
-    /// In Prophet's order: yearly, weekly, daily.
-    pub seasonalities: Vec<Seasonality>,
-    /// Ascending, in seconds of the wall clock.
-    pub changepoints: Vec<i64>,
-    /// What a person should know about these choices.
-    pub warnings: Vec<String>,
 }
 
 impl Spec {
-    /// Checks what can be checked without a history.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] naming the argument; [`Error::Unsupported`] for logistic growth and multiplicative
-    /// seasonality, which this build does not fit yet.
-    pub fn validate(&self) -> Result<()> {
-        let share = |field: &str, value: f64, one_is_fine: bool| {
-            if value > 0.0 && (value < 1.0 || (one_is_fine && value == 1.0)) {
-                return Ok(());
-            }
-            let bound = if one_is_fine { "at most 1" } else { "below 1" };
-            Err(Error::invalid(
-                field,
-                format!("{value} is out of range; give a number above 0 and {bound}"),
-            ))
-        };
-        share("changepoint_range", self.changepoint_range, true)?;
-        share("interval_width", self.interval_width, false)?;
-        for (field, value) in [
-            ("seasonality_prior_scale", self.seasonality_prior_scale),
-            ("changepoint_prior_scale", self.changepoint_prior_scale),
-        ] {
-            if !(value > 0.0 && value.is_finite()) {
-                return Err(Error::invalid(
-                    field,
-                    format!("{value} is out of range; give a number above 0"),
-                ));
-            }
-        }
-        let changepoints = self.changepoints.as_ref().map_or_else(
-            || u64::from(self.n_changepoints),
-            |given| given.len() as u64,
-        );
-        if changepoints > u64::from(MAX_CHANGEPOINTS) {
-            return Err(Error::invalid(
-                "n_changepoints",
-                format!("{changepoints}; at most {MAX_CHANGEPOINTS}"),
-            ));
-        }
-        for (field, choice) in [
-            ("yearly_seasonality", self.yearly_seasonality),
-            ("weekly_seasonality", self.weekly_seasonality),
-            ("daily_seasonality", self.daily_seasonality),
-        ] {
-            if let SeasonalityChoice::Order(order) = choice
-                && order > MAX_FOURIER_ORDER
-            {
-                return Err(Error::invalid(
-                    field,
-                    format!("order {order}; at most {MAX_FOURIER_ORDER}"),
-                ));
-            }
-        }
-        if self.growth == Growth::Logistic {
-            return Err(Error::unsupported(
-                "growth logistic",
-                "this build fits linear and flat trends; use one of those",
-            ));
-        }
-        if self.seasonality_mode == Mode::Multiplicative {
-            return Err(Error::unsupported(
-                "seasonality_mode multiplicative",
-                "this build fits additive seasonality; use additive",
-            ));
-        }
-        Ok(())
-    }
-
-    /// Makes every choice for `history`, by Prophet's own rules.
-    ///
-    /// # Errors
-    /// As [`Spec::validate`], and [`Error::Invalid`] for given changepoints outside the history.
-    pub fn resolve(&self, history: &History) -> Result<Resolved> {
-        self.validate()?;
-        let span = history.last() - history.first();
-        let spacing = history
-            .ds()
-            .windows(2)
-            .map(|pair| pair[1] - pair[0])
-            .min()
-            .unwrap_or(span);
-        let mut seasonalities = Vec::new();
-        let mut add = |name: &str, period, choice, auto: bool, default_order| {
-            let order = match choice {
-                SeasonalityChoice::Auto(Auto::Auto) if auto => default_order,
-                SeasonalityChoice::Enabled(true) => default_order,
-                SeasonalityChoice::Order(order) => order,
-                SeasonalityChoice::Auto(Auto::Auto) | SeasonalityChoice::Enabled(false) => 0,
-            };
-            if order > 0 {
-                seasonalities.push(Seasonality {
-                    name: name.to_owned(),
-                    period,
-                    fourier_order: order,
-                    prior_scale: self.seasonality_prior_scale,
-                    mode: self.seasonality_mode,
-                });
-            }
-        };
-        add(
-            "yearly",
-            365.25,
-            self.yearly_seasonality,
-            span >= 730 * DAY,
-            10,
-        );
-        add(
-            "weekly",
-            7.0,
-            self.weekly_seasonality,
-            span >= 14 * DAY && spacing < 7 * DAY,
-            3,
-        );
-        add(
-            "daily",
-            1.0,
-            self.daily_seasonality,
-            span >= 2 * DAY && spacing < DAY,
-            4,
-        );
-        let mut warnings = Vec::new();
-        if span < 730 * DAY && seasonalities.iter().any(|s| s.name == "yearly") {
-            warnings.push(format!(
-                "yearly seasonality was forced on {} days of history; below 730 days it is not identified and forecasts beyond the history are unreliable",
-                span / DAY
-            ));
-        }
-        let changepoints = match &self.changepoints {
-            Some(given) => {
-                let mut times = given
-                    .iter()
-                    .map(|text| parse_wall_time(text))
-                    .collect::<Result<Vec<_>>>()?;
-                times.sort_unstable();
-                times.dedup();
-                if let Some(outside) = times
-                    .iter()
-                    .find(|time| !(history.first()..=history.last()).contains(*time))
-                {
-                    return Err(Error::invalid(
-                        "changepoints",
-                        format!(
-                            "{} is outside the history, {} to {}; leave it out",
-                            format_wall_time(*outside),
-                            format_wall_time(history.first()),
-                            format_wall_time(history.last())
-                        ),
-                    ));
-                }
-                times
-            }
-            None => changepoints::place(history.ds(), self.n_changepoints, self.changepoint_range),
-        };
-        Ok(Resolved {
-            seasonalities,
-            changepoints,
-            warnings,
-        })
+    /// Heap bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::capacity);
+        let changepoints = self.changepoints.as_deref().unwrap_or_default();
+        let seasonalities = self.seasonalities.iter();
+        let seasonalities: usize = seasonalities
+            .map(|s| s.name.capacity() + text(&s.condition_name))
+            .sum();
+        size_of_val(changepoints)
+            + changepoints.iter().map(String::capacity).sum::<usize>()
+            + self.seasonalities.capacity() * size_of::<CustomSeasonality>()
+            + seasonalities
+            + self.holidays.capacity() * size_of::<Holiday>()
+            + self
+                .holidays
+                .iter()
+                .map(|h| h.holiday.capacity())
+                .sum::<usize>()
+            + text(&self.country_holidays)
+            + self.extra_regressors.capacity() * size_of::<ExtraRegressor>()
+            + self
+                .extra_regressors
+                .iter()
+                .map(|r| r.name.capacity())
+                .sum::<usize>()
     }
 }
+
+/// The names of the built-in seasonalities, in Prophet's order.
+pub(crate) const BUILT_IN: [&str; 3] = ["yearly", "weekly", "daily"];
 
 /// Reads `YYYY-MM-DD[(T| )HH:MM:SS[.fff]]` as seconds of the wall clock; a fraction of a second is dropped.
 ///
@@ -319,154 +244,6 @@ pub fn format_wall_time(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn history(days: i64, step: i64) -> History {
-        let ds: Vec<i64> = (0..)
-            .map(|i| i * step)
-            .take_while(|ds| *ds <= days * DAY)
-            .collect();
-        let y = vec![1.0; ds.len()];
-        History::new(ds, y).unwrap()
-    }
-
-    fn names(days: i64, step: i64) -> Vec<String> {
-        let resolved = Spec::default().resolve(&history(days, step)).unwrap();
-        resolved.seasonalities.into_iter().map(|s| s.name).collect()
-    }
-
-    #[test]
-    fn auto_seasonalities_follow_prophets_rule() {
-        assert_eq!(names(1, 300), [] as [&str; 0]);
-        assert_eq!(names(2, 300), ["daily"]);
-        assert_eq!(names(13, 3_600), ["daily"]);
-        assert_eq!(names(14, 3_600), ["weekly", "daily"]);
-        assert_eq!(names(729, DAY), ["weekly"]);
-        assert_eq!(names(730, DAY), ["yearly", "weekly"]);
-        assert_eq!(names(735, 7 * DAY), ["yearly"]);
-    }
-
-    #[test]
-    fn yearly_forced_on_a_short_history_is_said() {
-        let spec = Spec {
-            yearly_seasonality: SeasonalityChoice::Enabled(true),
-            ..Spec::default()
-        };
-        let warnings = spec.resolve(&history(28, 3_600)).unwrap().warnings;
-        assert!(warnings[0].contains("28 days"), "{warnings:?}");
-    }
-
-    #[test]
-    fn arguments_out_of_range_are_named() {
-        let refused = |spec: Spec| spec.validate().unwrap_err().to_string();
-        let default = Spec::default;
-        for (spec, field) in [
-            (
-                Spec {
-                    changepoint_range: 1.5,
-                    ..default()
-                },
-                "changepoint_range",
-            ),
-            (
-                Spec {
-                    changepoint_range: f64::NAN,
-                    ..default()
-                },
-                "changepoint_range",
-            ),
-            (
-                Spec {
-                    interval_width: 1.0,
-                    ..default()
-                },
-                "interval_width",
-            ),
-            (
-                Spec {
-                    interval_width: 2.0,
-                    ..default()
-                },
-                "interval_width",
-            ),
-            (
-                Spec {
-                    seasonality_prior_scale: 0.0,
-                    ..default()
-                },
-                "seasonality_prior_scale",
-            ),
-            (
-                Spec {
-                    changepoint_prior_scale: f64::INFINITY,
-                    ..default()
-                },
-                "changepoint_prior_scale",
-            ),
-            (
-                Spec {
-                    n_changepoints: 100_000,
-                    ..default()
-                },
-                "n_changepoints",
-            ),
-            (
-                Spec {
-                    daily_seasonality: SeasonalityChoice::Order(9_999),
-                    ..default()
-                },
-                "daily_seasonality",
-            ),
-        ] {
-            let error = refused(spec);
-            assert!(error.starts_with(field), "{error}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_fitted_yet_is_refused_by_name() {
-        let logistic = Spec {
-            growth: Growth::Logistic,
-            ..Spec::default()
-        };
-        assert!(
-            logistic
-                .validate()
-                .unwrap_err()
-                .to_string()
-                .starts_with("growth logistic is not supported")
-        );
-        let multiplicative = Spec {
-            seasonality_mode: Mode::Multiplicative,
-            ..Spec::default()
-        };
-        assert!(
-            multiplicative
-                .validate()
-                .unwrap_err()
-                .to_string()
-                .starts_with("seasonality_mode multiplicative is not supported")
-        );
-    }
-
-    #[test]
-    fn changepoints_may_come_unsorted_but_not_from_outside() {
-        let with = |given: &[&str]| Spec {
-            changepoints: Some(given.iter().map(|text| (*text).to_owned()).collect()),
-            ..Spec::default()
-        };
-        let resolved = with(&["1970-01-03", "1970-01-02 12:00:00", "1970-01-03"])
-            .resolve(&history(5, 3_600))
-            .unwrap();
-        assert_eq!(resolved.changepoints, [DAY + DAY / 2, 2 * DAY]);
-        let error = with(&["1970-02-01"])
-            .resolve(&history(5, 3_600))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.starts_with("changepoints: 1970-02-01 00:00:00"),
-            "{error}"
-        );
-    }
 
     #[test]
     fn a_spec_reads_prophets_words_and_refuses_others() {

@@ -178,7 +178,7 @@ fn settings_out_of_range_are_errors_and_no_panics() {
     };
     assert!(matches!(
         fit(&logistic, &history),
-        Err(Error::Unsupported { .. })
+        Err(Error::MissingInput { .. })
     ));
 }
 

@@ -1,6 +1,13 @@
 //! `MLmodel` and `requirements.txt`, as MLflow's prophet flavor writes them.
 
-use crate::artifact::Metadata;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, de::IgnoredAny};
+
+use crate::{
+    artifact::Metadata,
+    error::{Error, Result},
+};
 
 /// The version of Python's Prophet whose format model.pr is.
 pub(crate) const PROPHET_VERSION: &str = "1.5.0";
@@ -37,9 +44,139 @@ pub fn requirements_txt() -> &'static str {
     "mlflow\nprophet==1.5.0\n"
 }
 
+/// The longest `MLmodel` that is read. One with a signature and an example has a few kilobytes.
+const MAX_MLMODEL_BYTES: usize = 1024 * 1024;
+
+#[derive(Deserialize)]
+struct MlModel {
+    #[serde(default)]
+    flavors: BTreeMap<String, Flavor>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Flavor {
+    WithData { data: String },
+    Other(IgnoredAny),
+}
+
+/// The name of the file, beside `MLmodel`, that holds the model: what the prophet flavor says in `data`.
+///
+/// # Errors
+/// [`Error::Corrupt`] for bytes that are no `MLmodel` and for a name that leads out of the folder;
+/// [`Error::Unsupported`] for a model of other flavors.
+pub fn model_file(mlmodel: &[u8]) -> Result<String> {
+    let corrupt = |reason: String| Error::Corrupt {
+        what: "MLmodel",
+        reason,
+    };
+    if mlmodel.len() > MAX_MLMODEL_BYTES {
+        return Err(corrupt(format!(
+            "{} bytes; at most {MAX_MLMODEL_BYTES} are read",
+            mlmodel.len()
+        )));
+    }
+    let text = std::str::from_utf8(mlmodel).map_err(|error| corrupt(error.to_string()))?;
+    let MlModel { flavors } = serde_saphyr::from_str(text).map_err(|error| {
+        let error = error.to_string();
+        corrupt(
+            error
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .take(200)
+                .collect(),
+        )
+    })?;
+    match flavors.get("prophet") {
+        Some(Flavor::WithData { data }) if is_plain(data) => Ok(data.clone()),
+        Some(Flavor::WithData { data }) => {
+            let shown: String = data.chars().take(64).collect();
+            Err(corrupt(format!(
+                "flavors.prophet.data {shown:?} is not a file of its folder"
+            )))
+        }
+        Some(Flavor::Other(_)) => Err(corrupt("flavors.prophet.data is missing".to_owned())),
+        None if flavors.is_empty() => Err(corrupt("it names no flavor".to_owned())),
+        None => {
+            let names = flavors
+                .keys()
+                .map(|name| name.chars().take(32).collect::<String>());
+            let names: Vec<String> = names.take(8).collect();
+            Err(Error::unsupported(
+                format!("a model of the flavor {}", names.join(", ")),
+                "only Prophet models are read; log it again with mlflow.prophet.log_model",
+            ))
+        }
+    }
+}
+
+/// Whether `name` is a file beside, and no path.
+fn is_plain(name: &str) -> bool {
+    let odd = |c: char| matches!(c, '/' | '\\' | ':') || c.is_control();
+    !name.is_empty() && name != "." && name != ".." && name.len() <= 255 && !name.contains(odd)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_file_is_what_the_prophet_flavor_says() {
+        let ours = "flavors:\n  prophet:\n    data: model.pr\n    code: null\n  python_function:\n    data: x\nmodel_uuid: 1\n";
+        assert_eq!(model_file(ours.as_bytes()).unwrap(), "model.pr");
+    }
+
+    #[test]
+    fn another_flavor_is_refused_with_how_to_log_it_again() {
+        let pickle = b"flavors:\n  python_function:\n    model_path: model.pkl\n  sklearn:\n    pickled_model: model.pkl\n";
+        let error = model_file(pickle).unwrap_err().to_string();
+        assert!(error.contains("python_function, sklearn"), "{error}");
+        assert!(error.contains("mlflow.prophet.log_model"), "{error}");
+    }
+
+    #[test]
+    fn hostile_files_are_refused_without_a_panic() {
+        let bomb = format!(
+            "a: &a [{0}]\nb: &b [{1}]\nc: &c [{2}]\nd: &d [{3}]\ne: &e [{4}]\nflavors: *e\n",
+            vec!["x"; 1_000].join(","),
+            vec!["*a"; 1_000].join(","),
+            vec!["*b"; 1_000].join(","),
+            vec!["*c"; 1_000].join(","),
+            vec!["*d"; 1_000].join(","),
+        );
+        for hostile in [
+            "",
+            "null",
+            "[]",
+            "flavors",
+            "flavors: []",
+            "flavors: {prophet: 1}",
+            "flavors: {prophet: {data: ../../etc/passwd}}",
+            "flavors: {prophet: {data: /etc/passwd}}",
+            "flavors: {prophet: {data: ..}}",
+            "flavors: {prophet: {data: \"a\\0b\"}}",
+            &"[".repeat(100_000),
+            &"- ".repeat(100_000),
+            &"{a: ".repeat(10_000),
+            "\u{0}",
+            &bomb,
+        ] {
+            let error = model_file(hostile.as_bytes()).unwrap_err();
+            assert!(
+                matches!(
+                    error,
+                    Error::Corrupt {
+                        what: "MLmodel",
+                        ..
+                    }
+                ),
+                "{error}"
+            );
+        }
+        assert!(model_file(&vec![b' '; MAX_MLMODEL_BYTES + 1]).is_err());
+    }
 
     #[test]
     fn requirements_name_the_version_of_the_format() {

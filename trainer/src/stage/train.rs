@@ -37,6 +37,7 @@ pub fn train(features: Features, spec: Spec) -> Result<Trained> {
     }
     let (model, rows) = (&fitted.model, fitted.report.rows);
     let seasonalities: Vec<&str> = model
+        .features
         .seasonalities
         .iter()
         .map(|s| s.name.as_str())
