@@ -1,23 +1,17 @@
-//! From spec and history to a model, through augurs-prophet's options and data preparation.
-
-use std::{cell::RefCell, num::NonZeroU32};
-
-use augurs_prophet::{
-    GrowthType, IntervalWidth, PositiveFloat, Prophet, ProphetOptions, Scaling as AugursScaling,
-    SeasonalityOption, TrainingData,
-    optimizer::{
-        Data, Error as OptimizeError, InitialParams, OptimizeOpts, OptimizedParams, Optimizer,
-    },
-};
+//! From spec and history to a model.
 
 use crate::{
     error::{Error, Result},
     features::{Features, Mode},
     history::History,
-    optimizer::{MapOptimizer, Solution, gather, scatter, to_augurs},
+    optimizer::{Column, Problem, Solution, solve},
     prophet::{Ends, ProphetModel},
-    spec::{Growth, Resolved, Scaling, Spec},
+    spec::{Growth, Resolved, Spec},
 };
+use scales::Scales;
+
+mod design;
+mod scales;
 
 /// `sigma_obs` of a constant history, as Prophet sets it.
 const CONSTANT_NOISE: f64 = 1e-9;
@@ -52,22 +46,21 @@ pub struct FitReport {
 /// As [`Spec::resolve`]; [`Error::FitFailed`] when the parameters are not finite.
 pub fn fit(spec: &Spec, history: &History) -> Result<Fitted> {
     let resolved = spec.resolve(history)?;
-    refuse_what_is_not_fitted(spec, &resolved.features)?;
-    let scales = Scales::of(spec, history);
+    let scales = Scales::of(spec, history, &resolved.inputs);
     let mut warnings = resolved.warnings.clone();
-    let is_constant = history.y().iter().all(|y| *y == history.y()[0]);
+    let is_constant = is_constant(spec, history, &resolved);
     let solution = if is_constant {
         warnings.push("the history is constant; so is the forecast".to_owned());
         constant(&resolved, &scales, history)
     } else {
-        let prophet = fit_by_augurs(spec, &resolved, history)?;
-        if !prophet.converged {
+        let solution = solve(&problem(spec, &resolved, &scales, history)?);
+        if !solution.converged {
             warnings.push(format!(
                 "the fit had not settled after {} rounds",
-                prophet.iterations
+                solution.iterations
             ));
         }
-        prophet
+        solution
     };
     let report = FitReport {
         log_posterior: (!is_constant).then_some(solution.log_posterior),
@@ -80,80 +73,57 @@ pub fn fit(spec: &Spec, history: &History) -> Result<Fitted> {
     Ok(Fitted { model, report })
 }
 
-fn refuse_what_is_not_fitted(spec: &Spec, features: &Features) -> Result<()> {
-    if spec.growth == Growth::Logistic {
-        return Err(Error::unsupported(
-            "growth logistic",
-            "this build fits linear and flat trends; use one of those",
-        ));
-    }
-    let own = !spec.seasonalities.is_empty()
-        || !features.holidays.is_empty()
-        || !features.regressors.is_empty();
-    if own {
-        return Err(Error::unsupported(
-            "a fit with holidays, regressors or seasonalities of one's own",
-            "this build fits the built-in seasonalities; leave them out",
-        ));
-    }
-    if features
-        .columns()
-        .iter()
-        .any(|c| c.mode == Mode::Multiplicative)
-    {
-        return Err(Error::unsupported(
-            "seasonality_mode multiplicative",
-            "this build fits additive seasonality; use additive",
-        ));
-    }
-    Ok(())
+/// The problem in the optimizer's units.
+fn problem(
+    spec: &Spec,
+    resolved: &Resolved,
+    scales: &Scales,
+    history: &History,
+) -> Result<Problem> {
+    let Resolved {
+        features,
+        inputs,
+        changepoints,
+        ..
+    } = resolved;
+    let scaled = |(i, value): (usize, &f64)| scales.value(inputs, i, *value);
+    let t: Vec<f64> = history.ds().iter().map(|ds| scales.time(*ds)).collect();
+    let y: Vec<f64> = history.y().iter().enumerate().map(scaled).collect();
+    let cap: Vec<f64> = if spec.growth == Growth::Logistic {
+        let cap = |i| crate::inputs::at(&inputs.cap, i).unwrap_or(f64::NAN);
+        (0..history.len()).map(|i| scales.value(inputs, i, cap(i))).collect()
+    } else {
+        Vec::new()
+    };
+    Ok(Problem::new(
+        spec.growth,
+        (&t, &y, &cap),
+        design::design(features, history.ds(), inputs)?,
+        columns(features),
+        &scales.changepoints(changepoints),
+        spec.changepoint_prior_scale,
+    ))
 }
 
-/// Scales of values and times, as Prophet takes them.
-struct Scales {
-    y_scale: f64,
-    y_min: f64,
-    start: f64,
-    t_scale: f64,
+fn columns(features: &Features) -> Vec<Column> {
+    let column = |column: crate::features::Column<'_>| Column {
+        prior_scale: column.prior_scale,
+        multiplicative: column.mode == Mode::Multiplicative,
+    };
+    features.columns().into_iter().map(column).collect()
 }
 
-impl Scales {
-    fn of(spec: &Spec, history: &History) -> Self {
-        let y = history.y();
-        let min = y.iter().copied().fold(f64::INFINITY, f64::min);
-        let max = y.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let (y_min, y_scale) = match spec.scaling {
-            Scaling::Absmax => (0.0, max.abs().max(min.abs())),
-            Scaling::Minmax => (min, max - min),
-        };
-        Self {
-            y_scale: if y_scale == 0.0 { 1.0 } else { y_scale },
-            y_min,
-            start: history.first() as f64,
-            t_scale: (history.last() - history.first()) as f64,
-        }
-    }
-
-    fn scaled(&self, y: f64) -> f64 {
-        (y - self.y_min) / self.y_scale
-    }
-
-    fn changepoints_t(&self, changepoints: &[i64]) -> Vec<f64> {
-        if changepoints.is_empty() {
-            return vec![0.0];
-        }
-        changepoints
-            .iter()
-            .map(|ds| (*ds as f64 - self.start) / self.t_scale)
-            .collect()
-    }
+/// Prophet's shortcut is for constant histories of linear and flat growth.
+fn is_constant(spec: &Spec, history: &History, resolved: &Resolved) -> bool {
+    let _ = resolved;
+    spec.growth != Growth::Logistic && history.y().iter().all(|y| *y == history.y()[0])
 }
 
-/// Prophet's shortcut: no optimizer sees a constant history.
+/// No optimizer sees a constant history.
 fn constant(resolved: &Resolved, scales: &Scales, history: &History) -> Solution {
     Solution {
         k: 0.0,
-        m: scales.scaled(history.y()[0]),
+        m: scales.value(&resolved.inputs, 0, history.y()[0]),
         delta: vec![0.0; resolved.changepoints.len().max(1)],
         beta: vec![0.0; resolved.features.width()],
         sigma_obs: CONSTANT_NOISE,
@@ -182,9 +152,7 @@ fn model(
         });
     }
     if resolved.changepoints.is_empty() {
-        // Prophet: where no changepoints were asked for, the dummy's change of rate joins the rate.
-        solution.k += solution.delta.iter().sum::<f64>();
-        solution.delta = vec![0.0];
+        without_dummy(spec.growth, &mut solution);
     }
     Ok(ProphetModel {
         specified_changepoints: spec.changepoints.is_some(),
@@ -192,10 +160,10 @@ fn model(
         y_min: scales.y_min,
         start: scales.start,
         t_scale: scales.t_scale,
-        changepoints_t: scales.changepoints_t(&resolved.changepoints),
+        changepoints_t: scales.changepoints(&resolved.changepoints),
         changepoints: resolved.changepoints,
         features: resolved.features,
-        logistic_floor: spec.growth == Growth::Logistic && !resolved.inputs.floor.is_empty(),
+        logistic_floor: scales.logistic_floor,
         k: solution.k,
         m: solution.m,
         delta: solution.delta,
@@ -210,125 +178,13 @@ fn model(
     })
 }
 
-fn fit_by_augurs(spec: &Spec, resolved: &Resolved, history: &History) -> Result<Solution> {
-    let failed = |error: augurs_prophet::Error| Error::FitFailed {
-        reason: error.to_string(),
-    };
-    let capture = Capture {
-        columns: canonical_columns(resolved, history)?,
-        captured: RefCell::new(None),
-    };
-    let training =
-        TrainingData::new(history.ds().to_vec(), history.y().to_vec()).map_err(failed)?;
-    let mut prophet = Prophet::new(augurs_options(spec, resolved)?, &capture);
-    prophet
-        .fit(training, OptimizeOpts::default())
-        .map_err(failed)?;
-    capture.captured.take().ok_or_else(|| Error::FitFailed {
-        reason: "the optimizer was not called".to_owned(),
-    })
-}
-
-/// The spec as augurs' options, every choice already made: no rule of augurs' own is left to act.
-pub(crate) fn augurs_options(spec: &Spec, resolved: &Resolved) -> Result<ProphetOptions> {
-    let positive = |field: &str, value: f64| {
-        PositiveFloat::try_new(value).map_err(|error| Error::invalid(field, error.to_string()))
-    };
-    let choice = |name: &str| {
-        let order = resolved
-            .features
-            .seasonalities
-            .iter()
-            .find(|seasonality| seasonality.name == name)
-            .and_then(|seasonality| NonZeroU32::new(seasonality.fourier_order));
-        order.map_or(SeasonalityOption::Manual(false), SeasonalityOption::Fourier)
-    };
-    Ok(ProphetOptions {
-        growth: match spec.growth {
-            Growth::Linear => GrowthType::Linear,
-            Growth::Logistic => GrowthType::Logistic,
-            Growth::Flat => GrowthType::Flat,
-        },
-        changepoints: Some(resolved.changepoints.clone()),
-        yearly_seasonality: choice("yearly"),
-        weekly_seasonality: choice("weekly"),
-        daily_seasonality: choice("daily"),
-        seasonality_prior_scale: positive("seasonality_prior_scale", spec.seasonality_prior_scale)?,
-        changepoint_prior_scale: positive("changepoint_prior_scale", spec.changepoint_prior_scale)?,
-        interval_width: IntervalWidth::try_new(spec.interval_width)
-            .map_err(|error| Error::invalid("interval_width", error.to_string()))?,
-        uncertainty_samples: 0,
-        scaling: match spec.scaling {
-            Scaling::Absmax => AugursScaling::AbsMax,
-            Scaling::Minmax => AugursScaling::MinMax,
-        },
-        ..ProphetOptions::default()
-    })
-}
-
-/// The feature columns in our order, each over all rows.
-fn canonical_columns(resolved: &Resolved, history: &History) -> Result<Vec<Vec<f64>>> {
-    let matrix = resolved.features.matrix(history.ds(), &resolved.inputs)?;
-    let column = |c: usize| {
-        let from = matrix.values.iter().skip(c);
-        from.step_by(matrix.width).copied().collect()
-    };
-    Ok((0..matrix.width).map(column).collect())
-}
-
-/// An optimizer that solves in our order of columns and remembers the solution in it. augurs orders columns as its hash
-/// maps fall out; they are recognised by their content.
-#[derive(Debug)]
-struct Capture {
-    columns: Vec<Vec<f64>>,
-    captured: RefCell<Option<Solution>>,
-}
-
-impl Optimizer for &Capture {
-    fn optimize(
-        &self,
-        _init: &InitialParams,
-        data: &Data,
-        _opts: &OptimizeOpts,
-    ) -> std::result::Result<OptimizedParams, OptimizeError> {
-        let order = self.recognise(data).map_err(OptimizeError::string)?;
-        let ours = Data {
-            X: gather(&data.X, order.len(), &order),
-            sigmas: order.iter().map(|&c| data.sigmas[c]).collect(),
-            ..data.clone()
-        };
-        let solution = MapOptimizer.solve(&ours).map_err(OptimizeError::string)?;
-        let mut theirs = solution.clone();
-        theirs.beta = scatter(&solution.beta, &order);
-        self.captured.replace(Some(solution));
-        to_augurs(&theirs)
+/// Where no changepoints were asked for, the change of rate at the dummy, time 0, joins the rate. With logistic growth
+/// the offset moves with it, so that the curve stays what was fitted (Prophet leaves the offset, and so bends it).
+fn without_dummy(growth: Growth, solution: &mut Solution) {
+    let rate = solution.k + solution.delta.iter().sum::<f64>();
+    if growth == Growth::Logistic {
+        solution.m *= solution.k / rate;
     }
-}
-
-impl Capture {
-    /// For each of our columns, which of augurs' it is. Equal columns are interchangeable.
-    fn recognise(&self, data: &Data) -> std::result::Result<Vec<usize>, String> {
-        let width = data.sigmas.len();
-        if width != self.columns.len() {
-            return Err(format!(
-                "{width} feature columns where {} were expected",
-                self.columns.len()
-            ));
-        }
-        let mut free: Vec<usize> = (0..width).collect();
-        self.columns
-            .iter()
-            .map(|ours| {
-                let place = free
-                    .iter()
-                    .position(|&theirs| {
-                        ours.iter()
-                            .zip(data.X[theirs..].iter().step_by(width))
-                            .all(|(a, b)| (a - b).abs() <= 1e-9)
-                    })
-                    .ok_or("a feature column is not among those that were prepared")?;
-                Ok(free.swap_remove(place))
-            })
-            .collect()
-    }
+    solution.k = rate;
+    solution.delta = vec![0.0];
 }

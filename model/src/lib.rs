@@ -11,18 +11,15 @@
 pub mod artifact;
 pub mod backtest;
 mod changepoints;
-mod cholesky;
 pub mod error;
 pub mod features;
 pub mod fit;
 pub mod forecaster;
 mod fourier;
-mod gram;
 pub mod grid;
 pub mod history;
 pub mod holiday;
 pub mod inputs;
-mod lasso;
 pub mod naive;
 pub mod optimizer;
 pub mod prophet;

@@ -1,5 +1,7 @@
 //! Solving symmetric positive definite systems, small and dense.
 
+use super::gram::dot;
+
 /// A Cholesky factor `L` with `L L' = A`, row-major.
 #[derive(Debug, Clone)]
 pub(crate) struct Cholesky {
@@ -17,8 +19,7 @@ impl Cholesky {
         let mut lower = vec![0.0; n * n];
         for i in 0..n {
             for j in 0..=i {
-                let dot: f64 = (0..j).map(|k| lower[i * n + k] * lower[j * n + k]).sum();
-                let rest = a[i * n + j] - dot;
+                let rest = a[i * n + j] - dot(&lower[i * n..i * n + j], &lower[j * n..j * n + j]);
                 lower[i * n + j] = if i == j {
                     rest.max(PIVOT_FLOOR * a[i * n + i].abs())
                         .max(f64::MIN_POSITIVE)
@@ -33,15 +34,30 @@ impl Cholesky {
 
     /// Solves `A x = b`.
     pub(crate) fn solve(&self, b: &[f64]) -> Vec<f64> {
+        self.backward(&self.forward(b))
+    }
+
+    /// Solves `L x = b`.
+    pub(crate) fn forward(&self, b: &[f64]) -> Vec<f64> {
         let (n, lower) = (self.n, &self.lower);
         let mut x = b.to_vec();
         for i in 0..n {
-            let dot: f64 = (0..i).map(|k| lower[i * n + k] * x[k]).sum();
-            x[i] = (x[i] - dot) / lower[i * n + i];
+            let (known, rest) = x.split_at_mut(i);
+            rest[0] = (rest[0] - dot(&lower[i * n..i * n + i], known)) / lower[i * n + i];
         }
+        x
+    }
+
+    /// Solves `L' x = b`.
+    pub(crate) fn backward(&self, b: &[f64]) -> Vec<f64> {
+        let (n, lower) = (self.n, &self.lower);
+        let mut x = b.to_vec();
         for i in (0..n).rev() {
-            let dot: f64 = (i + 1..n).map(|k| lower[k * n + i] * x[k]).sum();
-            x[i] = (x[i] - dot) / lower[i * n + i];
+            x[i] /= lower[i * n + i];
+            let (rest, known) = x.split_at_mut(i);
+            for (rest, lower) in rest.iter_mut().zip(&lower[i * n..i * n + i]) {
+                *rest -= lower * known[0];
+            }
         }
         x
     }

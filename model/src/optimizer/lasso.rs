@@ -5,7 +5,7 @@
 //! there, drop what reached zero, take up the coordinate that violates optimality most; every step lowers the objective,
 //! and there are finitely many sign patterns.
 
-use crate::cholesky::Cholesky;
+use super::cholesky::Cholesky;
 
 /// Relative slack of the optimality conditions.
 const TOLERANCE: f64 = 1e-11;
