@@ -91,7 +91,9 @@ fn problem(
     let y: Vec<f64> = history.y().iter().enumerate().map(scaled).collect();
     let cap: Vec<f64> = if spec.growth == Growth::Logistic {
         let cap = |i| crate::inputs::at(&inputs.cap, i).unwrap_or(f64::NAN);
-        (0..history.len()).map(|i| scales.value(inputs, i, cap(i))).collect()
+        (0..history.len())
+            .map(|i| scales.value(inputs, i, cap(i)))
+            .collect()
     } else {
         Vec::new()
     };

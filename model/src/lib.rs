@@ -10,6 +10,7 @@
 
 pub mod artifact;
 pub mod backtest;
+pub mod calibration;
 mod changepoints;
 pub mod error;
 pub mod features;
@@ -21,8 +22,11 @@ pub mod history;
 pub mod holiday;
 pub mod inputs;
 pub mod naive;
+mod normal;
 pub mod optimizer;
+mod order;
 pub mod prophet;
+pub mod recipe;
 pub mod score;
 pub mod series;
 pub mod spec;

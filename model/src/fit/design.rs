@@ -163,7 +163,10 @@ mod tests {
             for (c, want) in row.iter().enumerate() {
                 let have = panels.get(i, c);
                 // Prophet's angles are rounded at 1e5 radians and more.
-                assert!((have - want).abs() < 2e-9, "row {i} column {c}: {have} {want}");
+                assert!(
+                    (have - want).abs() < 2e-9,
+                    "row {i} column {c}: {have} {want}"
+                );
             }
         }
     }

@@ -89,7 +89,6 @@ pub(crate) fn scatter(from: &[f64], order: &[usize]) -> Vec<f64> {
     to
 }
 
-
 /// The columns of row-major `x`, ordered by their values and then by their prior.
 fn content_order(x: &[f64], width: usize, sigmas: &[PositiveFloat]) -> Vec<usize> {
     let mut columns: Vec<usize> = (0..width).collect();
