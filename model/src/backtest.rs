@@ -22,7 +22,7 @@ use crate::{
     naive::seasonal_naive,
     order::quantile,
     recipe::{self, SearchOptions, Searched},
-    score::{Measures, Scored, naive_scale},
+    score::{Measures, Scored, Scores, naive_scale},
     spec::Spec,
 };
 
@@ -75,6 +75,24 @@ pub struct Backtest {
     pub recipe: Option<recipe::Report>,
     /// How often Prophet was fitted, all origins together.
     pub fits: u32,
+}
+
+impl Backtest {
+    /// What the artifact keeps of it.
+    pub fn scores(&self) -> Scores {
+        Scores {
+            mae: self.model.mae,
+            rmse: self.model.rmse,
+            smape: self.model.smape,
+            mase: self.model.mase,
+            coverage: self.model.coverage,
+            winkler: self.model.winkler,
+            seasonal_naive_mase: self.seasonal_naive.mase,
+            skill: self.skill,
+            origins: self.origins,
+            horizon_seconds: Some(i64::from(self.horizon_seconds)),
+        }
+    }
 }
 
 /// One origin: what was forecast from it and what came.

@@ -1,5 +1,6 @@
 //! The command line: one file per command, each its flags and a thin way into the library.
 
+pub mod backtest;
 pub mod forecast;
 pub mod generate;
 pub mod run;
@@ -38,6 +39,7 @@ enum Command {
     Generate(generate::Args),
     Run(run::Args),
     Forecast(forecast::Args),
+    Backtest(backtest::Args),
 }
 
 /// Why a command failed: one error, or one for each series that did.
@@ -54,6 +56,7 @@ impl Cli {
             Command::Generate(args) => Ok(args.run(now, out)?),
             Command::Run(args) => args.run(now, out).await,
             Command::Forecast(args) => Ok(args.run(out).await?),
+            Command::Backtest(args) => Ok(args.run(out).await?),
         }
     }
 }
