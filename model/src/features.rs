@@ -4,12 +4,14 @@
 //! regressors in order. A model without any has Prophet's one dummy column of zeros, which is neither additive nor
 //! multiplicative.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Error, Result},
     fourier::{self, daily_angle},
-    holiday::{Holiday, HolidayColumn, day_of},
+    holiday::{self, Holiday, HolidayColumn, day_of},
     inputs::{Inputs, at},
 };
 
@@ -290,7 +292,8 @@ impl Features {
             let (own, others) = rest.split_at_mut(self.holidays.len());
             let day = day_of(ds);
             for ((value, holiday), more) in own.iter_mut().zip(&self.holidays).zip(&more) {
-                let is_on = holiday.days.binary_search(&day).is_ok() || more.contains(&day);
+                let is_on =
+                    holiday.days.binary_search(&day).is_ok() || more.binary_search(&day).is_ok();
                 *value = f64::from(u8::from(is_on));
             }
             for ((value, regressor), column) in
@@ -372,19 +375,21 @@ impl Features {
         self.regressors.iter().map(column).collect()
     }
 
-    /// For each holiday column, the days that `rows` add to it.
+    /// For each holiday column, the days that `rows` add to it, ascending.
     pub(crate) fn further_days(&self, rows: &[Holiday]) -> Result<Vec<Vec<i64>>> {
+        holiday::check_size(rows)?;
+        let places = self.holidays.iter().enumerate();
+        let places: BTreeMap<(&str, i32), usize> = places
+            .map(|(place, column)| ((column.name.as_str(), column.offset), place))
+            .collect();
+        let names: BTreeSet<&str> = self.holiday_names.iter().map(String::as_str).collect();
         let mut more = vec![Vec::new(); self.holidays.len()];
         for row in rows
             .iter()
-            .filter(|row| self.holiday_names.contains(&row.holiday))
+            .filter(|row| names.contains(row.holiday.as_str()))
         {
             for (offset, day) in row.days()? {
-                let place = self
-                    .holidays
-                    .iter()
-                    .position(|h| h.offset == offset && h.name == row.holiday);
-                let Some(place) = place else {
+                let Some(&place) = places.get(&(row.holiday.as_str(), offset)) else {
                     return Err(Error::invalid(
                         "holidays",
                         format!(
@@ -396,6 +401,8 @@ impl Features {
                 more[place].push(day);
             }
         }
+        more.iter_mut()
+            .for_each(|days: &mut Vec<i64>| days.sort_unstable());
         Ok(more)
     }
 }

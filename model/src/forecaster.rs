@@ -5,7 +5,10 @@
 //! less than 1e-9 of the largest forecast.
 
 mod parts;
+mod question;
 mod trend;
+
+pub use question::{Component, Forecast, Quantile, Question};
 
 use crate::{
     error::{Error, Result},
@@ -25,9 +28,6 @@ pub const MAX_POINTS: usize = 1_000_000;
 /// The most values of one answer: points times columns.
 pub const MAX_VALUES: usize = 1 << 27;
 
-/// Points that are computed side by side.
-const LANES: usize = 8;
-
 /// A model that answers.
 #[derive(Debug, Clone)]
 pub struct Forecaster {
@@ -35,6 +35,8 @@ pub struct Forecaster {
     trend: Trend,
     parts: Vec<Part>,
     components: Vec<Sum>,
+    /// Whether questions must bring the dates of a country's holidays.
+    needs_dates: bool,
 }
 
 /// A component of predict(): the sum of some parts.
@@ -43,82 +45,6 @@ struct Sum {
     name: String,
     mode: Mode,
     parts: Vec<usize>,
-}
-
-/// What is asked.
-#[derive(Debug, Clone, Copy)]
-pub struct Question<'a> {
-    ds: &'a [i64],
-    inputs: &'a Inputs,
-    components: bool,
-    levels: &'a [f64],
-}
-
-impl<'a> Question<'a> {
-    /// Trend and yhat at the times `ds`, in seconds of the wall clock, in any order.
-    pub fn at(ds: &'a [i64]) -> Self {
-        Self {
-            ds,
-            inputs: Inputs::NONE,
-            components: false,
-            levels: &[],
-        }
-    }
-
-    /// What the model cannot know by itself, beside the times. Columns that it does not need are ignored.
-    pub fn with_inputs(self, inputs: &'a Inputs) -> Self {
-        Self { inputs, ..self }
-    }
-
-    /// Every component too.
-    pub fn with_components(self, components: bool) -> Self {
-        Self { components, ..self }
-    }
-
-    /// The pointwise quantiles at `levels`, each in (0, 1).
-    pub fn with_levels(self, levels: &'a [f64]) -> Self {
-        Self { levels, ..self }
-    }
-}
-
-/// The answer: columns as long as the question's times.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Forecast {
-    /// In the series' unit.
-    pub trend: Vec<f64>,
-    /// In the series' unit.
-    pub yhat: Vec<f64>,
-    /// Where asked for, by Prophet's names in Prophet's order: alphabetical, totals without a member last.
-    pub components: Vec<Component>,
-    /// One for each level, in the question's order.
-    pub quantiles: Vec<Quantile>,
-}
-
-/// The pointwise quantile at one level.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Quantile {
-    /// In (0, 1).
-    pub level: f64,
-    /// In the series' unit, one for each time.
-    pub values: Vec<f64>,
-}
-
-/// One component of a forecast.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Component {
-    /// As Prophet's predict() names it.
-    pub name: String,
-    /// Whether the values are in the series' unit or factors on the trend.
-    pub mode: Mode,
-    /// One for each time.
-    pub values: Vec<f64>,
-}
-
-impl Component {
-    /// Whether the values are factors on the trend.
-    pub fn is_multiplicative(&self) -> bool {
-        self.mode == Mode::Multiplicative
-    }
 }
 
 /// What a model says of its own uncertainty, in scaled units: values in `y_scale`, time in `t_scale`.
@@ -135,6 +61,14 @@ pub struct Uncertainty {
     pub sigma_obs: f64,
     /// What one unit of scaled value is in the series' unit.
     pub y_scale: f64,
+}
+
+/// A question with its inputs looked up.
+#[derive(Debug)]
+struct Asked<'a> {
+    ds: &'a [i64],
+    inputs: &'a Inputs,
+    given: Given<'a>,
 }
 
 /// What the points of a forecast are computed into.
@@ -198,6 +132,7 @@ impl Forecaster {
         });
         Ok(Self {
             components: components.collect(),
+            needs_dates: model.dateless_country().is_some(),
             parts,
             trend,
             model,
@@ -315,7 +250,7 @@ impl Forecaster {
         let Question { ds, inputs, .. } = *question;
         let model = &self.model;
         inputs.validate(ds.len())?;
-        if model.spec.country_holidays.is_some() && inputs.holidays.is_empty() {
+        if self.needs_dates && inputs.holidays.is_empty() {
             return Err(model.missing_holidays());
         }
         if model.growth() == Growth::Logistic {
@@ -348,16 +283,26 @@ impl Forecaster {
                 factor: column(),
             }),
         };
-        let mut hint = Hint::default();
-        let (blocks, rest) = ds.as_chunks::<LANES>();
-        for (block, ds) in blocks.iter().enumerate() {
-            self.points(block * LANES, *ds, inputs, &given, &mut hint, &mut columns);
-        }
-        for (i, ds) in rest.iter().enumerate() {
-            let first = blocks.len() * LANES + i;
-            self.points(first, [*ds], inputs, &given, &mut hint, &mut columns);
-        }
+        let asked = Asked { ds, inputs, given };
+        let first = self.blocks::<16>(0, &asked, &mut columns);
+        let first = self.blocks::<4>(first, &asked, &mut columns);
+        self.blocks::<1>(first, &asked, &mut columns);
         Ok(columns)
+    }
+
+    /// Computes the points from `first` on, `N` side by side while there are as many; returns the first that is left.
+    fn blocks<const N: usize>(
+        &self,
+        first: usize,
+        asked: &Asked<'_>,
+        columns: &mut Columns,
+    ) -> usize {
+        let mut hint = Hint::default();
+        let (blocks, rest) = asked.ds[first..].as_chunks::<N>();
+        for (block, ds) in blocks.iter().enumerate() {
+            self.points(first + block * N, *ds, asked, &mut hint, columns);
+        }
+        asked.ds.len() - rest.len()
     }
 
     /// Computes the points `first..first + N`.
@@ -365,8 +310,7 @@ impl Forecaster {
         &self,
         first: usize,
         ds: [i64; N],
-        inputs: &Inputs,
-        given: &Given<'_>,
+        asked: &Asked<'_>,
         hint: &mut Hint,
         columns: &mut Columns,
     ) {
@@ -378,7 +322,7 @@ impl Forecaster {
         };
         let (mut additive, mut multiplicative) = ([0.0; N], [0.0; N]);
         for (p, part) in self.parts.iter().enumerate() {
-            let values = part.at(&block, &model.features, given);
+            let values = part.at(&block, &model.features, &asked.given);
             let (total, scale) = match part.mode {
                 Mode::Additive => (&mut additive, model.y_scale),
                 Mode::Multiplicative => (&mut multiplicative, 1.0),
@@ -392,7 +336,7 @@ impl Forecaster {
         }
         for l in 0..N {
             let t = model.scaled_time(ds[l]);
-            let (floor, cap) = self.capacity(first + l, inputs);
+            let (floor, cap) = self.capacity(first + l, asked.inputs);
             let scaled = self.trend.at(t, cap, hint);
             let trend = scaled * model.y_scale + floor;
             let factor = 1.0 + multiplicative[l];

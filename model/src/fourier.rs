@@ -4,7 +4,7 @@
 //! constant split in three, after Cody and Waite), good to 2e-16. Harmonics of one angle are powers of
 //! `cos + i sin`, so a Fourier sum is Horner's rule in the complex plane.
 
-use std::f64::consts::PI;
+use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 /// Angles beyond this (some 10^9 slices) are left to the standard library.
 const MAX_ANGLE: f64 = 1e8;
@@ -24,7 +24,7 @@ const ROUNDER: f64 = 6_755_399_441_055_744.0;
 #[rustfmt::skip]
 const QUARTER: [f64; 17] = [
     0.0, 0.0980171403295606, 0.19509032201612828, 0.2902846772544624, 0.3826834323650898, 0.47139673682599764,
-    0.5555702330196022, 0.6343932841636455, 0.7071067811865476, 0.773010453362737, 0.8314696123025452,
+    0.5555702330196022, 0.6343932841636455, FRAC_1_SQRT_2, 0.773010453362737, 0.8314696123025452,
     0.881921264348355, 0.9238795325112867, 0.9569403357322088, 0.9807852804032304, 0.9951847266721969, 1.0,
 ];
 

@@ -13,6 +13,9 @@ pub const MAX_HOLIDAYS: usize = 10_000;
 /// The most days that a window reaches to either side.
 pub const MAX_WINDOW: i32 = 366;
 
+/// The most days of all windows together.
+pub const MAX_HOLIDAY_DAYS: usize = 100_000;
+
 /// What stands between a holiday's name and its offset in Prophet's names of columns; no name may hold it.
 pub(crate) const DELIMITER: &str = "_delim_";
 
@@ -98,21 +101,39 @@ impl Holiday {
     }
 }
 
-/// The columns of `rows`, in Prophet's order, and the holidays' names in the order of their first rows.
+/// Checks that `rows` are not too many, and their windows not too long, before anything is made of them.
 ///
 /// # Errors
-/// [`Error::Invalid`] for too many rows, windows as in [`Holiday`], a prior scale that is not positive, or two prior
-/// scales of one holiday.
-pub(crate) fn columns(
-    rows: &[Holiday],
-    default_prior_scale: f64,
-) -> Result<(Vec<HolidayColumn>, Vec<String>)> {
+/// [`Error::Invalid`] with the bound.
+pub(crate) fn check_size(rows: &[Holiday]) -> Result<()> {
     if rows.len() > MAX_HOLIDAYS {
         return Err(Error::invalid(
             "holidays",
             format!("{} rows; at most {MAX_HOLIDAYS}", rows.len()),
         ));
     }
+    let mut days = 0;
+    for row in rows {
+        days += row.days()?.count();
+    }
+    if days > MAX_HOLIDAY_DAYS {
+        return Err(Error::invalid(
+            "holidays",
+            format!("their windows have {days} days; at most {MAX_HOLIDAY_DAYS} in all"),
+        ));
+    }
+    Ok(())
+}
+
+/// The columns of `rows`, in Prophet's order, and the holidays' names in the order of their first rows.
+///
+/// # Errors
+/// [`Error::Invalid`] as [`check_size`], for a prior scale that is not positive and for two prior scales of one holiday.
+pub(crate) fn columns(
+    rows: &[Holiday],
+    default_prior_scale: f64,
+) -> Result<(Vec<HolidayColumn>, Vec<String>)> {
+    check_size(rows)?;
     let mut names = Vec::new();
     let mut scales: BTreeMap<&str, f64> = BTreeMap::new();
     let mut days: BTreeMap<(&str, i32), Vec<i64>> = BTreeMap::new();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use loadcast_model::{
     artifact::Clamps,
+    error::Error as ModelError,
     forecaster::{Forecast, Question as ModelQuestion},
 };
 
@@ -38,7 +39,8 @@ pub struct Answer {
 /// Answers `question` from `served` at `now`.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a range that cannot be answered, [`Error::Unsupported`] for what the engine cannot do yet.
+/// [`Error::Invalid`] for a range that cannot be answered, [`Error::NeedsInput`] when the model needs what the question
+/// lacks, [`Error::Unsupported`] for what the engine cannot do yet.
 pub fn answer(served: Arc<Served>, question: &Question, now: Timestamp) -> Result<Answer> {
     let grid = question.grid(&served.loaded.metadata().series, now)?;
     compute(served, question, grid)
@@ -69,10 +71,20 @@ fn compute(served: Arc<Served>, question: &Question, grid: Grid) -> Result<Answe
         .instants()
         .map(|instant| zone.to_wall(instant))
         .collect();
+    // Constants that were fitted with stand in the spec, as model.pr has no place for them.
+    let inputs = match &metadata.spec {
+        Some(spec) => spec.complete(&question.inputs),
+        None => question.inputs.clone(),
+    };
     let asked = ModelQuestion::at(&times)
+        .with_inputs(&inputs)
         .with_components(question.components)
         .with_levels(&question.levels);
-    let mut forecast = served.loaded.forecaster().forecast(&asked)?;
+    let mut forecast = served
+        .loaded
+        .forecaster()
+        .forecast(&asked)
+        .map_err(of_question)?;
     let clamps = tighter(metadata.clamps.unwrap_or_default(), question.clamps);
     apply(clamps, &mut forecast.yhat);
     let as_of = Timestamp::from_second(grid.as_of)
@@ -86,6 +98,17 @@ fn compute(served: Arc<Served>, question: &Question, grid: Grid) -> Result<Answe
         components: question.components,
         served,
     })
+}
+
+/// The model's error with the request's name of the field: inputs travel in `future`.
+fn of_question(error: ModelError) -> Error {
+    match error {
+        ModelError::Invalid { field, reason } => match field.as_str() {
+            "ds" | "components" | "levels" => Error::invalid(field, reason),
+            _ => Error::invalid(format!("future.{field}"), reason),
+        },
+        error => error.into(),
+    }
 }
 
 /// Both bounds hold: the higher minimum and the lower maximum.

@@ -48,6 +48,14 @@ pub enum Error {
         /// Why, and what to do instead.
         description: String,
     },
+    /// The served model cannot answer by itself. Ask with the input.
+    #[error("the model needs future.{input}: {description}")]
+    NeedsInput {
+        /// The field of FutureInputs: `cap`, `floor`, `regressors.NAME`, `conditions.NAME` or `holidays`.
+        input: String,
+        /// What it is for and what to give.
+        description: String,
+    },
     /// The pushed artifact cannot be served. Mend the model.
     #[error("the artifact of {series} is refused ({code}): {description}")]
     Rejected {
@@ -165,6 +173,10 @@ impl From<ModelError> for Error {
     fn from(error: ModelError) -> Self {
         match error {
             ModelError::Invalid { field, reason } => Self::invalid(field, reason),
+            ModelError::MissingInput { input, reason } => Self::NeedsInput {
+                input,
+                description: reason,
+            },
             ModelError::Unsupported { feature, reason } => Self::Unsupported {
                 feature,
                 description: reason,

@@ -1,7 +1,7 @@
 //! A question to a model, and the grid of instants it means. Pure: the clock comes in as an argument.
 
 use jiff::Timestamp;
-use loadcast_model::{artifact::Clamps, series::Series};
+use loadcast_model::{artifact::Clamps, inputs::Inputs, series::Series};
 
 use crate::{
     error::{Error, Result},
@@ -48,6 +48,8 @@ pub struct Question {
     pub as_of: Option<Timestamp>,
     /// Bounds for every value of the answer.
     pub clamps: Clamps,
+    /// What the model cannot know by itself.
+    pub inputs: Inputs,
 }
 
 /// The instants a question means: `start + i * step` for `i < count`.
@@ -157,6 +159,7 @@ mod tests {
             components: false,
             as_of: None,
             clamps: Clamps::default(),
+            inputs: Inputs::default(),
         }
     }
 

@@ -106,6 +106,9 @@ impl Error {
                 what,
                 "change what it names: in --spec, in the flags, or in the model that was given",
             ),
+            ModelError::MissingInput { .. } => {
+                Self::data(what, "add it to the data, or leave it out of --spec")
+            }
             ModelError::NotEnoughData { .. } => Self::data(what, "give a longer history"),
             ModelError::Corrupt { .. } => {
                 Self::model(what, "get the artifact again from where it came from")

@@ -23,6 +23,7 @@ impl Error {
             Self::UnknownSeries { reason, .. } => (Code::NotFound, reason),
             Self::UnknownVersion { .. } => (Code::NotFound, "UNKNOWN_VERSION"),
             Self::Unsupported { .. } => (Code::Unimplemented, "UNSUPPORTED"),
+            Self::NeedsInput { .. } => (Code::FailedPrecondition, "INPUT_NEEDED"),
             Self::Rejected { code, .. } => (Code::InvalidArgument, code),
             Self::Gap { gap } => (Code::OutOfRange, gap.code()),
             Self::Registry(error) => registry_reason(error),
@@ -64,6 +65,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
             gap: Gap::Future { current, .. },
         } => vec![("current", current.to_string())],
         Error::UnknownSeries { series, .. } => vec![("series", series.clone())],
+        Error::NeedsInput { input, .. } => vec![("input", format!("future.{input}"))],
         Error::UnknownVersion { served, .. } => vec![("served", served.to_string())],
         Error::Registry(RegistryError::AliasMoved { actual, .. }) => {
             vec![("actual", actual.to_string())]
@@ -95,6 +97,9 @@ impl From<Error> for Status {
         match &error {
             Error::Invalid { field, description } => {
                 details.add_bad_request_violation(field, description);
+            }
+            Error::NeedsInput { input, description } => {
+                details.add_bad_request_violation(format!("future.{input}"), description);
             }
             Error::Rejected {
                 code, description, ..

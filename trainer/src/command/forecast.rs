@@ -3,14 +3,16 @@
 use std::io::Write;
 use std::path::Path;
 
-use loadcast_model::artifact::{Metadata, decode_model_pr};
+use loadcast_model::artifact::{Metadata, decode_model_pr, model_file};
+use loadcast_model::error::Error as ModelError;
 use loadcast_model::forecaster::{Forecast, Forecaster, Question};
 use loadcast_model::zone::Zone;
 
 use crate::answer::Answer;
 use crate::error::{Error, Result};
+use crate::source::columns;
 use crate::source::location;
-use crate::source::table::Table;
+use crate::source::table::{Rows, Table};
 use crate::time::{self, Written};
 
 /// Forecast offline from a model alone, at the times of a CSV file, as Prophet's predict() would.
@@ -22,10 +24,14 @@ pub struct Args {
     /// An MLflow model folder, a model.pr, or a plain model JSON
     #[arg(long, env = "LOADCAST_MODEL", value_name = "PATH")]
     model: String,
-    /// A CSV file with the column ds
+    /// A CSV file with the column ds, and what columns the model needs: cap, floor, regressors, conditions
     #[arg(long, env = "LOADCAST_TIMES", value_name = "FILE.csv")]
     times: String,
-    /// Quantiles, each above 0 and below 1, such as 0.1,0.9
+    /// Further holidays: a CSV file with the columns holiday and ds, and lower_window and upper_window where they have
+    /// any. A model of a country's holidays needs it
+    #[arg(long, env = "LOADCAST_HOLIDAYS", value_name = "FILE.csv")]
+    holidays: Option<String>,
+    /// Quantiles, each above 0 and below 1, such as 0.1,0.9; unset: the model's interval
     #[arg(
         long,
         env = "LOADCAST_LEVELS",
@@ -49,14 +55,43 @@ enum Format {
     Json,
 }
 
+/// A model, and what its folder says beside.
+struct Opened {
+    forecaster: Forecaster,
+    metadata: Option<Metadata>,
+}
+
 impl Args {
     pub(super) async fn run(self, out: &mut (dyn Write + Send)) -> Result<()> {
-        let (forecaster, zone) = open(&self.model).await?;
-        let ds = read_times(&self.times, &zone).await?;
+        let Opened {
+            forecaster,
+            metadata,
+        } = open(&self.model).await?;
+        let zone = metadata
+            .as_ref()
+            .map_or_else(Zone::utc, |m| m.series.zone.clone());
+        let table = Table::open(&self.times).await?;
+        let ds = read_times(&table, &zone)?;
+        let mut inputs = columns::inputs(&table, &forecaster.needs())?;
+        if let Some(file) = &self.holidays {
+            inputs.holidays = columns::holidays(&Table::open(file).await?)?;
+        }
+        // Constants that were fitted with stand in loadcast.json, as model.pr has no place for them.
+        if let Some(spec) = metadata.and_then(|metadata| metadata.spec) {
+            inputs = spec.complete(&inputs);
+        }
+        let levels = if self.levels.is_empty() {
+            forecaster.interval_levels()
+        } else {
+            self.levels
+        };
         let question = Question::at(&ds)
+            .with_inputs(&inputs)
             .with_components(self.components)
-            .with_levels(&self.levels);
-        let forecast = forecaster.forecast(&question).map_err(Error::of_model)?;
+            .with_levels(&levels);
+        let forecast = forecaster
+            .forecast(&question)
+            .map_err(|error| refused(error, &self.times))?;
         let answer = answer(ds, forecast);
         let text = match self.output {
             Format::Csv => answer.to_csv()?,
@@ -67,38 +102,69 @@ impl Args {
     }
 }
 
-/// The model at `place` and the zone of its wall clock.
-async fn open(place: &str) -> Result<(Forecaster, Zone)> {
+/// With the remedy that this command has: a file for what is missing.
+fn refused(error: ModelError, times: &str) -> Error {
+    match &error {
+        ModelError::MissingInput { input, .. } if input == "holidays" => Error::data(
+            error.to_string(),
+            "give them with --holidays FILE.csv, columns holiday and ds",
+        ),
+        ModelError::MissingInput { input, .. } => {
+            let column = input
+                .rsplit_once('.')
+                .map_or(input.as_str(), |(_, name)| name);
+            let remedy = format!("add the column `{column}` to {times}");
+            Error::data(error.to_string(), remedy)
+        }
+        _ => Error::of_model(error),
+    }
+}
+
+/// The model at `place`.
+async fn open(place: &str) -> Result<Opened> {
     let folder = Path::new(place);
-    let (file, zone) = if folder.is_dir() {
-        (
-            folder.join("model.pr").display().to_string(),
-            zone(folder).await?,
-        )
+    let (file, metadata) = if folder.is_dir() {
+        (model_pr(folder).await?, read_metadata(folder).await?)
     } else {
-        (place.to_owned(), Zone::utc())
+        (place.to_owned(), None)
     };
     let bytes = location::read(&file).await?;
     let of_file = |error| Error::of_model(error).of_place(&file);
     let model = decode_model_pr(&bytes).map_err(of_file)?;
-    Ok((Forecaster::new(model).map_err(of_file)?, zone))
+    let forecaster = Forecaster::new(model).map_err(of_file)?;
+    Ok(Opened {
+        forecaster,
+        metadata,
+    })
 }
 
-/// As loadcast.json says; UTC in a folder that has none, such as one written by Python.
-async fn zone(folder: &Path) -> Result<Zone> {
+/// The file that MLmodel names; model.pr where there is no MLmodel.
+async fn model_pr(folder: &Path) -> Result<String> {
+    let path = folder.join("MLmodel");
+    let name = if path.is_file() {
+        let place = path.display().to_string();
+        let name = model_file(&location::read(&place).await?);
+        name.map_err(|error| Error::of_model(error).of_place(&place))?
+    } else {
+        "model.pr".to_owned()
+    };
+    Ok(folder.join(name).display().to_string())
+}
+
+/// loadcast.json; a folder that Python wrote has none.
+async fn read_metadata(folder: &Path) -> Result<Option<Metadata>> {
     let path = folder.join("loadcast.json");
     if !path.is_file() {
-        return Ok(Zone::utc());
+        return Ok(None);
     }
     let place = path.display().to_string();
     let metadata = Metadata::decode(&location::read(&place).await?);
     let metadata = metadata.map_err(|error| Error::of_model(error).of_place(&place))?;
-    Ok(metadata.series.zone)
+    Ok(Some(metadata))
 }
 
-async fn read_times(place: &str, zone: &Zone) -> Result<Vec<i64>> {
-    let table = Table::open(place).await?;
-    let rows = table.rows(
+fn read_times(table: &Table, zone: &Zone) -> Result<Vec<i64>> {
+    let rows: Rows = table.rows(
         &["ds"],
         "the header line: its column of times must be called ds",
     )?;
@@ -110,7 +176,8 @@ async fn read_times(place: &str, zone: &Zone) -> Result<Vec<i64>> {
             Ok(Written::Instant(seconds)) => Ok(zone.to_wall(seconds)),
             Err(forms) => Err(Error::data(
                 format!(
-                    "{place}, line {}: column `ds` says `{text}`, which is no time",
+                    "{}, line {}: column `ds` says `{text}`, which is no time",
+                    table.place(),
                     rows.line(row)
                 ),
                 forms,
@@ -119,17 +186,15 @@ async fn read_times(place: &str, zone: &Zone) -> Result<Vec<i64>> {
     times.collect()
 }
 
-/// The columns of predict(), in the order that scripts rely on.
+/// The columns of predict(), in the order that scripts rely on: trend, yhat, components, quantiles.
 fn answer(ds: Vec<i64>, forecast: Forecast) -> Answer {
     let mut columns = vec![
         ("trend".to_owned(), forecast.trend),
         ("yhat".to_owned(), forecast.yhat),
     ];
-    columns.extend(
-        forecast
-            .components
-            .into_iter()
-            .map(|component| (component.name, component.values)),
-    );
+    let components = forecast.components.into_iter();
+    columns.extend(components.map(|component| (component.name, component.values)));
+    let quantiles = forecast.quantiles.into_iter();
+    columns.extend(quantiles.map(|quantile| (format!("q{}", quantile.level), quantile.values)));
     Answer { ds, columns }
 }

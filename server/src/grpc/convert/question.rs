@@ -1,6 +1,6 @@
 //! Requests for forecasts, on their way in.
 
-use loadcast_model::{artifact::Clamps, series::SeriesName};
+use loadcast_model::{artifact::Clamps, holiday::Holiday, inputs::Inputs, series::SeriesName};
 use loadcast_proto::v1::{self as pb, get_forecast_request::Range as WireRange};
 
 use crate::{
@@ -35,13 +35,6 @@ pub(crate) fn selector(wire: Option<pb::SeriesSelector>) -> Result<Selector> {
 /// A request for one series on its way in.
 pub(crate) fn question(request: pb::GetForecastRequest) -> Result<(SeriesName, Pick, Question)> {
     let name = series_name("series", &request.series)?;
-    if request.future.is_some() {
-        return Err(Error::Unsupported {
-            feature: "future".to_owned(),
-            description: "no model served here takes inputs about the future yet; leave it out"
-                .to_owned(),
-        });
-    }
     if request.format() == pb::AnswerFormat::ArrowIpc {
         return Err(Error::Unsupported {
             feature: "format ANSWER_FORMAT_ARROW_IPC".to_owned(),
@@ -81,6 +74,7 @@ pub(crate) fn question(request: pb::GetForecastRequest) -> Result<(SeriesName, P
             .map(|as_of| timestamp_in("as_of", as_of))
             .transpose()?,
         clamps: clamps("clamps", request.clamps)?,
+        inputs: inputs(request.future.unwrap_or_default())?,
     };
     Ok((name, pick, question))
 }
@@ -104,6 +98,39 @@ pub(crate) fn watch_question(request: &pb::WatchForecastsRequest) -> Result<Ques
         components: request.components,
         as_of: None,
         clamps: clamps("clamps", request.clamps)?,
+        inputs: Inputs::default(),
+    })
+}
+
+/// What a model cannot know by itself, on its way in. Lengths are checked against the points, by the model.
+fn inputs(wire: pb::FutureInputs) -> Result<Inputs> {
+    let holidays = wire.holidays.into_iter().enumerate().map(|(i, holiday)| {
+        let ds = holiday.date.parse().map_err(|_| {
+            Error::invalid(
+                format!("future.holidays[{i}].date"),
+                "not a day; give for example 2026-12-25",
+            )
+        })?;
+        Ok(Holiday {
+            holiday: holiday.name,
+            ds,
+            lower_window: holiday.lower_window,
+            upper_window: holiday.upper_window,
+            prior_scale: None,
+        })
+    });
+    let regressors = wire.regressors.into_iter();
+    let conditions = wire.conditions.into_iter();
+    Ok(Inputs {
+        cap: wire.cap,
+        floor: wire.floor,
+        regressors: regressors
+            .map(|(name, column)| (name, column.values))
+            .collect(),
+        conditions: conditions
+            .map(|(name, column)| (name, column.values))
+            .collect(),
+        holidays: holidays.collect::<Result<_>>()?,
     })
 }
 
