@@ -22,7 +22,7 @@ pub use augurs::MapOptimizer;
 
 use problem::Parameters;
 pub(crate) use problem::{Column, Problem};
-use regression::{Prior, profile, regress};
+use regression::{MAX_ROUNDS, Prior, misfit, profile, regress};
 
 use crate::spec::Growth;
 
@@ -33,8 +33,11 @@ const TREND_PRIOR: f64 = 5.0;
 const MAX_STEPS: u32 = 200;
 const TOLERANCE: f64 = 1e-11;
 
-/// Halvings of a step that does not improve the posterior.
-const MAX_HALVINGS: u32 = 30;
+/// Rounds of the regression that finds a step: sigma, exact for a line that will not be followed to its end, leads away.
+const STEP_ROUNDS: u32 = 8;
+
+/// The share of a step below which it is given up.
+const SHORTEST_STEP: f64 = 1e-9;
 
 /// The maximum and how it was found.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,7 +74,7 @@ struct Reached {
 /// Solves `problem`.
 pub(crate) fn solve(problem: &Problem) -> Solution {
     let best = if problem.is_linear() {
-        problem.regressed(&problem.zero())
+        problem.regressed()
     } else {
         starts::best(problem)
     };
@@ -114,6 +117,21 @@ impl Problem {
         }
     }
 
+    /// The value of Stan's `lp__` at the parameters of `solution`.
+    pub(crate) fn log_posterior(&self, solution: &Solution) -> f64 {
+        let parameters = Parameters {
+            rate: solution.k,
+            level: match self.growth() {
+                Growth::Logistic => -solution.k * solution.m,
+                Growth::Linear | Growth::Flat => solution.m,
+            },
+            delta: solution.delta.clone(),
+            beta: solution.beta.clone(),
+        };
+        let residual = self.residual_squares(&parameters);
+        -misfit(residual, self.rows() as f64, solution.sigma_obs) - self.penalty(&parameters)
+    }
+
     /// Minus the log posterior at the best sigma, and that sigma.
     fn value(&self, parameters: &Parameters) -> (f64, f64) {
         let (misfit, noise) = profile(self.residual_squares(parameters), self.rows() as f64);
@@ -122,12 +140,7 @@ impl Problem {
 
     /// What the priors take from the log posterior, constants dropped.
     fn penalty(&self, parameters: &Parameters) -> f64 {
-        let weights = self.weights(parameters);
-        let mut penalty = self.prior(parameters).penalty(&weights);
-        if self.growth() != Growth::Logistic && self.base() == 1 {
-            penalty += 0.5 * (parameters.rate / TREND_PRIOR).powi(2);
-        }
-        penalty
+        self.prior(parameters).penalty(&self.weights(parameters))
     }
 
     /// The prior, to second order around `parameters`, exact at them.
@@ -182,72 +195,77 @@ impl Problem {
         }
     }
 
-    /// The maximum of the posterior of the problem linearised at `parameters`.
-    fn regressed(&self, parameters: &Parameters) -> Reached {
-        let (_, noise) = self.value(parameters);
-        let gram = self.linearised(parameters);
-        let prior = self.prior(parameters);
-        let start = self.weights(parameters);
+    /// The maximum of a linear problem's posterior.
+    fn regressed(&self) -> Reached {
+        let zero = self.zero();
+        let gram = self.linearised(&zero);
+        let start = self.weights(&zero);
         let count = self.rows() as f64;
-        let regressed = regress(&gram, &prior, count, &start, noise, |weights| {
-            if self.is_linear() {
-                self.residual_squares(&self.parameters(weights))
-            } else {
-                gram.residual_squares(weights).max(0.0)
-            }
-        });
-        let parameters = self.parameters(&regressed.weights);
+        let noise = profile(gram.squares, count).1;
+        let prior = self.prior(&zero);
+        let regressed = regress(
+            &gram,
+            &prior,
+            count,
+            (&start, noise),
+            MAX_ROUNDS,
+            |weights| self.residual_squares(&self.parameters(weights)),
+        );
+        Reached {
+            iterations: regressed.rounds,
+            converged: regressed.converged,
+            ..self.at(self.parameters(&regressed.weights))
+        }
+    }
+
+    fn at(&self, parameters: Parameters) -> Reached {
         let (value, noise) = self.value(&parameters);
         Reached {
             parameters,
             value,
             noise,
-            iterations: regressed.rounds,
-            converged: regressed.converged,
+            iterations: 0,
+            converged: false,
         }
     }
 
     /// Gauss-Newton from `start` until the posterior stands still.
     fn climb(&self, start: Parameters) -> Reached {
-        let (value, noise) = self.value(&start);
-        let mut at = Reached {
-            parameters: start,
-            value,
-            noise,
-            iterations: 0,
-            converged: false,
-        };
+        let mut at = self.at(start);
         while at.iterations < MAX_STEPS && !at.converged {
-            at.iterations += 1;
-            let full = self.regressed(&at.parameters);
-            let Some(next) = self.step(&at, full) else {
-                at.converged = true;
-                break;
-            };
-            let gain = at.value - next.value;
-            at = Reached {
-                iterations: at.iterations,
-                converged: gain <= TOLERANCE * (1.0 + next.value.abs()),
-                ..next
+            let iterations = at.iterations + 1;
+            at = match self.step(&at) {
+                None => Reached {
+                    iterations,
+                    converged: true,
+                    ..at
+                },
+                Some(next) => Reached {
+                    iterations,
+                    converged: at.value - next.value <= TOLERANCE * (1.0 + next.value.abs()),
+                    ..next
+                },
             };
         }
         at
     }
 
-    /// The longest halved step towards `full` that improves the posterior.
-    fn step(&self, at: &Reached, full: Reached) -> Option<Reached> {
-        let mut share = 1.0;
-        let mut next = full;
-        let to = next.parameters.clone();
-        for _ in 0..MAX_HALVINGS {
-            if next.value < at.value {
-                return Some(next);
-            }
-            share *= 0.5;
-            next.parameters = at.parameters.towards(&to, share);
-            (next.value, next.noise) = self.value(&next.parameters);
-        }
-        None
+    /// The step to the maximum of the problem linearised at hand, halved until it improves the posterior.
+    fn step(&self, at: &Reached) -> Option<Reached> {
+        let gram = self.linearised(&at.parameters);
+        let prior = self.prior(&at.parameters);
+        let start = self.weights(&at.parameters);
+        let count = self.rows() as f64;
+        let from = (start.as_slice(), at.noise);
+        let regressed = regress(&gram, &prior, count, from, STEP_ROUNDS, |weights| {
+            gram.residual_squares(weights).max(0.0)
+        });
+        let to = self.parameters(&regressed.weights);
+        let shares = std::iter::successors(Some(1.0), |share| Some(share * 0.5));
+        shares
+            .take_while(|share| *share >= SHORTEST_STEP)
+            .map(|share| self.at(at.parameters.towards(&to, share)))
+            .find(|next| next.value < at.value)
     }
 }
 

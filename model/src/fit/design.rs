@@ -6,6 +6,7 @@ use std::f64::consts::TAU;
 use crate::{
     error::Result,
     features::{Features, Seasonality},
+    fourier::sin_cos,
     holiday::day_of,
     inputs::{Inputs, at},
     optimizer::panels::{BLOCK, Lane, Panels},
@@ -48,7 +49,7 @@ pub(crate) fn design(features: &Features, ds: &[i64], inputs: &Inputs) -> Result
 fn fourier(panels: &mut Panels, first: usize, seasonality: &Seasonality, ds: &[i64], step: i64) {
     let period = seasonality.period * 86_400.0;
     let orders = seasonality.fourier_order as usize;
-    let turn = |seconds: f64| (TAU * (seconds.rem_euclid(period) / period)).sin_cos();
+    let turn = |seconds: f64| sin_cos(TAU * (seconds.rem_euclid(period) / period));
     let ahead: Vec<(Lane, Lane)> = (1..=orders)
         .map(|order| {
             let (mut sin, mut cos) = ([0.0; BLOCK], [0.0; BLOCK]);

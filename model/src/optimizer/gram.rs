@@ -137,42 +137,44 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     (sums[0] + sums[2]) + (sums[1] + sums[3]) + rest
 }
 
-/// Adds the products of all pairs of lanes to the lower triangle `sums`, two by two columns at a time.
+/// Columns of a tile of products, and sums that run side by side in each: as many as there are vector registers for.
+const TALL: usize = 2;
+const BROAD: usize = 4;
+const WIDE: usize = 2;
+
+/// Adds the products of all pairs of lanes to the lower triangle `sums`, a tile at a time.
 fn add_products(sums: &mut [f64], lanes: &[Lane]) {
     let side = lanes.len();
-    for i in (0..side).step_by(2) {
-        let below = (i + 1).min(side - 1);
-        for j in (0..=i).step_by(2) {
-            let beside = (j + 1).min(side - 1);
-            let [p, q, r, s] = products(&lanes[i], &lanes[below], &lanes[j], &lanes[beside]);
-            sums[i * side + j] += p;
-            if beside <= i && beside > j {
-                sums[i * side + beside] += q;
-            }
-            if below > i {
-                sums[below * side + j] += r;
-                if beside > j {
-                    sums[below * side + beside] += s;
+    let last = side - 1;
+    for i in (0..side).step_by(TALL) {
+        let rows: [&Lane; TALL] = std::array::from_fn(|r| &lanes[(i + r).min(last)]);
+        for j in (0..(i + TALL).min(side)).step_by(BROAD) {
+            let columns: [&Lane; BROAD] = std::array::from_fn(|c| &lanes[(j + c).min(last)]);
+            let tile = products(rows, columns);
+            for (row, products) in (i..side).zip(&tile) {
+                let to = row * side;
+                for (sum, product) in sums[to + j..=to + row].iter_mut().zip(products) {
+                    *sum += product;
                 }
             }
         }
     }
 }
 
-/// `[a0 b0, a0 b1, a1 b0, a1 b1]`.
-fn products(a0: &Lane, a1: &Lane, b0: &Lane, b1: &Lane) -> [f64; 4] {
-    const WIDE: usize = 4;
-    let mut sums = [[0.0; WIDE]; 4];
-    for k in (0..BLOCK).step_by(WIDE) {
-        for l in 0..WIDE {
-            let (x0, x1, y0, y1) = (a0[k + l], a1[k + l], b0[k + l], b1[k + l]);
-            sums[0][l] += x0 * y0;
-            sums[1][l] += x0 * y1;
-            sums[2][l] += x1 * y0;
-            sums[3][l] += x1 * y1;
+/// The products of each row's lane with each column's.
+#[inline(never)]
+fn products(rows: [&Lane; TALL], columns: [&Lane; BROAD]) -> [[f64; BROAD]; TALL] {
+    let mut sums = [[[0.0; WIDE]; BROAD]; TALL];
+    for k in 0..BLOCK / WIDE {
+        let part = |lane: &Lane| lane.as_chunks::<WIDE>().0[k];
+        let (rows, columns) = (rows.map(part), columns.map(part));
+        for (sums, a) in sums.iter_mut().zip(rows) {
+            for (sums, b) in sums.iter_mut().zip(columns) {
+                *sums = std::array::from_fn(|l| sums[l] + a[l] * b[l]);
+            }
         }
     }
-    sums.map(|s| (s[0] + s[2]) + (s[1] + s[3]))
+    sums.map(|row| row.map(|sums| sums.iter().sum()))
 }
 
 #[cfg(test)]

@@ -104,17 +104,25 @@ impl Problem {
         self.growth != Growth::Logistic && !self.has_multiplicative()
     }
 
-    fn has_multiplicative(&self) -> bool {
+    pub(crate) fn has_multiplicative(&self) -> bool {
         self.columns.iter().any(|column| column.multiplicative)
+    }
+
+    /// The same with other priors and modes of its columns.
+    pub(crate) fn with_columns(&self, columns: Vec<Column>) -> Self {
+        Self {
+            columns,
+            ..self.clone()
+        }
     }
 
     /// The same with all features added to the trend.
     pub(crate) fn additive(&self) -> Self {
-        let mut additive = self.clone();
-        for column in &mut additive.columns {
-            column.multiplicative = false;
-        }
-        additive
+        let added = |column: &Column| Column {
+            multiplicative: false,
+            ..*column
+        };
+        self.with_columns(self.columns.iter().map(added).collect())
     }
 
     /// Trend columns ahead of the features: rate and level, or level alone.
@@ -254,10 +262,12 @@ impl<'a> Curve<'a> {
         match series.get(2) {
             None => at.trend[..rows].copy_from_slice(&at.predictor[..rows]),
             Some(cap) => {
-                for i in 0..rows {
-                    let share = 1.0 / (1.0 + (-at.predictor[i]).exp());
-                    at.trend[i] = cap[i] * share;
-                    at.slope[i] = at.trend[i] * (1.0 - share);
+                let lanes = at.trend.iter_mut().zip(&mut at.slope);
+                let rows = lanes.zip(at.predictor.iter().zip(cap)).take(rows);
+                for ((trend, slope), (predictor, cap)) in rows {
+                    let share = 1.0 / (1.0 + (-predictor).exp());
+                    *trend = cap * share;
+                    *slope = *trend * (1.0 - share);
                 }
             }
         }
@@ -273,13 +283,17 @@ impl<'a> Curve<'a> {
             add(to, *beta, feature);
         }
         if problem.has_multiplicative() {
-            for i in 0..rows {
-                at.seasonal[i] += at.trend[i] * factor[i];
-                at.slope[i] *= 1.0 + factor[i];
+            let lanes = at.seasonal.iter_mut().zip(&mut at.slope);
+            for ((seasonal, slope), (trend, factor)) in lanes.zip(at.trend.iter().zip(&factor)) {
+                *seasonal += trend * factor;
+                *slope *= 1.0 + factor;
             }
         }
-        for i in 0..rows {
-            at.residual[i] = series[1][i] - at.trend[i] - at.seasonal[i];
+        let parts = at.trend.iter().zip(&at.seasonal);
+        for (residual, (y, (trend, seasonal))) in
+            at.residual.iter_mut().zip(series[1].iter().zip(parts))
+        {
+            *residual = y - trend - seasonal;
         }
         at
     }

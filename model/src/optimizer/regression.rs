@@ -18,7 +18,7 @@ pub(crate) const NOISE_PRIOR: f64 = 0.5;
 pub(crate) const NOISE_FLOOR: f64 = 1e-9;
 
 /// Rounds of the alternation, and the relative change of the posterior that ends it.
-const MAX_ROUNDS: u32 = 200;
+pub(crate) const MAX_ROUNDS: u32 = 200;
 const TOLERANCE: f64 = 1e-13;
 
 /// What is known of the weights before the data.
@@ -56,9 +56,12 @@ pub(crate) struct Regressed {
 /// Minus the log posterior of residuals alone at the best sigma, and that sigma.
 pub(crate) fn profile(residual: f64, count: f64) -> (f64, f64) {
     let noise = best_noise(residual, count);
-    let value =
-        0.5 * residual / (noise * noise) + count * noise.ln() + 0.5 * (noise / NOISE_PRIOR).powi(2);
-    (value, noise)
+    (misfit(residual, count, noise), noise)
+}
+
+/// Minus the log posterior of `count` residuals and their noise alone, constants dropped.
+pub(crate) fn misfit(residual: f64, count: f64, noise: f64) -> f64 {
+    0.5 * residual / (noise * noise) + count * noise.ln() + 0.5 * (noise / NOISE_PRIOR).powi(2)
 }
 
 /// The minimum over sigma of `residual / (2 sigma^2) + count ln sigma + sigma^2 / (2 NOISE_PRIOR^2)`: its derivative
@@ -75,21 +78,21 @@ pub(crate) fn regress(
     gram: &Gram,
     prior: &Prior,
     count: f64,
-    start: &[f64],
-    noise: f64,
+    (start, noise): (&[f64], f64),
+    max_rounds: u32,
     residual_squares: impl Fn(&[f64]) -> f64,
 ) -> Regressed {
     let mut weights = start.to_vec();
     let mut noise = noise;
     let mut last = f64::INFINITY;
-    for rounds in 1..=MAX_ROUNDS {
+    for rounds in 1..=max_rounds {
         weights = minimise(gram, prior, noise * noise, &weights);
         let mut residual = gram.residual_squares(&weights);
         if residual <= 1e-9 * gram.squares {
             residual = residual_squares(&weights);
         }
-        let (misfit, best) = profile(residual, count);
-        let value = misfit + prior.penalty(&weights);
+        let (fit, best) = profile(residual, count);
+        let value = fit + prior.penalty(&weights);
         noise = best;
         if (value - last).abs() <= TOLERANCE * (1.0 + value.abs()) {
             return Regressed {
@@ -102,7 +105,7 @@ pub(crate) fn regress(
     }
     Regressed {
         weights,
-        rounds: MAX_ROUNDS,
+        rounds: max_rounds,
         converged: false,
     }
 }
