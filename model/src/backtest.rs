@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::{
     error::{Error, Result},
     fit::fit,
-    forecaster::{Forecaster, Question},
+    forecaster::{Forecast, Forecaster, Question},
     grid::Grid,
     naive::seasonal_naive,
     order::quantile,
@@ -263,20 +263,21 @@ fn by_spec(spec: &Spec, past: &Grid, values: &[f64], ds: &[i64], plan: &Plan) ->
         ..past.clone()
     };
     let forecaster = Forecaster::new(fit(spec, &filled.to_history()?)?.model)?;
-    let forecast = forecaster.forecast(&Question::at(ds))?;
+    let asked = Question::at(ds).with_levels(&plan.levels);
     Ok(Made {
-        model: Line {
-            point: forecast.yhat,
-            quantiles: forecast
-                .quantiles
-                .into_iter()
-                .map(|quantile| (quantile.level, quantile.values))
-                .collect(),
-        },
+        model: line(forecaster.forecast(&asked)?),
         undistilled: None,
         spec: spec.clone(),
         recipe: None,
     })
+}
+
+fn line(forecast: Forecast) -> Line {
+    let quantiles = forecast.quantiles.into_iter();
+    Line {
+        point: forecast.yhat,
+        quantiles: quantiles.map(|one| (one.level, one.values)).collect(),
+    }
 }
 
 fn by_search(past: &Grid, ds: &[i64], plan: &Plan) -> Result<Made> {
@@ -286,28 +287,10 @@ fn by_search(past: &Grid, ds: &[i64], plan: &Plan) -> Result<Made> {
     };
     let searched = recipe::search(past, &options)?;
     let forecaster = Forecaster::new(searched.model.clone())?;
-    let forecast = forecaster.forecast(&Question::at(ds))?;
-    let own: Vec<(f64, Vec<f64>)> = plan
-        .levels
-        .iter()
-        .map(|l| {
-            (
-                *l,
-                forecast
-                    .yhat
-                    .iter()
-                    .map(|y| {
-                        y + crate::normal::normal_quantile(*l)
-                            * searched.model.sigma_obs
-                            * searched.model.y_scale
-                    })
-                    .collect(),
-            )
-        })
-        .collect();
-    let around = |point: &[f64]| served(&searched, point, &own, ds);
+    let own = line(forecaster.forecast(&Question::at(ds).with_levels(&plan.levels))?);
+    let around = |point: &[f64]| served(&searched, point, &own.quantiles, ds);
     Ok(Made {
-        model: around(&forecast.yhat),
+        model: around(&own.point),
         undistilled: Some(around(&searched.undistilled)),
         spec: searched.model.spec.clone(),
         recipe: Some(searched.report.clone()),

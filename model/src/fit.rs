@@ -142,8 +142,7 @@ fn held_columns(features: &Features, history: &History, prior: f64) -> Option<Ve
 pub fn log_posterior(model: &ProphetModel, history: &History) -> Result<f64> {
     let spec = &model.spec;
     let resolved = spec.resolve(history)?;
-    if resolved.features.width() != model.beta.len()
-        || resolved.changepoints != model.changepoints
+    if resolved.features.width() != model.beta.len() || resolved.changepoints != model.changepoints
     {
         return Err(Error::invalid(
             "history",

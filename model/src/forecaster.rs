@@ -5,6 +5,7 @@
 //! less than 1e-9 of the largest forecast.
 
 mod parts;
+mod quantiles;
 mod question;
 mod trend;
 
@@ -20,6 +21,7 @@ use crate::{
 };
 
 use parts::{Block, Given, Part};
+use quantiles::Bands;
 use trend::{Hint, Trend};
 
 /// The most points of one question.
@@ -37,6 +39,7 @@ pub struct Forecaster {
     components: Vec<Sum>,
     /// Whether questions must bring the dates of a country's holidays.
     needs_dates: bool,
+    bands: Bands,
 }
 
 /// A component of predict(): the sum of some parts.
@@ -45,22 +48,6 @@ struct Sum {
     name: String,
     mode: Mode,
     parts: Vec<usize>,
-}
-
-/// What a model says of its own uncertainty, in scaled units: values in `y_scale`, time in `t_scale`.
-///
-/// Beyond the history the trend bends as it did before: changepoints come at `changepoint_rate` per unit of time and
-/// change the rate by a Laplace variable of scale `mean_change`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Uncertainty {
-    /// Changepoints per unit of scaled time; 0 for a flat trend.
-    pub changepoint_rate: f64,
-    /// The mean of `|delta|`.
-    pub mean_change: f64,
-    /// Standard deviation of the observation noise.
-    pub sigma_obs: f64,
-    /// What one unit of scaled value is in the series' unit.
-    pub y_scale: f64,
 }
 
 /// A question with its inputs looked up.
@@ -113,6 +100,12 @@ impl Forecaster {
                 reason: format!("a parameter of the model is {bad}"),
             });
         }
+        if model.sigma_obs < 0.0 {
+            return Err(Error::invalid(
+                "params.sigma_obs",
+                "it is negative; get the artifact again",
+            ));
+        }
         let trend = Trend::new(&model);
         if !trend.is_finite() {
             return Err(Error::NonFinite {
@@ -133,6 +126,7 @@ impl Forecaster {
         Ok(Self {
             components: components.collect(),
             needs_dates: model.dateless_country().is_some(),
+            bands: Bands::new(&model, &trend),
             parts,
             trend,
             model,
@@ -147,25 +141,6 @@ impl Forecaster {
     /// What every question must bring: `cap`, `floor`, `regressors.NAME`, `conditions.NAME`, `holidays`.
     pub fn needs(&self) -> Vec<String> {
         self.model.needs()
-    }
-
-    /// The levels of the model's own interval (`interval_width`); none while this build computes no bands.
-    pub fn interval_levels(&self) -> Vec<f64> {
-        Vec::new()
-    }
-
-    /// What the model says of its own uncertainty.
-    pub fn uncertainty(&self) -> Uncertainty {
-        let model = &self.model;
-        let total: f64 = model.delta.iter().map(|delta| delta.abs()).sum();
-        let count = model.changepoints_t.len() as f64;
-        let flat = model.growth() == Growth::Flat;
-        Uncertainty {
-            changepoint_rate: if flat { 0.0 } else { count },
-            mean_change: if count > 0.0 { total / count } else { 0.0 },
-            sigma_obs: model.sigma_obs,
-            y_scale: model.y_scale,
-        }
     }
 
     /// The bytes that it holds in memory, its own and those on the heap; what the allocator adds is not counted.
@@ -189,14 +164,8 @@ impl Forecaster {
     /// # Errors
     /// [`Error::MissingInput`] naming what the model needs and the question lacks; [`Error::Invalid`] for inputs that
     /// do not fit and for more than [`MAX_POINTS`] times or [`MAX_VALUES`] values; [`Error::NonFinite`] when the
-    /// arithmetic overflows; [`Error::Unsupported`] for quantile levels, which this build does not compute yet.
+    /// arithmetic overflows.
     pub fn forecast(&self, question: &Question<'_>) -> Result<Forecast> {
-        if !question.levels.is_empty() {
-            return Err(Error::unsupported(
-                "levels",
-                "this build computes point forecasts and no bands yet; leave levels out",
-            ));
-        }
         self.check_size(question)?;
         let columns = self.columns(question)?;
         let components = if question.components {
@@ -204,6 +173,7 @@ impl Forecaster {
         } else {
             Vec::new()
         };
+        let quantiles = self.quantiles(question.levels, question.inputs, &columns)?;
         let named = [("trend", &columns.trend), ("yhat", &columns.yhat)];
         let named = named.into_iter();
         let parts = components.iter().map(|c| (c.name.as_str(), &c.values));
@@ -218,7 +188,7 @@ impl Forecaster {
             trend: columns.trend,
             yhat: columns.yhat,
             components,
-            quantiles: Vec::new(),
+            quantiles,
         })
     }
 
@@ -230,16 +200,17 @@ impl Forecaster {
                 format!("{points} points; at most {MAX_POINTS}"),
             ));
         }
-        let columns = if question.components {
-            2 + self.parts.len() + self.components.len()
+        let components = if question.components {
+            self.parts.len() + self.components.len()
         } else {
-            2
+            0
         };
+        let columns = 2 + components + question.levels.len();
         if points.saturating_mul(columns) > MAX_VALUES {
             return Err(Error::invalid(
-                "components",
+                "ds",
                 format!(
-                    "{points} points of {columns} columns; at most {MAX_VALUES} values: ask for fewer points or leave components out"
+                    "{points} points of {columns} columns; at most {MAX_VALUES} values: ask for fewer points or levels, or leave components out"
                 ),
             ));
         }

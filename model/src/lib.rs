@@ -10,6 +10,7 @@
 
 pub mod artifact;
 pub mod backtest;
+pub mod band;
 pub mod calibration;
 mod changepoints;
 pub mod error;

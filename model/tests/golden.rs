@@ -21,7 +21,7 @@ use loadcast_model::{
     holiday::Holiday,
     inputs::Inputs,
     prophet::ProphetModel,
-    spec::parse_wall_time,
+    spec::{Growth, parse_wall_time},
 };
 
 /// Every model of the golden folder.
@@ -437,5 +437,50 @@ fn what_is_written_forecasts_as_what_was_read() {
             sample.forecast(again),
         );
         assert_eq!(read, again, "{}", sample.name);
+    }
+}
+
+/// Half the width of the band that 100,000 of Python's draws gave, and of ours: root mean square and maximum of the
+/// relative difference.
+fn half_width_errors(sample: &Sample) -> (f64, f64) {
+    let forecaster = Forecaster::new(sample.model.clone()).unwrap();
+    let levels = forecaster.interval_levels();
+    let question = Question::at(&sample.ds)
+        .with_inputs(&sample.inputs)
+        .with_levels(&levels);
+    let forecast = forecaster.forecast(&question).unwrap();
+    let again = forecaster.forecast(&question).unwrap();
+    assert_eq!(forecast, again, "{}", sample.name);
+    let [lower, upper] = forecast.quantiles.as_slice() else {
+        panic!("{}: {levels:?}", sample.name);
+    };
+    let theirs = |column: &str, i: usize| sample.predicted[column][i].parse::<f64>().unwrap();
+    let errors: Vec<f64> = (0..sample.ds.len())
+        .map(|i| {
+            let ours = upper.values[i] - lower.values[i];
+            ours / (theirs("yhat_upper_100k", i) - theirs("yhat_lower_100k", i)) - 1.0
+        })
+        .collect();
+    let mean_square = errors.iter().map(|e| e * e).sum::<f64>() / errors.len() as f64;
+    let max = errors.iter().fold(0.0, |max: f64, e| max.max(e.abs()));
+    (mean_square.sqrt(), max)
+}
+
+#[test]
+fn bands_are_as_wide_as_100_000_draws_of_python() {
+    let Some(folder) = golden() else { return };
+    for name in GOLDEN {
+        let sample = Sample::read(&folder, name);
+        let (rms, max) = half_width_errors(&sample);
+        println!("{name}: rms {:.2} %, max {:.2} %", 100.0 * rms, 100.0 * max);
+        // A logistic trend is sampled, by 2,000 paths; their own error is some 3 %.
+        let (rms_allowed, max_allowed) = match sample.model.growth() {
+            Growth::Logistic => (0.05, 0.12),
+            Growth::Linear | Growth::Flat => (0.006, 0.02),
+        };
+        assert!(
+            rms <= rms_allowed && max <= max_allowed,
+            "{name}: {rms} {max}"
+        );
     }
 }

@@ -9,7 +9,7 @@ use std::{fs, path::Path};
 use loadcast_model::{
     artifact::decode_model_pr,
     error::Error,
-    features::{Features, Mode, Regressor, Standardize},
+    features::{Features, Regressor, Standardize},
     forecaster::{Forecast, Forecaster, MAX_POINTS, Question},
     history::History,
     holiday::Holiday,
@@ -442,30 +442,6 @@ fn a_model_without_features_has_one_column_that_is_neither_added_nor_multiplied(
     assert_eq!(
         (matrix.additive, matrix.multiplicative),
         (vec![false], vec![false])
-    );
-}
-
-#[test]
-fn what_a_band_rests_on_is_what_the_model_says() {
-    let forecaster = forecaster("many_changepoints_minmax");
-    let model = forecaster.model();
-    let uncertainty = forecaster.uncertainty();
-    assert_eq!(uncertainty.changepoint_rate, 120.0);
-    let total: f64 = model.delta.iter().map(|delta| delta.abs()).sum();
-    assert!((uncertainty.mean_change - total / 120.0).abs() < 1e-15);
-    assert_eq!(uncertainty.sigma_obs, model.sigma_obs);
-    assert_eq!(
-        self::forecaster("mixed_modes_flat")
-            .uncertainty()
-            .changepoint_rate,
-        0.0
-    );
-    assert!(
-        model
-            .features
-            .seasonalities
-            .iter()
-            .all(|s| s.mode == Mode::Additive)
     );
 }
 

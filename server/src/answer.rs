@@ -19,6 +19,9 @@ use crate::{
 /// Above this many points the arithmetic takes longer than a serving thread should be held (about half a millisecond).
 pub const POINTS_ON_A_SERVING_THREAD: u32 = 600;
 
+/// So many quantiles take about as long as one point.
+const LEVELS_LIKE_A_POINT: usize = 4;
+
 /// One series' answer, computed from exactly one version.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -56,12 +59,20 @@ pub async fn answer_off_thread(
     now: Timestamp,
 ) -> Result<Answer> {
     let grid = question.grid(&served.loaded.metadata().series, now)?;
-    if grid.count <= POINTS_ON_A_SERVING_THREAD {
+    if is_quick(&served, &question, grid) {
         return compute(served, &question, grid);
     }
     tokio::task::spawn_blocking(move || compute(served, &question, grid))
         .await
         .map_err(|error| Error::Internal(format!("a forecast died: {error}")))?
+}
+
+/// Whether a serving thread may compute the answer itself.
+fn is_quick(served: &Served, question: &Question, grid: Grid) -> bool {
+    let levels = question.levels.len();
+    let points = grid.count as usize * (LEVELS_LIKE_A_POINT + levels) / LEVELS_LIKE_A_POINT;
+    points <= POINTS_ON_A_SERVING_THREAD as usize
+        && (levels == 0 || served.loaded.forecaster().has_quick_bands())
 }
 
 fn compute(served: Arc<Served>, question: &Question, grid: Grid) -> Result<Answer> {
@@ -87,6 +98,9 @@ fn compute(served: Arc<Served>, question: &Question, grid: Grid) -> Result<Answe
         .map_err(of_question)?;
     let clamps = tighter(metadata.clamps.unwrap_or_default(), question.clamps);
     apply(clamps, &mut forecast.yhat);
+    for quantile in &mut forecast.quantiles {
+        apply(clamps, &mut quantile.values);
+    }
     let as_of = Timestamp::from_second(grid.as_of)
         .map_err(|_| Error::invalid("as_of", "out of range; give an instant near now"))?;
     let freshness = Limits::default().judge(as_of, metadata.trained_at, metadata.cutoff);

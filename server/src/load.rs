@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 /// Points of the warm-up forecast: a day of five-minute steps.
 const WARM_UP_POINTS: i64 = 288;
 
+/// Levels of the warm-up forecast.
+const WARM_UP_LEVELS: [f64; 2] = [0.1, 0.9];
+
 /// A model that answers.
 #[derive(Debug)]
 pub struct Loaded {
@@ -72,7 +75,9 @@ impl Loaded {
         let cutoff = metadata.series.zone.to_wall(metadata.cutoff.as_second());
         let step = i64::from(metadata.series.step_seconds);
         let day: Vec<i64> = (1..=WARM_UP_POINTS).map(|i| cutoff + i * step).collect();
-        match forecaster.forecast(&Question::at(&day)) {
+        // With a band, so that no question waits for the tables of bands.
+        let warm_up = Question::at(&day).with_levels(&WARM_UP_LEVELS);
+        match forecaster.forecast(&warm_up) {
             // It is served; every question must bring what it needs.
             Ok(_) | Err(ModelError::MissingInput { .. }) => {}
             Err(error) => return Err(reject(error)),

@@ -20,6 +20,12 @@ pub(super) struct Stretch {
     offset: f64,
 }
 
+impl Stretch {
+    pub(super) fn rate_and_offset(&self) -> (f64, f64) {
+        (self.rate, self.offset)
+    }
+}
+
 /// The stretch of the last time: the next time is mostly in it.
 #[derive(Debug, Default)]
 pub(super) struct Hint(usize);

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use loadcast_client::{Code, Error, ForecastQuery, Range, Window};
+use loadcast_client::{Clamps, Code, Error, ForecastQuery, Range, Window};
 use loadcast_proto::v1::{self as pb, forecast_service_client::ForecastServiceClient};
 
-use crate::support::{TestServer, now, push};
+use crate::support::{TestServer, noisy, now, push};
 
 fn refused(error: Error) -> (Code, String, String) {
     match error {
@@ -164,14 +164,50 @@ async fn a_horizon_of_a_century_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_band_is_refused_and_not_made_up() {
+async fn a_band_has_a_column_for_each_level_in_the_questions_order() {
+    let server = TestServer::start().await;
+    server.client().push(noisy("web.cpu")).await.unwrap();
+    let mut banded = query(HOUR);
+    banded.levels = vec![0.9, 0.1, 0.5];
+    let forecast = server.client().forecast(&banded).await.unwrap();
+    assert_eq!(server.client().forecast(&banded).await.unwrap(), forecast);
+    let levels: Vec<f64> = forecast.quantiles.iter().map(|q| q.level).collect();
+    assert_eq!(levels, banded.levels);
+    let [upper, lower, median] = forecast.quantiles.as_slice() else {
+        panic!("{forecast:?}");
+    };
+    assert_eq!(median.values, forecast.yhat);
+    // The history swings by 1 around 10, which is its noise.
+    for (i, yhat) in forecast.yhat.iter().enumerate() {
+        let (above, below) = (upper.values[i] - yhat, yhat - lower.values[i]);
+        assert!((0.5..2.0).contains(&above), "{i}: {above}");
+        assert!((above - below).abs() < 1e-12, "{i}: {above} {below}");
+    }
+}
+
+#[tokio::test]
+async fn bounds_hold_for_a_band_too() {
+    let server = TestServer::start().await;
+    server.client().push(noisy("web.cpu")).await.unwrap();
+    let mut bounded = query(HOUR);
+    bounded.levels = vec![0.01, 0.99];
+    bounded.clamps = Some(Clamps {
+        min: Some(9.9),
+        max: Some(10.1),
+    });
+    let forecast = server.client().forecast(&bounded).await.unwrap();
+    assert_eq!(forecast.quantiles[0].values, [9.9; 12]);
+    assert_eq!(forecast.quantiles[1].values, [10.1; 12]);
+}
+
+#[tokio::test]
+async fn a_level_outside_is_refused_by_its_place() {
     let server = TestServer::start().await;
     server.client().push(push("web.cpu", 2.5)).await.unwrap();
     let mut banded = query(HOUR);
-    banded.levels = vec![0.1, 0.9];
-    let (code, _, text) = refused(server.client().forecast(&banded).await.unwrap_err());
-    assert_eq!(code, Code::Unimplemented);
-    assert!(text.contains("levels"), "{text}");
+    banded.levels = vec![0.1, 1.0];
+    let (code, field, _) = refused(server.client().forecast(&banded).await.unwrap_err());
+    assert_eq!((code, field.as_str()), (Code::InvalidArgument, "levels[1]"));
 }
 
 #[tokio::test]

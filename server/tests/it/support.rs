@@ -97,6 +97,20 @@ pub(crate) fn constant_model(level: f64) -> Vec<u8> {
     encode_model_pr(&fit(&Spec::default(), &history).unwrap().model).unwrap()
 }
 
+/// A push of a model of values that swing around 10 without a pattern, as champion.
+pub(crate) fn noisy(series: &str) -> Push {
+    let end = now().as_second();
+    let ds: Vec<i64> = (0..600).map(|i| end - (600 - i) * 300).collect();
+    let y = (1..=600).map(|i| 10.0 + (f64::from(i * i) * 0.618_034).sin());
+    let history = History::new(ds, y.collect()).unwrap();
+    Push {
+        model_pr: encode_model_pr(&fit(&Spec::default(), &history).unwrap().model)
+            .unwrap()
+            .into(),
+        ..push(series, 10.0)
+    }
+}
+
 /// A push of [`constant_model`] as champion.
 pub(crate) fn push(series: &str, level: f64) -> Push {
     Push {

@@ -72,6 +72,15 @@ fn assert_as_python(folder: &Path, name: &str) {
     let scale = numbers.fold(0.0, |most: f64, y| most.max(y.abs()));
     assert_eq!(ours["ds"], pythons["ds"], "{name}");
     assert!(ours.contains_key("additive_terms"), "{name}");
+    let (lower, upper) = if name == "g08_multiplicative_hourly" {
+        ("q0.025", "q0.975")
+    } else {
+        ("q0.1", "q0.9")
+    };
+    for ((y, lower), upper) in ours["yhat"].iter().zip(&ours[lower]).zip(&ours[upper]) {
+        let (y, lower, upper) = (number(y), number(lower), number(upper));
+        assert!(lower <= y && y <= upper, "{name}: {lower} {y} {upper}");
+    }
     let quantile = |column: &str| column.starts_with('q') && column[1..].parse::<f64>().is_ok();
     for (column, values) in ours
         .iter()
@@ -264,8 +273,8 @@ fn what_cannot_be_answered_is_refused_by_name() {
             "line 2: column `ds` says `soon`",
         ),
         (
-            &["--model", model, "--times", &good, "--levels", "0.1,0.9"],
-            "levels",
+            &["--model", model, "--times", &good, "--levels", "0.1,1.5"],
+            "levels: 1.5",
         ),
     ] {
         let output = trainer(&[&["forecast"], args].concat());

@@ -80,7 +80,14 @@ pub(crate) fn forecast(answer: Answer, epoch: Uuid, asked_by_alias: bool) -> pb:
         } else {
             Vec::new()
         },
-        quantiles: Vec::new(),
+        quantiles: forecast
+            .quantiles
+            .into_iter()
+            .map(|quantile| pb::QuantileColumn {
+                level: quantile.level,
+                values: quantile.values,
+            })
+            .collect(),
         components: forecast
             .components
             .into_iter()
