@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` runs the main job, `make test` passes the tests. Each does its own set-up.
-.PHONY: demo test bench soak lint fmt
+.PHONY: demo test bench bench-accuracy soak lint fmt
 
 # ONCE=1 ends by itself; DATA=path.csv takes your own series instead of synthetic ones.
 demo:
@@ -8,6 +8,12 @@ demo:
 # LOADCAST_REQUIRE_ALL=1 makes a skipped component a failure.
 test:
 	@.ci/test.sh
+
+# Python Prophet and ours on the same origins of the real series; the table of accuracy.
+bench-accuracy:
+	cargo build --release -p loadcast-trainer
+	.ci/tools.sh
+	.tools/python/bin/python benches/python/backtest_prophet.py --trainer target/release/loadcast-trainer ../shared/data/nab/*.csv
 
 bench:
 	cargo bench --workspace

@@ -37,4 +37,53 @@ impl Grid {
     pub fn to_history(&self) -> Result<History> {
         self.history(0..self.values.len())
     }
+
+    /// The part `range` as a grid of its own; empty where the range lies outside.
+    pub fn part(&self, range: std::ops::Range<usize>) -> Self {
+        Self {
+            start: self.time(range.start),
+            step_seconds: self.step_seconds,
+            values: self.values.get(range).unwrap_or_default().to_vec(),
+        }
+    }
+
+    /// All values, holes filled: linear between their neighbours, the nearest value at the ends; `None` where nothing
+    /// was observed at all.
+    pub fn filled(&self) -> Option<Vec<f64>> {
+        let seen: Vec<(usize, f64)> = self
+            .values
+            .iter()
+            .enumerate()
+            .filter_map(|(i, value)| Some((i, (*value)?)))
+            .collect();
+        let (first, last) = (*seen.first()?, *seen.last()?);
+        let mut filled = vec![first.1; first.0];
+        for pair in seen.windows(2) {
+            let ((from, a), (to, b)) = (pair[0], pair[1]);
+            let rate = (b - a) / (to - from) as f64;
+            filled.push(a);
+            filled.extend((1..to - from).map(|i| a + rate * i as f64));
+        }
+        filled.resize(self.values.len(), last.1);
+        Some(filled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holes_are_filled_from_their_neighbours_and_the_ends_are_held() {
+        let grid = |values: &[Option<f64>]| Grid {
+            start: 0,
+            step_seconds: 60,
+            values: values.to_vec(),
+        };
+        let holes = [None, Some(1.0), None, None, Some(4.0), Some(6.0), None];
+        let filled = grid(&holes).filled().unwrap();
+        assert_eq!(filled, [1.0, 1.0, 2.0, 3.0, 4.0, 6.0, 6.0]);
+        assert_eq!(grid(&[None, Some(5.0)]).filled().unwrap(), [5.0, 5.0]);
+        assert_eq!(grid(&[None, None]).filled(), None);
+    }
 }

@@ -1,5 +1,7 @@
 //! How good a forecast was.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Scores of a forecast. Absent is "not measured", never zero.
@@ -62,14 +64,125 @@ pub fn smape(pairs: &[(f64, f64)]) -> Option<f64> {
 
 /// The scale of MASE (Hyndman and Koehler 2006): the mean absolute difference of values one `season` (in steps) apart.
 /// `None` when there is no such pair or they never differ.
-pub fn naive_scale(values: &[Option<f64>], season: usize) -> Option<f64> {
+pub fn naive_scale(values: &[f64], season: usize) -> Option<f64> {
     let later = values.get(season..)?;
-    let pairs: Vec<_> = values
-        .iter()
-        .zip(later)
-        .filter_map(|(earlier, later)| Some(((*earlier)?, (*later)?)))
-        .collect();
-    mae(&pairs).filter(|scale| *scale > 0.0)
+    let differences = values.iter().zip(later).map(|(a, b)| (b - a).abs());
+    mean(differences).filter(|scale| *scale > 0.0)
+}
+
+/// The pinball (quantile) loss of `forecast` at `level`: `level (y - q)` above the forecast, `(1 - level) (q - y)` below.
+pub fn pinball(truth: f64, forecast: f64, level: f64) -> f64 {
+    let above = truth - forecast;
+    if above >= 0.0 {
+        level * above
+    } else {
+        (level - 1.0) * above
+    }
+}
+
+/// The interval score (Winkler 1972) of the band from the quantile at level `low.0` to that at `high.0`: its width, plus
+/// what the truth lies outside it over the level that was to be outside on that side.
+pub fn winkler(truth: f64, low: (f64, f64), high: (f64, f64)) -> f64 {
+    let below = (low.1 - truth).max(0.0) / low.0;
+    let above = (truth - high.1).max(0.0) / (1.0 - high.0);
+    high.1 - low.1 + below + above
+}
+
+/// A forecast beside what came: one value of each column per step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scored<'a> {
+    /// `None` where nothing was observed; not scored.
+    pub truth: &'a [Option<f64>],
+    /// The point forecast.
+    pub point: &'a [f64],
+    /// Quantiles by level, ascending.
+    pub quantiles: &'a [(f64, Vec<f64>)],
+    /// Of MASE; see [`naive_scale`].
+    pub scale: Option<f64>,
+}
+
+/// What a backtest measures. Absent is "not measured", never zero.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Measures {
+    /// Mean absolute scaled error: MAE over that of the in-sample seasonal naive.
+    pub mase: Option<f64>,
+    /// Symmetric mean absolute percentage error, 0 to 200.
+    pub smape: Option<f64>,
+    /// Mean absolute error, in the series' unit.
+    pub mae: Option<f64>,
+    /// Root of the mean squared error, in the series' unit.
+    pub rmse: Option<f64>,
+    /// Share of observations between the outermost levels, 0 to 1.
+    pub coverage: Option<f64>,
+    /// Interval score of the outermost levels, in the series' unit.
+    pub winkler: Option<f64>,
+    /// Pinball loss by level, in the series' unit.
+    pub pinball: BTreeMap<String, f64>,
+}
+
+impl Measures {
+    /// The measures of one forecast.
+    pub fn of(scored: &Scored<'_>) -> Self {
+        let observed = || {
+            let truth = scored.truth.iter().enumerate();
+            truth.filter_map(|(i, truth)| Some((i, (*truth)?)))
+        };
+        let pairs: Vec<(f64, f64)> = observed()
+            .filter_map(|(i, truth)| Some((truth, *scored.point.get(i)?)))
+            .collect();
+        let quantile = |values: &[f64], i: usize| values.get(i).copied().unwrap_or(f64::NAN);
+        let band = match scored.quantiles {
+            [low, .., high] => Some((low, high)),
+            _ => None,
+        };
+        let of_band = |score: fn(f64, (f64, f64), (f64, f64)) -> f64| {
+            let (low, high) = band?;
+            mean(observed().map(|(i, truth)| {
+                let at = |of: &(f64, Vec<f64>)| (of.0, quantile(&of.1, i));
+                score(truth, at(low), at(high))
+            }))
+        };
+        Self {
+            mase: mae(&pairs)
+                .zip(scored.scale)
+                .map(|(mae, scale)| mae / scale),
+            smape: smape(&pairs),
+            mae: mae(&pairs),
+            rmse: rmse(&pairs),
+            coverage: of_band(|truth, low, high| {
+                f64::from(u8::from(low.1 <= truth && truth <= high.1))
+            }),
+            winkler: of_band(winkler),
+            pinball: scored
+                .quantiles
+                .iter()
+                .filter_map(|(level, values)| {
+                    let losses = observed().map(|(i, y)| pinball(y, quantile(values, i), *level));
+                    Some((level.to_string(), mean(losses)?))
+                })
+                .collect(),
+        }
+    }
+
+    /// The means over several origins of what was measured.
+    pub fn mean_of(all: &[Self]) -> Self {
+        let average = |pick: fn(&Self) -> Option<f64>| mean(all.iter().filter_map(pick));
+        let levels = all.iter().flat_map(|one| one.pinball.keys());
+        Self {
+            mase: average(|one| one.mase),
+            smape: average(|one| one.smape),
+            mae: average(|one| one.mae),
+            rmse: average(|one| one.rmse),
+            coverage: average(|one| one.coverage),
+            winkler: average(|one| one.winkler),
+            pinball: levels
+                .filter_map(|level| {
+                    let of_level = all.iter().filter_map(|one| one.pinball.get(level).copied());
+                    Some((level.clone(), mean(of_level)?))
+                })
+                .collect(),
+        }
+    }
 }
 
 /// The mean; `None` of nothing.
@@ -93,10 +206,33 @@ mod tests {
     }
 
     #[test]
-    fn the_naive_scale_skips_holes_and_refuses_to_be_zero() {
-        let values = [Some(1.0), Some(2.0), None, Some(5.0), Some(4.0)];
-        assert_eq!(naive_scale(&values, 2), Some(3.0));
-        assert_eq!(naive_scale(&[Some(1.0); 6], 2), None);
-        assert_eq!(naive_scale(&values, 5), None);
+    fn the_naive_scale_refuses_to_be_zero() {
+        assert_eq!(naive_scale(&[1.0, 2.0, 3.0, 5.0], 2), Some(2.5));
+        assert_eq!(naive_scale(&[1.0; 6], 2), None);
+        assert_eq!(naive_scale(&[1.0, 2.0], 5), None);
+    }
+
+    #[test]
+    fn band_scores_by_hand() {
+        assert_eq!(pinball(3.0, 1.0, 0.9), 1.8);
+        assert!((pinball(1.0, 3.0, 0.9) - 0.2).abs() < 1e-15);
+        let (low, high) = ((0.1, 1.0), (0.9, 3.0));
+        assert_eq!(winkler(2.0, low, high), 2.0);
+        assert_eq!(winkler(0.0, low, high), 12.0);
+        assert!((winkler(4.0, low, high) - 12.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_was_not_observed_is_not_scored() {
+        let measures = Measures::of(&Scored {
+            truth: &[Some(1.0), None, Some(5.0)],
+            point: &[2.0, 99.0, 5.0],
+            quantiles: &[(0.1, vec![0.0; 3]), (0.9, vec![4.0; 3])],
+            scale: Some(0.25),
+        });
+        assert_eq!(measures.mae, Some(0.5));
+        assert_eq!(measures.mase, Some(2.0));
+        assert_eq!(measures.coverage, Some(0.5));
+        assert_eq!(measures.pinball.keys().collect::<Vec<_>>(), ["0.1", "0.9"]);
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: one file per command, each its flags and a thin way into the library.
 
+pub mod backtest;
 pub mod fit;
 pub mod forecast;
 pub mod generate;
@@ -40,6 +41,7 @@ enum Command {
     Run(run::Args),
     Fit(fit::Args),
     Forecast(forecast::Args),
+    Backtest(backtest::Args),
 }
 
 /// Why a command failed: one error, or one for each series that did.
@@ -57,6 +59,7 @@ impl Cli {
             Command::Run(args) => args.run(now, out).await,
             Command::Fit(args) => Ok(args.run(now, out).await?),
             Command::Forecast(args) => Ok(args.run(out).await?),
+            Command::Backtest(args) => Ok(args.run(out).await?),
         }
     }
 }

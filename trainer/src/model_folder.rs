@@ -38,12 +38,12 @@ pub fn metadata(approved: &Approved, trained_at: Timestamp) -> Result<Metadata> 
             .map_err(|_| Error::outside_calendar(approved.cutoff()))?,
         trained_at,
         rows: approved.rows() as u64,
-        scores: approved.skill().map(|skill| skill.model.clone()),
+        scores: approved.skill().map(|skill| skill.scores()),
         trainer_version: TRAINER_VERSION.to_owned(),
         data_sha256: approved.data_sha256().to_owned(),
         spec: Some(approved.spec().clone()),
         verdict: Some("PROMOTE".to_owned()),
-        clamps: None,
-        band_calibration: None,
+        clamps: approved.clamps(),
+        band_calibration: approved.calibration().cloned(),
     })
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use loadcast_client::Client;
-use loadcast_model::spec::Spec;
+use loadcast_model::backtest::Method;
 
 use crate::console::Console;
 use crate::declaration::Declaration;
@@ -34,8 +34,8 @@ pub struct Plan {
     pub rules: Rules,
     /// How the grid is made.
     pub preparation: Preparation,
-    /// What is fitted.
-    pub spec: Spec,
+    /// What makes the model.
+    pub method: Method,
     /// The alias to move; `None` moves none.
     pub alias: Option<String>,
     /// Where each series' MLflow model folder is written, under its name.
@@ -55,7 +55,7 @@ impl Plan {
             labels: BTreeMap::new(),
             rules: Rules::default(),
             preparation: Preparation::default(),
-            spec: Spec::default(),
+            method: Method::Spec(Box::default()),
             alias: Some("champion".to_owned()),
             output_dir: None,
             now,
@@ -72,7 +72,7 @@ pub fn approve(column: Column, plan: &Plan, console: &mut Console<'_>) -> Result
     let features = console.stage(prepare_features::STAGE, || {
         prepare_features(valid, &plan.preparation)
     })?;
-    let trained = console.stage(train::STAGE, || train(features, plan.spec.clone()))?;
+    let trained = console.stage(train::STAGE, || train(features, plan.method.clone()))?;
     console.stage(validate_model::STAGE, || validate_model(trained))
 }
 

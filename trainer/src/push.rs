@@ -31,7 +31,7 @@ use loadcast_client::{
     Client, Code, Error as ClientError, Push, RejectionReport, Scores, SeriesInfo, Verdict,
 };
 use loadcast_model::artifact::sha256_hex;
-use loadcast_model::backtest::Backtest;
+use loadcast_model::backtest::{Backtest, Method};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -140,16 +140,24 @@ async fn current_version(client: &Client, series: &str, alias: &str) -> Result<u
 
 /// The key under which the same work is done once: whatever decides the bytes and where they go.
 pub(crate) fn idempotency_key(approved: &Approved, alias: Option<&str>) -> String {
-    let (series, spec) = (json(approved.series()), json(approved.spec()));
+    let (series, made) = (json(approved.series()), method(approved.method()));
     let parts = [
         &series,
         approved.data_sha256(),
-        &spec,
+        &made,
         TRAINER_VERSION,
         alias.unwrap_or(""),
     ];
     // A line each: no part holds a line end, so no two lists of parts join to the same text.
     sha256_hex(parts.join("\n").as_bytes())
+}
+
+/// The search has no settings.
+fn method(method: &Method) -> String {
+    match method {
+        Method::Spec(spec) => json(spec),
+        Method::Search => "search".to_owned(),
+    }
 }
 
 fn json(value: &impl Serialize) -> String {
@@ -183,25 +191,30 @@ fn message(approved: &Approved, to: &Destination, expected_version: Option<u64>)
         trainer_version: TRAINER_VERSION.to_owned(),
         data_sha256: approved.data_sha256().to_owned(),
         spec_json: json(approved.spec()),
-        clamps: None,
+        clamps: approved.clamps().map(|clamps| loadcast_client::Clamps {
+            min: clamps.min,
+            max: clamps.max,
+        }),
         activate_at: None,
         tags: std::collections::BTreeMap::new(),
-        band_calibration_json: None,
+        band_calibration_json: approved.calibration().map(json),
         attachments: Vec::new(),
         model_pr: Bytes::copy_from_slice(approved.model_pr()),
     })
 }
 
 fn scores(skill: &Backtest) -> Scores {
-    let model = &skill.model;
+    let scores = skill.scores();
     Scores {
-        mae: model.mae,
-        rmse: model.rmse,
-        smape: model.smape,
-        mase: model.mase,
-        seasonal_naive_mase: model.seasonal_naive_mase,
-        skill: skill.skill,
-        origins: skill.origins,
+        mae: scores.mae,
+        rmse: scores.rmse,
+        smape: scores.smape,
+        mase: scores.mase,
+        coverage: scores.coverage,
+        winkler: scores.winkler,
+        seasonal_naive_mase: scores.seasonal_naive_mase,
+        skill: scores.skill,
+        origins: scores.origins,
         horizon: Some(Duration::from_secs(skill.horizon_seconds.into())),
         ..Scores::default()
     }

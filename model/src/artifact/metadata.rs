@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    calibration::BandCalibration,
     error::{Error, Result},
     score::Scores,
     series::Series,
@@ -42,8 +43,8 @@ pub struct Metadata {
     pub verdict: Option<String>,
     /// Bounds for every answer.
     pub clamps: Option<Clamps>,
-    /// Band scaling per lead from backtest residuals.
-    pub band_calibration: Option<serde_json::Value>,
+    /// Bands from the residuals of a backtest; `None`: they are the model's own.
+    pub band_calibration: Option<BandCalibration>,
 }
 
 /// Bounds for every value of an answer, in the series' unit.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use jiff::Timestamp;
 use loadcast_client::Client;
-use loadcast_model::spec::Spec;
+use loadcast_model::backtest::Method;
 use loadcast_model::zone::Zone;
 
 use super::Failures;
@@ -60,6 +60,9 @@ pub struct Args {
     /// What to fit: Prophet's arguments as TOML [default: Prophet's own defaults]
     #[arg(long, env = "LOADCAST_SPEC", value_name = "FILE.toml")]
     spec: Option<String>,
+    /// Search the best forecast instead of fitting a spec: candidates combined, anchored, and distilled into one model
+    #[arg(long, env = "LOADCAST_SEARCH", value_parser = FalseyValueParser::new(), conflicts_with = "spec")]
+    search: bool,
     /// Where to push
     #[arg(
         long,
@@ -120,10 +123,7 @@ impl Args {
 
     async fn plan(self, now: Timestamp) -> Result<Plan> {
         let zone = read_zone(&self.time_zone)?;
-        let spec = match &self.spec {
-            Some(place) => spec::read(place).await?,
-            None => Spec::default(),
-        };
+        let method = method(self.search, self.spec.as_deref()).await?;
         Ok(Plan {
             data: self.data,
             series: self.series,
@@ -134,11 +134,12 @@ impl Args {
                 step_seconds: self.step,
                 drop_last_seconds: self.drop_last,
                 shift_to: self.shift_to_now.then(|| floor_seconds(now)),
+                average_conflicts: false,
             },
             preparation: Preparation {
                 max_train_seconds: self.max_train,
             },
-            spec,
+            method,
             alias: Some(self.alias).filter(|alias| !alias.is_empty()),
             output_dir: self.output_dir,
             now,
@@ -170,4 +171,13 @@ fn read_zone(name: &str) -> Result<Zone> {
             "write an IANA name such as UTC or Europe/Berlin",
         )
     })
+}
+
+/// What `--search` and `--spec` ask for; Prophet's defaults where neither does.
+pub(super) async fn method(search: bool, spec: Option<&str>) -> Result<Method> {
+    match spec {
+        _ if search => Ok(Method::Search),
+        Some(place) => Ok(Method::Spec(Box::new(spec::read(place).await?))),
+        None => Ok(Method::Spec(Box::default())),
+    }
 }

@@ -44,6 +44,14 @@ pub struct Features {
     verdict: Verdict,
 }
 
+impl Features {
+    /// The series on its grid.
+    #[must_use]
+    pub fn into_grid(self) -> Grid {
+        self.grid
+    }
+}
+
 /// Puts valid rows onto the grid.
 ///
 /// # Errors

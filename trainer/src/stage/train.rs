@@ -1,7 +1,11 @@
-//! Stage 3: the fit, and the bytes of model.pr.
+//! Stage 3: the fit or the search, and the bytes of model.pr.
 
-use loadcast_model::artifact::{encode_model_pr, sha256_hex};
+use loadcast_model::artifact::{Clamps, encode_model_pr, sha256_hex};
+use loadcast_model::backtest::Method;
+use loadcast_model::calibration::BandCalibration;
 use loadcast_model::fit::fit;
+use loadcast_model::prophet::ProphetModel;
+use loadcast_model::recipe::{self, Anchor, Report, SearchOptions, search};
 use loadcast_model::spec::Spec;
 
 use crate::error::{Error, Result};
@@ -15,33 +19,58 @@ pub const STAGE: &str = "train";
 #[derive(Debug, Clone)]
 pub struct Trained {
     pub(super) features: Features,
+    pub(super) method: Method,
     pub(super) spec: Spec,
+    pub(super) calibration: Option<BandCalibration>,
+    pub(super) clamps: Option<Clamps>,
     pub(super) rows: usize,
     pub(super) model_pr: Vec<u8>,
     pub(super) sha256: String,
     verdict: Verdict,
 }
 
-/// Fits `spec`. The same features and spec give the same bytes.
+/// What a method makes of a history.
+struct Made {
+    model: ProphetModel,
+    calibration: Option<BandCalibration>,
+    clamps: Option<Clamps>,
+}
+
+/// Makes a model by `method`. The same features and method give the same bytes.
 ///
 /// # Errors
 /// [`Error::Settings`] for a spec that cannot be fitted; [`Error::Model`] when the fit does not end in finite parameters.
-pub fn train(features: Features, spec: Spec) -> Result<Trained> {
+pub fn train(features: Features, method: Method) -> Result<Trained> {
     let mut verdict = Verdict::new(STAGE);
     let history = features.grid.to_history().map_err(Error::of_model)?;
-    let fitted = fit(&spec, &history).map_err(Error::of_model)?;
-    let model_pr = encode_model_pr(&fitted.model).map_err(Error::of_model)?;
+    let made = match &method {
+        Method::Spec(spec) => by_spec(spec, &features, &mut verdict)?,
+        Method::Search => by_search(&features, &mut verdict)?,
+    };
+    let model_pr = encode_model_pr(&made.model).map_err(Error::of_model)?;
     let sha256 = sha256_hex(&model_pr);
+    Ok(Trained {
+        features,
+        method,
+        spec: made.model.spec,
+        calibration: made.calibration,
+        clamps: made.clamps,
+        rows: history.len(),
+        model_pr,
+        sha256,
+        verdict,
+    })
+}
+
+fn by_spec(spec: &Spec, features: &Features, verdict: &mut Verdict) -> Result<Made> {
+    let history = features.grid.to_history().map_err(Error::of_model)?;
+    let fitted = fit(spec, &history).map_err(Error::of_model)?;
     for warning in &fitted.report.warnings {
         verdict.warn(warning);
     }
-    let (model, rows) = (&fitted.model, fitted.report.rows);
-    let seasonalities: Vec<&str> = model
-        .features
-        .seasonalities
-        .iter()
-        .map(|s| s.name.as_str())
-        .collect();
+    let (model, rows) = (fitted.model, fitted.report.rows);
+    let seasonalities = model.features.seasonalities.iter();
+    let seasonalities: Vec<&str> = seasonalities.map(|s| s.name.as_str()).collect();
     verdict.ok(format!(
         "fitted {rows} rows in {} rounds: {} changepoints, {}",
         fitted.report.iterations,
@@ -52,14 +81,61 @@ pub fn train(features: Features, spec: Spec) -> Result<Trained> {
             seasonalities.join(", ")
         }
     ));
-    Ok(Trained {
-        features,
-        spec,
-        rows,
-        model_pr,
-        sha256,
-        verdict,
+    Ok(Made {
+        model,
+        calibration: None,
+        clamps: None,
     })
+}
+
+fn by_search(features: &Features, verdict: &mut Verdict) -> Result<Made> {
+    let searched = search(&features.grid, &SearchOptions::default()).map_err(Error::of_model)?;
+    for warning in &searched.report.warnings {
+        verdict.warn(warning);
+    }
+    verdict.ok(tell(&searched.report));
+    if let Some(calibration) = &searched.calibration {
+        let (origins, days) = calibration.evidence();
+        verdict.ok(format!(
+            "bands calibrated by {origins} origins of {days:.1} days"
+        ));
+    }
+    let clamps = searched.clamps;
+    Ok(Made {
+        model: searched.model,
+        calibration: searched.calibration,
+        clamps: (clamps != Clamps::default()).then_some(clamps),
+    })
+}
+
+/// What the search chose, in a line.
+fn tell(report: &Report) -> String {
+    let share = |weighted: &recipe::Weighted| {
+        let total: f64 = report.candidates.iter().map(|other| other.weight).sum();
+        format!(
+            "{:?} {:.0} %",
+            weighted.candidate,
+            100.0 * weighted.weight / total
+        )
+    };
+    let candidates: Vec<String> = report.candidates.iter().map(share).collect();
+    let anchor = match report.anchor {
+        Anchor::Constant => "anchored to the last hour".to_owned(),
+        Anchor::Fading { hours } => format!("anchored to the last hour, fading in {hours} h"),
+        Anchor::None => "not anchored".to_owned(),
+    };
+    let errs = match (report.expected_mae, report.naive_mae) {
+        (Some(own), Some(naive)) => format!(
+            "mean absolute error {own:.4} where \"same as yesterday\" had {naive:.4}, at {} origins inside the history",
+            report.origins
+        ),
+        _ => "its error is not known".to_owned(),
+    };
+    format!(
+        "searched: median of {}, {anchor}; {errs}; distilling changed it by {:.2e} on average",
+        candidates.join(", "),
+        report.distillation_loss
+    )
 }
 
 impl Judged for Trained {

@@ -37,6 +37,8 @@ pub struct Rules {
     pub drop_last_seconds: Option<i64>,
     /// Shift all times by one constant so that the last row is at this instant, floored to the step.
     pub shift_to: Option<i64>,
+    /// Average different values of one time instead of refusing them.
+    pub average_conflicts: bool,
 }
 
 /// One column of a table with its times, not yet judged.
@@ -167,8 +169,11 @@ pub fn validate_data(column: Column, rules: &Rules) -> Result<ValidData> {
             "rows are out of order in {late} places: sorted by time"
         ));
     }
-    let repeats = observations::deduplicate(&mut rows)
-        .map_err(|conflict| refuse_conflict(&column, &conflict))?;
+    let repeats =
+        observations::deduplicate(&mut rows).or_else(|conflict| match rules.average_conflicts {
+            true => Ok(0),
+            false => Err(refuse_conflict(&column, &conflict)),
+        })?;
     if repeats > 0 {
         verdict.warn(format!(
             "{repeats} rows repeat another row's time and value: left out"

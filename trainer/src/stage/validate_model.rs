@@ -2,8 +2,9 @@
 //!
 //! The first decides: a model without finite numbers is refused. The second is measured and told.
 
-use loadcast_model::artifact::decode_model_pr;
-use loadcast_model::backtest::{Backtest, Plan, backtest};
+use loadcast_model::artifact::{Clamps, decode_model_pr};
+use loadcast_model::backtest::{Backtest, Method, Plan, backtest};
+use loadcast_model::calibration::BandCalibration;
 use loadcast_model::error::Error as ModelError;
 use loadcast_model::forecaster::{Forecaster, Question};
 use loadcast_model::grid::Grid;
@@ -21,6 +22,9 @@ pub const STAGE: &str = "validate model";
 /// The most days at the end of the history that are held back, one after another.
 const MAX_ORIGINS: u32 = 3;
 
+/// The levels of the band whose coverage is measured.
+const BAND: [f64; 2] = [0.1, 0.9];
+
 /// A model that may be pushed. Only [`validate_model`] makes one.
 #[derive(Debug, Clone)]
 pub struct Approved {
@@ -37,7 +41,7 @@ pub struct Approved {
 pub fn validate_model(trained: Trained) -> Result<Approved> {
     let mut verdict = Verdict::new(STAGE);
     warm_up(&trained, &mut verdict)?;
-    let skill = measure(&trained.spec, &trained.features.grid, &mut verdict)?;
+    let skill = measure(&trained.method, &trained.features.grid, &mut verdict)?;
     Ok(Approved {
         trained,
         skill,
@@ -79,7 +83,7 @@ fn refuse(error: ModelError) -> Error {
 }
 
 /// One-day forecasts against "the same as the day before", or why there are none.
-fn measure(spec: &Spec, grid: &Grid, verdict: &mut Verdict) -> Result<Option<Backtest>> {
+fn measure(method: &Method, grid: &Grid, verdict: &mut Verdict) -> Result<Option<Backtest>> {
     let unknown = |verdict: &mut Verdict, why: String| {
         verdict.warn(format!("skill unknown, because {why}"));
         Ok(None)
@@ -105,8 +109,10 @@ fn measure(spec: &Spec, grid: &Grid, verdict: &mut Verdict) -> Result<Option<Bac
         horizon_seconds: day,
         season_seconds: day,
         origins,
+        max_train_seconds: None,
+        levels: BAND.to_vec(),
     };
-    let skill = match backtest(spec, grid, plan) {
+    let skill = match backtest(method, grid, &plan) {
         Err(ModelError::NotEnoughData { reason }) => return unknown(verdict, reason),
         other => other.map_err(Error::of_model)?,
     };
@@ -149,6 +155,24 @@ impl Approved {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.trained.rows
+    }
+
+    /// How it was made.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.trained.method
+    }
+
+    /// Of its bands; `None`: they are the model's own.
+    #[must_use]
+    pub fn calibration(&self) -> Option<&BandCalibration> {
+        self.trained.calibration.as_ref()
+    }
+
+    /// Bounds for every answer.
+    #[must_use]
+    pub fn clamps(&self) -> Option<Clamps> {
+        self.trained.clamps
     }
 
     /// What was fitted.

@@ -1,0 +1,99 @@
+//! From the residuals inside the history to a calibration of the bands.
+
+use std::iter::successors;
+
+use super::experience::Residual;
+use crate::{
+    calibration::{BandCalibration, Knot},
+    error::Result,
+    normal::{normal_quantile, student_quantile},
+    order::quantile,
+};
+
+const HOUR: f64 = 3_600.0;
+
+/// The levels that are stored.
+const LEVELS: [f64; 15] = [
+    0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99,
+];
+
+/// The fewest residuals of a stretch; a stretch with fewer joins the next.
+const LEAST_RESIDUALS: usize = 30;
+
+/// How many independent errors a day of overlapping origins is taken for.
+const INDEPENDENT_PER_DAY: f64 = 2.0;
+
+/// The calibration that `residuals` at leads of `step` seconds give, found by `origins` origins spread over `days`;
+/// `None` where there are too few. A knot is in the middle of each stretch of leads, and one
+/// at the end of the last.
+///
+/// Quantiles of few independent errors are too narrow; their distance from the median is widened as Student's t widens
+/// the normal distribution.
+///
+/// # Errors
+/// As [`BandCalibration::new`], for residuals that are not finite.
+pub(super) fn calibrate(
+    residuals: &[Residual],
+    step: u32,
+    origins: u32,
+    days: f64,
+) -> Result<Option<BandCalibration>> {
+    let freedom = (INDEPENDENT_PER_DAY * days).max(1.0);
+    let horizon = residuals
+        .iter()
+        .map(|(lead, _)| lead + 1)
+        .max()
+        .unwrap_or(0);
+    let mut knots = Vec::new();
+    let mut from = 0;
+    for until in ends(step, horizon) {
+        let mut in_stretch: Vec<f64> = residuals
+            .iter()
+            .filter(|(lead, _)| (from..until).contains(lead))
+            .map(|(_, residual)| *residual)
+            .collect();
+        if in_stretch.len() < LEAST_RESIDUALS {
+            continue;
+        }
+        in_stretch.sort_unstable_by(f64::total_cmp);
+        let median = quantile(&in_stretch, 0.5);
+        let widened = |level: f64| {
+            let by = match level {
+                0.5 => 1.0,
+                _ => student_quantile(level, freedom) / normal_quantile(level),
+            };
+            median + (quantile(&in_stretch, level) - median) * by
+        };
+        // Lead 0 is one step after the cutoff.
+        let middle = (from + until + 1) as f64 / 2.0;
+        knots.push(Knot {
+            lead_seconds: (middle * f64::from(step)) as i64,
+            residuals: LEVELS.into_iter().map(widened).collect(),
+        });
+        from = until;
+    }
+    let Some(last) = knots.last().cloned() else {
+        return Ok(None);
+    };
+    // The last stretch counts to its end.
+    let end = horizon as i64 * i64::from(step);
+    if last.lead_seconds < end {
+        knots.push(Knot {
+            lead_seconds: end,
+            ..last
+        });
+    }
+    BandCalibration::new(LEVELS.to_vec(), knots, origins, days).map(Some)
+}
+
+/// The steps at which stretches end, ascending, the last at `horizon`: after 1, 3, 6, 12, 24, 48, ... hours, because
+/// errors grow fastest at first.
+fn ends(step: u32, horizon: usize) -> Vec<usize> {
+    let hours = [1.0, 3.0].into_iter();
+    let hours = hours.chain(successors(Some(6.0), |hours| Some(2.0 * hours)));
+    let steps = hours.map(|hours| (hours * HOUR / f64::from(step)) as usize);
+    let mut ends: Vec<usize> = steps.take_while(|steps| *steps < horizon).collect();
+    ends.push(horizon);
+    ends.dedup();
+    ends
+}

@@ -1,0 +1,193 @@
+//! What the candidates would have done at origins inside the history: the evidence for weights, anchor and bands.
+
+use super::{
+    candidate::{Candidate, Past, Proposal, propose},
+    combine::{Anchor, Weighted, combine},
+};
+use crate::error::Result;
+
+/// How many origins are looked at, spread over how many of the latest days.
+const ORIGINS: usize = 42;
+const SPAN_DAYS: usize = 14;
+
+/// The shortest history that an origin may have before it, in days.
+const LEAST_DAYS: usize = 2;
+
+/// The fewest origins that are evidence for anything.
+pub(super) const LEAST_ORIGINS: usize = 6;
+
+/// The share by which another anchor must beat the constant one, to be chosen.
+const LEAST_GAIN: f64 = 0.1;
+
+/// A weight is at most this many times that of the seasonal naive, and at least its inverse.
+const MOST_WEIGHT: f64 = 1e3;
+
+/// The time constants that are tried beside the constant anchor.
+const OTHER_ANCHORS: [Anchor; 3] = [
+    Anchor::Fading { hours: 12 },
+    Anchor::Fading { hours: 4 },
+    Anchor::None,
+];
+
+/// Origins inside a history, what every candidate said at each, and what came.
+#[derive(Debug)]
+pub(super) struct Experience<'a> {
+    step: u32,
+    origins: Vec<Origin<'a>>,
+    /// Days over which the origins are spread, the last one's horizon included.
+    pub(super) days: f64,
+    /// How often Prophet was fitted.
+    pub(super) fits: u32,
+}
+
+#[derive(Debug)]
+struct Origin<'a> {
+    proposals: Vec<Proposal>,
+    truth: &'a [Option<f64>],
+}
+
+/// The residuals of a forecast, observed minus forecast, at one lead.
+pub(super) type Residual = (usize, f64);
+
+impl<'a> Experience<'a> {
+    /// Goes through up to [`ORIGINS`] origins, each with all of `past` before it, at least [`LEAST_DAYS`] days, and with
+    /// a horizon of `observed` values after it.
+    ///
+    /// # Errors
+    /// As [`propose`].
+    pub(super) fn gather(
+        past: &Past<'_>,
+        observed: &'a [Option<f64>],
+        horizon: usize,
+    ) -> Result<Self> {
+        let day = past.day();
+        let last = observed.len().saturating_sub(horizon);
+        let first = (LEAST_DAYS * day).max(last.saturating_sub(SPAN_DAYS * day));
+        let mut origins = Vec::new();
+        if let Some(range) = last.checked_sub(first) {
+            let count = ORIGINS.min(range + 1);
+            for k in 0..count {
+                // Evenly from the last to the first.
+                let at = last - k * range / (count - 1).max(1);
+                let before = Past {
+                    values: &past.values[..at],
+                    ..*past
+                };
+                origins.push(Origin {
+                    proposals: propose(&before, horizon)?,
+                    truth: &observed[at..at + horizon],
+                });
+            }
+        }
+        let steps = last.saturating_sub(first) + horizon;
+        Ok(Self {
+            step: past.step,
+            days: steps as f64 / day as f64,
+            fits: u32::try_from(origins.len()).unwrap_or(u32::MAX),
+            origins,
+        })
+    }
+
+    /// How many origins there are.
+    pub(super) fn origins(&self) -> u32 {
+        u32::try_from(self.origins.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The weight of each candidate that `proposals` hold under `anchor`: the seasonal naive's mean absolute error over
+    /// its own, on the origins where both spoke. Without evidence it is 1.
+    pub(super) fn weights(&self, proposals: &[Proposal], anchor: Anchor) -> Vec<Weighted> {
+        let alone = |candidate| {
+            vec![Weighted {
+                candidate,
+                weight: 1.0,
+            }]
+        };
+        let error = |origin: &Origin<'_>, candidate: Candidate| {
+            let spoke = origin.proposals.iter().any(|p| p.candidate == candidate);
+            let said =
+                spoke.then(|| combine(&origin.proposals, anchor, &alone(candidate), self.step))?;
+            mean_error(&said, origin.truth)
+        };
+        let naive: Vec<Option<f64>> = self
+            .origins
+            .iter()
+            .map(|origin| error(origin, Candidate::SeasonalNaive))
+            .collect();
+        let weight = |candidate| {
+            let pairs = self
+                .origins
+                .iter()
+                .zip(&naive)
+                .filter_map(|(origin, naive)| Some((error(origin, candidate)?, (*naive)?)));
+            let (own, naives, count) = pairs.fold((0.0, 0.0, 0), |(own, naives, count), pair| {
+                (own + pair.0, naives + pair.1, count + 1)
+            });
+            if count < LEAST_ORIGINS || (own == 0.0 && naives == 0.0) {
+                return 1.0;
+            }
+            (naives / own).clamp(1.0 / MOST_WEIGHT, MOST_WEIGHT)
+        };
+        proposals
+            .iter()
+            .map(|proposal| Weighted {
+                candidate: proposal.candidate,
+                weight: weight(proposal.candidate),
+            })
+            .collect()
+    }
+
+    /// The anchor for `proposals`, with the weights under it: constant, unless another has been better by
+    /// [`LEAST_GAIN`].
+    pub(super) fn anchor(&self, proposals: &[Proposal]) -> (Anchor, Vec<Weighted>) {
+        let constant = (Anchor::Constant, self.weights(proposals, Anchor::Constant));
+        let Some(to_beat) = self.error(constant.0, &constant.1) else {
+            return constant;
+        };
+        let mut best = (to_beat * (1.0 - LEAST_GAIN), constant);
+        for anchor in OTHER_ANCHORS {
+            let weights = self.weights(proposals, anchor);
+            match self.error(anchor, &weights) {
+                Some(error) if error < best.0 => best = (error, (anchor, weights)),
+                _ => {}
+            }
+        }
+        best.1
+    }
+
+    /// The mean absolute error of a combination over all origins; `None` below [`LEAST_ORIGINS`].
+    pub(super) fn error(&self, anchor: Anchor, weights: &[Weighted]) -> Option<f64> {
+        if self.origins.len() < LEAST_ORIGINS {
+            return None;
+        }
+        let errors: Vec<f64> = self
+            .origins
+            .iter()
+            .filter_map(|origin| {
+                let said = combine(&origin.proposals, anchor, weights, self.step);
+                mean_error(&said, origin.truth)
+            })
+            .collect();
+        (!errors.is_empty()).then(|| errors.iter().sum::<f64>() / errors.len() as f64)
+    }
+
+    /// The residuals of a combination, of all origins.
+    pub(super) fn residuals(&self, anchor: Anchor, weights: &[Weighted]) -> Vec<Residual> {
+        let mut residuals = Vec::new();
+        for origin in &self.origins {
+            let said = combine(&origin.proposals, anchor, weights, self.step);
+            let pairs = said.iter().zip(origin.truth).enumerate();
+            residuals
+                .extend(pairs.filter_map(|(lead, (said, truth))| Some((lead, (*truth)? - said))));
+        }
+        residuals
+    }
+}
+
+fn mean_error(said: &[f64], truth: &[Option<f64>]) -> Option<f64> {
+    let errors = said
+        .iter()
+        .zip(truth)
+        .filter_map(|(said, truth)| Some(((*truth)? - said).abs()));
+    let (sum, count) = errors.fold((0.0, 0_u32), |(sum, count), error| (sum + error, count + 1));
+    (count > 0).then(|| sum / f64::from(count))
+}
