@@ -38,6 +38,8 @@ pub struct Forecaster {
     parts: Vec<Part>,
     components: Vec<Sum>,
     bands: Bands,
+    /// Whether questions must bring the dates of a country's holidays.
+    needs_dates: bool,
 }
 
 /// A component of predict(): the sum of some parts.
@@ -124,6 +126,7 @@ impl Forecaster {
         Ok(Self {
             components: components.collect(),
             bands: Bands::new(&model, &trend),
+            needs_dates: model.dateless_country().is_some(),
             parts,
             trend,
             model,
@@ -218,7 +221,7 @@ impl Forecaster {
         let Question { ds, inputs, .. } = *question;
         let model = &self.model;
         inputs.validate(ds.len())?;
-        if model.spec.country_holidays.is_some() && inputs.holidays.is_empty() {
+        if self.needs_dates && inputs.holidays.is_empty() {
             return Err(model.missing_holidays());
         }
         if model.growth() == Growth::Logistic {

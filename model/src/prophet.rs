@@ -103,26 +103,30 @@ impl ProphetModel {
             .filter_map(|s| s.condition_name.as_ref())
             .collect();
         needs.extend(conditions.iter().map(|name| format!("conditions.{name}")));
-        if self.spec.country_holidays.is_some() {
+        if self.dateless_country().is_some() {
             needs.push("holidays".to_owned());
         }
         needs
     }
 
+    /// The country that the model has holidays of whose dates stand nowhere in it. Python knows them from its holidays
+    /// package.
+    pub fn dateless_country(&self) -> Option<&str> {
+        let country = self.spec.country_holidays.as_deref()?;
+        self.dateless_holidays().next().map(|_| country)
+    }
+
+    fn dateless_holidays(&self) -> impl Iterator<Item = &str> {
+        let rows = self.spec.holidays.iter();
+        let dated: BTreeSet<&str> = rows.map(|row| row.holiday.as_str()).collect();
+        let names = self.features.holiday_names.iter().map(String::as_str);
+        names.filter(move |name| !dated.contains(name))
+    }
+
     /// The error of a question to a model of a country's holidays that brings no dates.
     pub(crate) fn missing_holidays(&self) -> Error {
         let country = self.spec.country_holidays.as_deref().unwrap_or_default();
-        let given: BTreeSet<&str> = self
-            .spec
-            .holidays
-            .iter()
-            .map(|row| row.holiday.as_str())
-            .collect();
-        let names = self.features.holiday_names.iter().map(String::as_str);
-        let names: Vec<&str> = names
-            .filter(|name| !given.contains(name))
-            .take(30)
-            .collect();
+        let names: Vec<&str> = self.dateless_holidays().take(30).collect();
         Error::missing(
             "holidays",
             format!(

@@ -247,6 +247,23 @@ fn a_further_date_of_a_trained_holiday_acts_and_other_names_do_not() {
 }
 
 #[test]
+fn a_countrys_holidays_whose_dates_are_all_given_need_no_more_of_them() {
+    let mut model = decode(&json_of("mixed_modes_flat"));
+    model.spec.country_holidays = Some("US".to_owned());
+    assert_eq!(model.dateless_country(), None);
+    assert_eq!(model.needs(), [] as [&str; 0]);
+    let written = loadcast_model::artifact::encode_model_pr(&model).unwrap();
+    assert_eq!(
+        decode_model_pr(&written).unwrap().spec.country_holidays,
+        None
+    );
+    assert_eq!(
+        decode(&json_of("country_and_own_holidays")).dateless_country(),
+        Some("US")
+    );
+}
+
+#[test]
 fn a_window_that_training_did_not_see_is_refused() {
     let forecaster = forecaster("mixed_modes_flat");
     let inputs = Inputs {

@@ -68,7 +68,8 @@ fn to_dict(model: &ProphetModel) -> Value {
         "y_min": model.y_min,
         "scaling": spec.scaling,
         "logistic_floor": model.logistic_floor,
-        "country_holidays": spec.country_holidays,
+        // Where all dates are given they are all there is: Python must not add its own.
+        "country_holidays": model.dateless_country(),
         "component_modes": component_modes(features),
         "holidays_mode": features.holidays_mode,
         "changepoints": pandas::times(&model.changepoints),

@@ -247,3 +247,111 @@ async fn a_long_answer_is_computed_off_the_serving_threads_and_is_the_same() {
     assert_eq!(forecast.yhat.len(), 43_200);
     assert!(forecast.yhat.iter().all(|yhat| *yhat == 2.5));
 }
+
+/// A push of a model of Python's Prophet that the model crate keeps for its tests.
+fn push_of_python(series: &str, sample: &str) -> loadcast_client::Push {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/prophet");
+    let bytes = std::fs::read(folder.join(format!("{sample}.model.json"))).unwrap();
+    let mut push = push(series, 1.0);
+    push.model_pr = bytes.into();
+    push
+}
+
+fn hour_with(series: &str, future: Option<pb::FutureInputs>) -> pb::GetForecastRequest {
+    pb::GetForecastRequest {
+        series: series.to_owned(),
+        range: Some(pb::get_forecast_request::Range::Horizon(
+            prost_types::Duration {
+                seconds: 3_600,
+                nanos: 0,
+            },
+        )),
+        components: true,
+        future,
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_needs_inputs_is_served_and_asks_for_them_by_name() {
+    let server = TestServer::start().await;
+    for (series, sample, field) in [
+        ("a.cap", "logistic_holidays", "future.cap"),
+        ("a.open", "conditional_weekly", "future.conditions.busy"),
+        ("a.load", "regressors_additive", "future.regressors.temp"),
+        ("a.day", "country_and_own_holidays", "future.holidays"),
+    ] {
+        let pushed = push_of_python(series, sample);
+        server.client().push(pushed).await.unwrap();
+        let query = ForecastQuery::new(series, HOUR);
+        let (code, named, message) = refused(server.client().forecast(&query).await.unwrap_err());
+        assert_eq!(
+            (code, named.as_str()),
+            (Code::FailedPrecondition, field),
+            "{message}"
+        );
+        assert!(
+            message.contains("INPUT_NEEDED") && message.contains("give"),
+            "{message}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn inputs_of_the_request_reach_the_model() {
+    let server = TestServer::start().await;
+    for (series, sample) in [
+        ("a.cap", "logistic_holidays"),
+        ("a.day", "country_and_own_holidays"),
+    ] {
+        server
+            .client()
+            .push(push_of_python(series, sample))
+            .await
+            .unwrap();
+    }
+    let mut client = ForecastServiceClient::new(server.channel().await);
+    let mut yhat = async |series: &str, future: pb::FutureInputs| {
+        let answer = client.get_forecast(hour_with(series, Some(future))).await;
+        answer.map(|answer| answer.into_inner().forecast.unwrap())
+    };
+    let cap = |values: &[f64]| pb::FutureInputs {
+        cap: values.to_vec(),
+        ..Default::default()
+    };
+    let low = yhat("a.cap", cap(&[50.0])).await.unwrap();
+    let high = yhat("a.cap", cap(&[100.0; 12])).await.unwrap();
+    assert_eq!(high.trend[0], 2.0 * low.trend[0]);
+    let today = now().strftime("%Y-%m-%d").to_string();
+    let holiday = |date: &str| pb::FutureInputs {
+        holidays: vec![pb::Holiday {
+            name: "Independence Day".to_owned(),
+            date: date.to_owned(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let effect = |forecast: &pb::Forecast| {
+        let columns = forecast.components.iter();
+        let mut named = columns.filter(|c| c.name == "Independence Day");
+        named.next().unwrap().values[0]
+    };
+    assert!(effect(&yhat("a.day", holiday(&today)).await.unwrap()) != 0.0);
+    assert_eq!(
+        effect(&yhat("a.day", holiday("2020-01-01")).await.unwrap()),
+        0.0
+    );
+    for (series, future, says) in [
+        (
+            "a.cap",
+            cap(&[1.0, 2.0]),
+            "future.cap: 2 values for 12 times",
+        ),
+        ("a.cap", cap(&[f64::NAN]), "future.cap: value 0 is NaN"),
+        ("a.day", holiday("soon"), "future.holidays[0].date"),
+    ] {
+        let status = yhat(series, future).await.unwrap_err();
+        assert_eq!(status.code(), tonic::Code::InvalidArgument);
+        assert!(status.message().contains(says), "{status}");
+    }
+}
