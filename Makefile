@@ -9,8 +9,10 @@ demo:
 test:
 	@.ci/test.sh
 
+# Writes target/bench/report.json; Python's Prophet is measured in the same run.
 bench:
-	cargo bench --workspace
+	@.ci/tools.sh
+	cargo bench --package loadcast-benches
 
 # Long runs and big numbers of peers.
 soak:
