@@ -15,8 +15,10 @@ bench-accuracy:
 	.ci/tools.sh
 	.tools/python/bin/python benches/python/backtest_prophet.py --trainer target/release/loadcast-trainer ../shared/data/nab/*.csv
 
+# Writes target/bench/report.json; Python's Prophet is measured in the same run.
 bench:
-	cargo bench --workspace
+	@.ci/tools.sh
+	cargo bench --package loadcast-benches
 
 # Long runs and big numbers of peers.
 soak:

@@ -18,4 +18,17 @@ if ! have grpcurl "$GRPCURL_VERSION"; then
     echo "tools: grpcurl $GRPCURL_VERSION could not be built" >&2
   fi
 fi
+# Python Prophet and MLflow: some 0.9 GB and a minute or two, once.
+python_stamp="$(cat .ci/python.txt)"
+if [ "$(cat .tools/python.version 2>/dev/null)" != "$python_stamp" ]; then
+  rm -rf .tools/python
+  if ! command -v python3 >/dev/null; then
+    echo "tools: Python's Prophet and MLflow need python3, which is not installed" >&2
+  elif python3 -m venv .tools/python && .tools/python/bin/pip install --quiet --disable-pip-version-check --no-input -r .ci/python.txt; then
+    echo "$python_stamp" >.tools/python.version
+  else
+    rm -rf .tools/python
+    echo "tools: Python's Prophet and MLflow could not be installed (Python 3.11 or later and PyPI are needed)" >&2
+  fi
+fi
 exit 0

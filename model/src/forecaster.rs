@@ -37,9 +37,9 @@ pub struct Forecaster {
     trend: Trend,
     parts: Vec<Part>,
     components: Vec<Sum>,
+    bands: Bands,
     /// Whether questions must bring the dates of a country's holidays.
     needs_dates: bool,
-    bands: Bands,
 }
 
 /// A component of predict(): the sum of some parts.
@@ -125,8 +125,8 @@ impl Forecaster {
         });
         Ok(Self {
             components: components.collect(),
-            needs_dates: model.dateless_country().is_some(),
             bands: Bands::new(&model, &trend),
+            needs_dates: model.dateless_country().is_some(),
             parts,
             trend,
             model,
