@@ -5,8 +5,8 @@
 //! Pure: no network, no async, no disk, no clock. Times are seconds of the series' wall clock ([`zone`]); values are in
 //! the series' own unit ([`series`]).
 //!
-//! Options and data preparation are augurs-prophet's, behind rules resolved as Python's Prophet resolves them; the
-//! optimizer ([`optimizer::MapOptimizer`]) is our own and plugs into augurs' trait.
+//! Every choice that a spec leaves open is made as Python's Prophet makes it; the optimizer is our own. [`fit`] calls it
+//! on features built for it, [`optimizer::MapOptimizer`] offers it to whoever fits through augurs-prophet.
 
 pub mod artifact;
 pub mod backtest;

@@ -4,10 +4,10 @@
 //! `sigma_obs ~ half-N(0, 0.5)`, `y ~ N(trend (1 + X_m beta) + X_a beta, sigma_obs)`. Without the Jacobian of
 //! `sigma_obs > 0`, as Stan optimizes it and as Prophet uses it.
 //!
-//! A linear or flat trend with additive features is a [`regression`] on sufficient statistics: one pass over the rows,
+//! A linear or flat trend with additive features is a regression on sufficient statistics: one pass over the rows,
 //! and the exact maximum. Logistic trends and multiplicative features are taken by proximal Gauss-Newton: the same
 //! regression on the problem linearised at hand, then the longest halved step that improves the posterior; from several
-//! [`starts`], for the posterior has several tops.
+//! starts, for the posterior has several tops.
 
 mod augurs;
 mod cholesky;

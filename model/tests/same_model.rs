@@ -6,14 +6,16 @@
 use std::process::Command;
 
 use augurs_prophet::{
-    GrowthType, PredictionData, Prophet, ProphetOptions, SeasonalityOption, TrainingData,
-    optimizer::OptimizeOpts,
+    FeatureMode, GrowthType, PredictionData, Prophet, ProphetOptions, SeasonalityOption,
+    TrainingData, optimizer::OptimizeOpts,
 };
 use loadcast_model::{
     artifact::{encode_model_pr, sha256_hex},
+    features::Mode,
     fit::fit,
     forecaster::{Forecaster, Question},
     history::History,
+    inputs::Inputs,
     optimizer::MapOptimizer,
     spec::{Growth, SeasonalityChoice, Spec},
 };
@@ -68,43 +70,63 @@ fn the_same_data_and_spec_give_the_same_bytes_in_every_process() {
     }
 }
 
+/// The same options twice: fitted directly and forecast by ours, and fitted and forecast by augurs with our optimizer.
 #[test]
-fn our_forecaster_and_augurs_predict_say_the_same() {
+fn both_ways_to_fit_and_both_ways_to_forecast_say_the_same() {
     let history = history(1.0, 0);
-    for (growth, ours) in [
+    let cap = 25.0;
+    for (theirs, growth) in [
         (GrowthType::Linear, Growth::Linear),
         (GrowthType::Flat, Growth::Flat),
+        (GrowthType::Logistic, Growth::Logistic),
     ] {
-        let spec = Spec {
-            growth: ours,
-            changepoints: Some(
-                ["1970-01-06", "1970-01-13", "1970-01-20"]
-                    .map(str::to_owned)
-                    .to_vec(),
-            ),
-            yearly_seasonality: SeasonalityChoice::Enabled(false),
-            ..Spec::default()
-        };
-        let options = ProphetOptions {
-            growth,
-            changepoints: Some([5, 12, 19].map(|day| day * 86_400).to_vec()),
-            yearly_seasonality: SeasonalityOption::Manual(false),
-            uncertainty_samples: 0,
-            ..ProphetOptions::default()
-        };
-        let mut augurs = Prophet::new(options, MapOptimizer);
-        let training = TrainingData::new(history.ds().to_vec(), history.y().to_vec()).unwrap();
-        augurs.fit(training, OptimizeOpts::default()).unwrap();
-        let ds = ahead(&history);
-        let theirs = augurs.predict(PredictionData::new(ds.clone())).unwrap();
-        let forecaster = Forecaster::new(fit(&spec, &history).unwrap().model).unwrap();
-        let ours = forecaster.forecast(&Question::at(&ds)).unwrap();
-        let scale = ours.yhat.iter().fold(0.0_f64, |most, y| most.max(y.abs()));
-        for (ours, theirs) in ours.yhat.iter().zip(&theirs.yhat.point) {
-            assert!(
-                (ours - theirs).abs() <= 1e-9 * scale,
-                "{growth:?}: {ours} {theirs}"
-            );
+        for (their_mode, mode) in [
+            (FeatureMode::Additive, Mode::Additive),
+            (FeatureMode::Multiplicative, Mode::Multiplicative),
+        ] {
+            let spec = Spec {
+                growth,
+                seasonality_mode: mode,
+                cap: (growth == Growth::Logistic).then_some(cap),
+                changepoints: Some(
+                    ["1970-01-20", "1970-01-06", "1970-01-13"]
+                        .map(str::to_owned)
+                        .to_vec(),
+                ),
+                yearly_seasonality: SeasonalityChoice::Enabled(false),
+                ..Spec::default()
+            };
+            let options = ProphetOptions {
+                growth: theirs,
+                seasonality_mode: their_mode,
+                changepoints: Some([5, 12, 19].map(|day| day * 86_400).to_vec()),
+                yearly_seasonality: SeasonalityOption::Manual(false),
+                uncertainty_samples: 0,
+                ..ProphetOptions::default()
+            };
+            let mut augurs = Prophet::new(options, MapOptimizer);
+            let mut training =
+                TrainingData::new(history.ds().to_vec(), history.y().to_vec()).unwrap();
+            let ds = ahead(&history);
+            let mut question = PredictionData::new(ds.clone());
+            if growth == Growth::Logistic {
+                training = training.with_cap(vec![cap; history.len()]).unwrap();
+                question = question.with_cap(vec![cap; ds.len()]).unwrap();
+            }
+            augurs.fit(training, OptimizeOpts::default()).unwrap();
+            let theirs = augurs.predict(question).unwrap();
+            let inputs = spec.complete(Inputs::NONE);
+            let forecaster = Forecaster::new(fit(&spec, &history).unwrap().model).unwrap();
+            let ours = forecaster
+                .forecast(&Question::at(&ds).with_inputs(&inputs))
+                .unwrap();
+            let scale = ours.yhat.iter().fold(0.0_f64, |most, y| most.max(y.abs()));
+            for (ours, theirs) in ours.yhat.iter().zip(&theirs.yhat.point) {
+                assert!(
+                    (ours - theirs).abs() <= 1e-9 * scale,
+                    "{growth:?} {mode:?}: {ours} {theirs}"
+                );
+            }
         }
     }
 }

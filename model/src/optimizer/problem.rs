@@ -316,3 +316,81 @@ impl<'a> Curve<'a> {
         predictor
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows over three blocks, two additive and two multiplicative columns, changepoints within and between blocks.
+    fn problem(growth: Growth, multiplicative: bool) -> Problem {
+        let t: Vec<f64> = (0..150).map(|i| f64::from(i) / 149.0).collect();
+        let y: Vec<f64> = t.iter().map(|t| 0.5 + 0.3 * (9.0 * t).sin()).collect();
+        let cap: Vec<f64> = t.iter().map(|t| 1.5 + t).collect();
+        let mut features = Panels::new(t.len(), 4);
+        let mut columns = Vec::new();
+        for c in 0..4 {
+            let rate = 5.0 + 7.0 * c as f64;
+            let column: Vec<f64> = t.iter().map(|t| (rate * t).cos()).collect();
+            features.set_column(c, &column);
+            columns.push(Column {
+                prior_scale: 1.0,
+                multiplicative: multiplicative && c % 2 == 0,
+            });
+        }
+        let changepoints = [t[64], 0.77, 0.2];
+        Problem::new(
+            growth,
+            (&t, &y, &cap),
+            features,
+            columns,
+            &changepoints,
+            0.05,
+        )
+    }
+
+    fn parameters(problem: &Problem, at: &[f64]) -> Parameters {
+        let flat = problem.base() == 1;
+        Parameters {
+            rate: if flat { 0.0 } else { at[0] },
+            level: if flat { at[0] } else { at[1] },
+            beta: at[problem.base()..problem.base() + 4].to_vec(),
+            delta: if flat { vec![0.0; 3] } else { at[6..].to_vec() },
+        }
+    }
+
+    #[test]
+    fn the_linearised_problem_has_the_gradient_of_the_residuals() {
+        for growth in [Growth::Linear, Growth::Flat, Growth::Logistic] {
+            for multiplicative in [false, true] {
+                let problem = problem(growth, multiplicative);
+                let at = [0.7, -0.4, 0.11, -0.23, 0.31, 0.17, 0.9, -1.3, 0.4];
+                let count = if growth == Growth::Flat { 5 } else { 9 };
+                let at = &at[..count];
+                let here = parameters(&problem, at);
+                let gram = problem.linearised(&here);
+                for i in 0..count {
+                    let row = &gram.products[i * count..(i + 1) * count];
+                    let fitted: f64 = row.iter().zip(at).map(|(p, w)| p * w).sum();
+                    let gradient = 2.0 * (fitted - gram.cross[i]);
+                    let step = 1e-6;
+                    let moved = |by: f64| {
+                        let mut to = at.to_vec();
+                        to[i] += by;
+                        problem.residual_squares(&parameters(&problem, &to))
+                    };
+                    let difference = (moved(step) - moved(-step)) / (2.0 * step);
+                    assert!(
+                        (gradient - difference).abs() <= 1e-7 * (1.0 + difference.abs()),
+                        "{growth:?} {multiplicative} {i}: {gradient} {difference}"
+                    );
+                }
+                let squares = gram.residual_squares(at);
+                let want = problem.residual_squares(&here);
+                assert!(
+                    (squares - want).abs() <= 1e-12 * gram.squares,
+                    "{squares} {want}"
+                );
+            }
+        }
+    }
+}
