@@ -6,7 +6,7 @@
 //! | daily profile | the median of the last 7 days at this time of day | 1 day |
 //! | Prophet | linear trend and Prophet's own choice of seasonalities, after winsorizing at 3 IQR | 2 days |
 //! | weekly naive | the same as a week ago | 14 days |
-//! | weekly profile | the median of the last 4 weeks at this time of the week | 14 days |
+//! | weekly profile | the median of the last 4 weeks at this time of the week | 7 days; below 14 it must earn its place |
 //!
 //! A candidate that models a shape carries its *shift*: the median of what the last hour lay above it. Adding it anchors
 //! the shape to the level at the origin, which is most of a day-ahead error. The two naive forecasts are left as they
@@ -28,7 +28,7 @@ const HOUR: usize = 3_600;
 const DAYS_OF_PROFILE: usize = 7;
 const WEEKS_OF_PROFILE: usize = 4;
 
-/// The fewest weeks from which a weekly shape is taken.
+/// The fewest weeks for the naive of a week ago: below, it is the profile.
 const LEAST_WEEKS: usize = 2;
 
 /// The fewest rows that an anchor is the median of: one noisy point misleads.
@@ -114,6 +114,8 @@ pub(super) fn propose(past: &Past<'_>, horizon: usize) -> Result<Vec<Proposal>> 
     }
     if past.values.len() >= LEAST_WEEKS * week {
         proposals.push(naive(Candidate::WeeklyNaive, past, week, horizon));
+    }
+    if past.values.len() >= week {
         proposals.push(profile(
             Candidate::WeeklyProfile,
             past,
@@ -235,14 +237,14 @@ mod tests {
     }
 
     #[test]
-    fn weekly_candidates_take_two_weeks() {
+    fn weekly_candidates_take_one_or_two_weeks() {
         let of_days = |days: usize| {
             let values: Vec<f64> = (0..4 * days).map(|i| (i % 4) as f64).collect();
             propose(&past(&values), 4).unwrap().len()
         };
         assert_eq!(
-            (of_days(1), of_days(2), of_days(13), of_days(14)),
-            (2, 3, 3, 5)
+            (of_days(1), of_days(6), of_days(7), of_days(14)),
+            (2, 3, 4, 5)
         );
     }
 

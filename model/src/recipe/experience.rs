@@ -19,6 +19,10 @@ pub(super) const LEAST_ORIGINS: usize = 6;
 /// The share by which another anchor must beat the constant one, to be chosen.
 const LEAST_GAIN: f64 = 0.1;
 
+/// A weekly shape seen only once must have spoken at origins of at least this many days, and beaten every daily candidate
+/// by [`LEAST_GAIN`] there: on one week alone, chance looks like a shape.
+const LEAST_DAYS_OF_EVIDENCE: f64 = 2.0;
+
 /// A weight is at most this many times that of the seasonal naive, and at least its inverse.
 const MOST_WEIGHT: f64 = 1e3;
 
@@ -36,6 +40,8 @@ pub(super) struct Experience<'a> {
     origins: Vec<Origin<'a>>,
     /// Days over which the origins are spread, the last one's horizon included.
     pub(super) days: f64,
+    /// Days from the first origin to the last.
+    spread_days: f64,
     /// How often Prophet was fitted.
     pub(super) fits: u32,
 }
@@ -79,10 +85,11 @@ impl<'a> Experience<'a> {
                 });
             }
         }
-        let steps = last.saturating_sub(first) + horizon;
+        let spread = last.saturating_sub(first);
         Ok(Self {
             step: past.step,
-            days: steps as f64 / day as f64,
+            days: (spread + horizon) as f64 / day as f64,
+            spread_days: spread as f64 / day as f64,
             fits: u32::try_from(origins.len()).unwrap_or(u32::MAX),
             origins,
         })
@@ -113,27 +120,50 @@ impl<'a> Experience<'a> {
             .iter()
             .map(|origin| error(origin, Candidate::SeasonalNaive))
             .collect();
-        let weight = |candidate| {
+        let evidence = |candidate| {
             let pairs = self
                 .origins
                 .iter()
                 .zip(&naive)
                 .filter_map(|(origin, naive)| Some((error(origin, candidate)?, (*naive)?)));
-            let (own, naives, count) = pairs.fold((0.0, 0.0, 0), |(own, naives, count), pair| {
-                (own + pair.0, naives + pair.1, count + 1)
-            });
-            if count < LEAST_ORIGINS || (own == 0.0 && naives == 0.0) {
-                return 1.0;
-            }
-            (naives / own).clamp(1.0 / MOST_WEIGHT, MOST_WEIGHT)
+            let (own, naives, count) = pairs
+                .fold((0.0, 0.0, 0_usize), |(own, naives, count), pair| {
+                    (own + pair.0, naives + pair.1, count + 1)
+                });
+            let weight = if count < LEAST_ORIGINS || (own == 0.0 && naives == 0.0) {
+                1.0
+            } else {
+                (naives / own).clamp(1.0 / MOST_WEIGHT, MOST_WEIGHT)
+            };
+            (weight, count as f64 * self.days_apart())
         };
-        proposals
+        let mut weights = Vec::with_capacity(proposals.len());
+        let seen_once = !proposals
             .iter()
-            .map(|proposal| Weighted {
-                candidate: proposal.candidate,
-                weight: weight(proposal.candidate),
-            })
-            .collect()
+            .any(|proposal| proposal.candidate == Candidate::WeeklyNaive);
+        let mut best_daily: f64 = 0.0;
+        for Proposal { candidate, .. } in proposals {
+            let (candidate, (weight, days)) = (*candidate, evidence(*candidate));
+            if candidate == Candidate::WeeklyProfile {
+                let earned =
+                    days >= LEAST_DAYS_OF_EVIDENCE && weight >= best_daily * (1.0 + LEAST_GAIN);
+                if seen_once && !earned {
+                    continue;
+                }
+            } else if candidate != Candidate::WeeklyNaive {
+                best_daily = best_daily.max(weight);
+            }
+            weights.push(Weighted { candidate, weight });
+        }
+        weights
+    }
+
+    /// Days from one origin to the next.
+    fn days_apart(&self) -> f64 {
+        match self.origins.len() {
+            0 | 1 => 0.0,
+            count => self.spread_days / (count - 1) as f64,
+        }
     }
 
     /// The anchor for `proposals`, with the weights under it: constant, unless another has been better by
