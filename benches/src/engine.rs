@@ -1,5 +1,6 @@
-//! The engine: forecasts.
+//! The engine: forecasts and fits.
 
+mod fit;
 mod forecast;
 
 use anyhow::Result;
@@ -13,5 +14,6 @@ use crate::report::Section;
 pub fn measure() -> Result<Section> {
     let mut section = Section::default();
     forecast::measure(&mut section)?;
+    fit::measure(&mut section)?;
     Ok(section)
 }
