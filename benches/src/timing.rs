@@ -2,18 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-/// Seconds that one call of `work` takes: the mean over enough calls to fill two milliseconds.
+/// Seconds that one call of `work` takes: the median of batches of at least 50 microseconds, over two milliseconds, so
+/// that what interrupts a batch does not count.
 pub fn seconds<T>(mut work: impl FnMut() -> T) -> f64 {
-    let start = Instant::now();
-    let mut calls = 0_u32;
-    loop {
-        std::hint::black_box(work());
-        calls += 1;
-        let spent = start.elapsed();
-        if spent >= Duration::from_millis(2) {
-            return spent.as_secs_f64() / f64::from(calls);
+    let begun = Instant::now();
+    let mut batches = Vec::new();
+    while begun.elapsed() < Duration::from_millis(2) {
+        let start = Instant::now();
+        let mut calls = 0_u32;
+        while calls % 16 != 0 || start.elapsed() < Duration::from_micros(50) {
+            std::hint::black_box(work());
+            calls += 1;
         }
+        batches.push(start.elapsed().as_secs_f64() / f64::from(calls));
     }
+    median(batches)
 }
 
 /// The median; not a number for none.
