@@ -112,7 +112,7 @@ fn main() -> Result<()> {
     let mut python = Python::start()?;
     let mut numbers = BTreeMap::new();
     println!(
-        "{:<16}{:>6}  {:>12} {:>14}  {:>12} {:>14} {:>7}  {:>12} {:>14} {:>7}",
+        "{:<16}{:>6}  {:>12} {:>14} {:>12} {:>14} {:>8} {:>12} {:>14} {:>8}",
         "fit", "rows", "ours ms", "lp", "Prophet ms", "lp", "ratio", "batch ms", "lp", "ratio"
     );
     for case in &CASES {
@@ -170,25 +170,32 @@ impl Case {
     }
 
     fn print(&self, ours: &Times, prophet: &Times, batch: &Times) {
+        let stan = prophet.log_posterior;
         let void = |times: &Times| {
-            let stan = prophet.log_posterior;
             let below = times.log_posterior < stan - 1e-6 * stan.abs();
             if below { " void" } else { "" }
         };
+        let against = |times: &Times| {
+            if times.milliseconds.is_empty() {
+                return format!("{:>12} {:>14} {:>8}", "-", "-", "-");
+            }
+            format!(
+                "{:>12.2} {:>14.4} {:>7.1}x{}",
+                times.median(),
+                times.log_posterior,
+                times.median() / ours.median(),
+                void(times)
+            )
+        };
         println!(
-            "{:<16}{:>6}  {:>12.3} {:>14.4}{}  {:>12.1} {:>14.4} {:>6.0}x  {:>12.2} {:>14.4}{} {:>6.1}x",
+            "{:<16}{:>6}  {:>12.3} {:>14.4}{} {} {}",
             self.name,
             self.rows,
             ours.median(),
             ours.log_posterior,
             void(ours),
-            prophet.median(),
-            prophet.log_posterior,
-            prophet.median() / ours.median(),
-            batch.median(),
-            batch.log_posterior,
-            void(batch),
-            batch.median() / ours.median(),
+            against(prophet),
+            against(batch),
         );
     }
 
