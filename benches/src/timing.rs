@@ -10,7 +10,7 @@ pub fn seconds<T>(mut work: impl FnMut() -> T) -> f64 {
     while begun.elapsed() < Duration::from_millis(2) {
         let start = Instant::now();
         let mut calls = 0_u32;
-        while calls % 16 != 0 || start.elapsed() < Duration::from_micros(50) {
+        while !calls.is_multiple_of(16) || start.elapsed() < Duration::from_micros(50) {
             std::hint::black_box(work());
             calls += 1;
         }
