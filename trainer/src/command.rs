@@ -31,10 +31,6 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one of it in the life of a process"
-)]
 enum Command {
     Generate(generate::Args),
     Run(run::Args),
