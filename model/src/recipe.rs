@@ -120,7 +120,7 @@ pub struct Report {
 /// [`Error::NotEnoughData`] below two days; errors of [`fit`](crate::fit::fit).
 pub fn search(grid: &Grid, options: &SearchOptions) -> Result<Searched> {
     let step = grid.step_seconds;
-    if step == 0 || DAY % step != 0 {
+    if step == 0 || !DAY.is_multiple_of(step) {
         return Err(Error::invalid(
             "step",
             format!("{step} s do not divide a day; give a step that does, such as 5m or 1h"),

@@ -1,11 +1,11 @@
 //! The search and its backtest: no leak, honest bands, a distillation that says what it was distilled from.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 use loadcast_model::{
     backtest::{Backtest, Method, Plan, backtest, origin},
     forecaster::{Forecaster, Question},
     grid::Grid,
     recipe::{Candidate, SearchOptions, search},
-    spec::Spec,
 };
 
 const DAY: u32 = 86_400;
@@ -154,7 +154,7 @@ fn growth_is_followed() {
 fn what_only_yesterday_knows_is_left_to_yesterday_and_said() {
     // Each day is a copy of the one before it but for a new random step at noon, kept from then on.
     let mut noise = noise();
-    let mut shape = vec![0.0; 24];
+    let mut shape = [0.0; 24];
     let mut values = Vec::new();
     for day in 0..28 {
         for (hour, level) in shape.iter_mut().enumerate() {
@@ -241,7 +241,7 @@ fn too_little_history_and_odd_steps_are_refused_by_name() {
     let mut bad = plan(1);
     bad.levels = vec![0.9, 0.1];
     let error = backtest(
-        &Method::Spec(Box::new(Spec::default())),
+        &Method::Spec(Box::default()),
         &grid(3_600, 9, wave, 1.0),
         &bad,
     );

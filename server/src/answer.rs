@@ -96,6 +96,17 @@ fn compute(served: Arc<Served>, question: &Question, grid: Grid) -> Result<Answe
         .forecaster()
         .forecast(&asked)
         .map_err(of_question)?;
+    let forecaster = served.loaded.forecaster();
+    let cutoff = forecaster.model().ends.last.0;
+    if let Some(calibration) = &metadata.band_calibration {
+        for quantile in &mut forecast.quantiles {
+            let level = quantile.level;
+            let points = times.iter().zip(&forecast.yhat);
+            for (value, (time, point)) in quantile.values.iter_mut().zip(points) {
+                *value = calibration.quantile(level, time - cutoff, *point, *value);
+            }
+        }
+    }
     let clamps = tighter(metadata.clamps.unwrap_or_default(), question.clamps);
     apply(clamps, &mut forecast.yhat);
     for quantile in &mut forecast.quantiles {

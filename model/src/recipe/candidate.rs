@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | seasonal naive | the same as yesterday | 1 day |
 //! | daily profile | the median of the last 7 days at this time of day | 1 day |
+//! | smooth profile | the same, of half an hour on either side too | 1 day, and a step of at most that |
 //! | Prophet | linear trend and Prophet's own choice of seasonalities, after winsorizing at 3 IQR | 2 days |
 //! | weekly naive | the same as a week ago | 14 days |
 //! | weekly profile | the median of the last 4 weeks at this time of the week | 7 days; below 14 it must earn its place |
@@ -25,6 +26,10 @@ use crate::{
 };
 
 const HOUR: usize = 3_600;
+
+/// What the smooth profile takes in on either side, in seconds.
+const REACH: usize = HOUR / 2;
+
 const DAYS_OF_PROFILE: usize = 7;
 const WEEKS_OF_PROFILE: usize = 4;
 
@@ -48,6 +53,8 @@ pub enum Candidate {
     SeasonalNaive,
     /// The median of the last 7 days at this time of day.
     DailyProfile,
+    /// The median of the last 7 days at this time of day, half an hour on either side included.
+    SmoothProfile,
     /// Prophet on winsorized values.
     Prophet,
     /// The same as a week ago.
@@ -107,8 +114,26 @@ pub(super) fn propose(past: &Past<'_>, horizon: usize) -> Result<Vec<Proposal>> 
     let (day, week) = (past.day(), 7 * past.day());
     let mut proposals = vec![
         naive(Candidate::SeasonalNaive, past, day, horizon),
-        profile(Candidate::DailyProfile, past, day, DAYS_OF_PROFILE, horizon),
+        profile(
+            Candidate::DailyProfile,
+            past,
+            day,
+            DAYS_OF_PROFILE,
+            0,
+            horizon,
+        ),
     ];
+    let reach = REACH / past.step as usize;
+    if reach > 0 {
+        proposals.push(profile(
+            Candidate::SmoothProfile,
+            past,
+            day,
+            DAYS_OF_PROFILE,
+            reach,
+            horizon,
+        ));
+    }
     if past.values.len() >= 2 * day {
         proposals.push(prophet(past, horizon)?);
     }
@@ -121,6 +146,7 @@ pub(super) fn propose(past: &Past<'_>, horizon: usize) -> Result<Vec<Proposal>> 
             past,
             week,
             WEEKS_OF_PROFILE,
+            0,
             horizon,
         ));
     }
@@ -140,6 +166,7 @@ fn profile(
     past: &Past<'_>,
     season: usize,
     most: usize,
+    reach: usize,
     horizon: usize,
 ) -> Proposal {
     let seasons = (past.values.len() / season).clamp(1, most);
@@ -148,7 +175,11 @@ fn profile(
     let shape: Vec<f64> = (0..season)
         .map(|place| {
             at_place.clear();
-            at_place.extend(last.iter().skip(place).step_by(season));
+            for aside in 0..=2 * reach {
+                // Around the place, the season's end joined to its beginning.
+                let place = (place + season * reach + aside - reach) % season;
+                at_place.extend(last.iter().skip(place).step_by(season));
+            }
             median(&mut at_place)
         })
         .collect();
@@ -231,9 +262,16 @@ mod tests {
     fn a_profile_is_the_median_per_place_and_its_shift_that_of_the_last_hour() {
         // Three days of four steps; the last three rows lie 1, 2 and 3 above the median day.
         let values = [1.0, 2.0, 3.0, 4.0, 1.0, 2.0, 3.0, 4.0, 9.0, 3.0, 5.0, 7.0];
-        let proposal = profile(Candidate::DailyProfile, &past(&values), 4, 7, 6);
+        let proposal = profile(Candidate::DailyProfile, &past(&values), 4, 7, 0, 6);
         assert_eq!(proposal.values, [1.0, 2.0, 3.0, 4.0, 1.0, 2.0]);
         assert_eq!(proposal.shift, 2.0);
+    }
+
+    #[test]
+    fn a_smooth_profile_takes_in_its_neighbours_round_the_day() {
+        let values = [8.0, 1.0, 2.0, 3.0];
+        let smooth = profile(Candidate::SmoothProfile, &past(&values), 4, 7, 1, 4);
+        assert_eq!(smooth.values, [3.0, 2.0, 2.0, 3.0]);
     }
 
     #[test]

@@ -101,7 +101,8 @@ impl<'a> Experience<'a> {
     }
 
     /// The weight of each candidate that `proposals` hold under `anchor`: the seasonal naive's mean absolute error over
-    /// its own, on the origins where both spoke. Without evidence it is 1.
+    /// its own, on the origins where both spoke. Without evidence it is 1. Of the two daily profiles only the better
+    /// one has a weight, the plain one without evidence: a spike at its minute asks for the plain, noise for the smooth.
     pub(super) fn weights(&self, proposals: &[Proposal], anchor: Anchor) -> Vec<Weighted> {
         let alone = |candidate| {
             vec![Weighted {
@@ -155,6 +156,16 @@ impl<'a> Experience<'a> {
             }
             weights.push(Weighted { candidate, weight });
         }
+        let weight = |candidate| {
+            let of_it = weights.iter().find(|w| w.candidate == candidate);
+            of_it.map_or(0.0, |weighted| weighted.weight)
+        };
+        let smooth = weight(Candidate::SmoothProfile) > weight(Candidate::DailyProfile);
+        let worse = match smooth {
+            true => Candidate::DailyProfile,
+            false => Candidate::SmoothProfile,
+        };
+        weights.retain(|weighted| weighted.candidate != worse);
         weights
     }
 

@@ -104,7 +104,7 @@ pub(crate) fn forecast(answer: Answer, epoch: Uuid, asked_by_alias: bool) -> pb:
         peaks: Vec::new(),
         arrow_ipc: Vec::new().into(),
         correction: None,
-        band_calibrated: false,
+        band_calibrated: metadata.band_calibration.is_some(),
     }
 }
 

@@ -61,12 +61,15 @@ pub(crate) fn header(wire: pb::PushHeader) -> Result<Header> {
             description: "the embedded registry keeps no tags; leave them out".to_owned(),
         });
     }
-    if !wire.band_calibration_json.is_empty() {
-        return Err(Error::Unsupported {
-            feature: "header.band_calibration_json".to_owned(),
-            description: "bands are not served yet; leave it out".to_owned(),
-        });
-    }
+    let band_calibration = match wire.band_calibration_json.as_str() {
+        "" => None,
+        json => Some(serde_json::from_str(json).map_err(|error| {
+            Error::invalid(
+                "header.band_calibration_json",
+                format!("{error}; send what loadcast.json carries, or leave it out"),
+            )
+        })?),
+    };
     let instant = |field: &str, wire: Option<&prost_types::Timestamp>| match wire {
         Some(wire) => timestamp_in(field, wire),
         None => Err(Error::invalid(field, "not set; give an instant")),
@@ -107,7 +110,7 @@ pub(crate) fn header(wire: pb::PushHeader) -> Result<Header> {
             spec,
             verdict,
             clamps: (clamps != Clamps::default()).then_some(clamps),
-            band_calibration: None,
+            band_calibration,
         },
     })
 }
