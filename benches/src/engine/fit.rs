@@ -180,7 +180,10 @@ fn series(rows: usize) -> (Vec<i64>, Vec<f64>) {
         let bends = 0.4 * (day - 5.0).max(0.0) - 0.7 * (day - 9.0).max(0.0);
         let hum = noise() + noise() + noise() + noise();
         let waves = 9.0 * turn.sin() + 4.0 * (2.0 * turn).cos() + 5.0 * (turn / 7.0).sin();
-        (START + i64::from(i) * STEP, 40.0 + bends + waves + 3.0 * hum)
+        (
+            START + i64::from(i) * STEP,
+            40.0 + bends + waves + 3.0 * hum,
+        )
     })
     .unzip()
 }
