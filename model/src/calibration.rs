@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Error, Result},
+    forecaster::Quantile,
     normal::normal_quantile,
 };
 
@@ -105,9 +106,37 @@ impl BandCalibration {
     ///
     /// At a given lead it does not fall as `level` grows, if the model's own quantile does not.
     pub fn quantile(&self, level: f64, lead_seconds: i64, point: f64, model_quantile: f64) -> f64 {
-        let last = self.knots.len() - 1;
-        let calibrated = point + self.residual(level, lead_seconds);
-        if lead_seconds <= self.knots[last].lead_seconds {
+        self.at(
+            level,
+            &self.at_knots(level),
+            lead_seconds,
+            point,
+            model_quantile,
+        )
+    }
+
+    /// [`quantile`](Self::quantile) for each point of `quantiles`, in place of the model's own; `leads` are seconds since
+    /// the cutoff and `points` the model's yhat, one for each value.
+    pub fn apply(&self, leads: &[i64], points: &[f64], quantiles: &mut [Quantile]) {
+        for Quantile { level, values } in quantiles {
+            // What the level makes of each knot is looked up once, not at every point.
+            let at_knots = self.at_knots(*level);
+            for (value, (lead, point)) in values.iter_mut().zip(leads.iter().zip(points)) {
+                *value = self.at(*level, &at_knots, *lead, *point, *value);
+            }
+        }
+    }
+
+    fn at(
+        &self,
+        level: f64,
+        at_knots: &[f64],
+        lead_seconds: i64,
+        point: f64,
+        model_quantile: f64,
+    ) -> f64 {
+        let calibrated = point + self.between_knots(at_knots, lead_seconds);
+        if lead_seconds <= self.knots[self.knots.len() - 1].lead_seconds {
             return calibrated;
         }
         if level < 0.5 {
@@ -121,20 +150,27 @@ impl BandCalibration {
 
     /// The residual's quantile at `level` and a lead, in the series' unit.
     pub fn residual(&self, level: f64, lead_seconds: i64) -> f64 {
-        let at = |knot: &Knot| self.at_level(level, &knot.residuals);
+        self.between_knots(&self.at_knots(level), lead_seconds)
+    }
+
+    /// The residual's quantile at each knot.
+    fn at_knots(&self, level: f64) -> Vec<f64> {
+        let knots = self.knots.iter();
+        knots
+            .map(|knot| self.at_level(level, &knot.residuals))
+            .collect()
+    }
+
+    fn between_knots(&self, at_knots: &[f64], lead_seconds: i64) -> f64 {
         let next = self
             .knots
             .partition_point(|knot| knot.lead_seconds < lead_seconds);
-        let (Some(after), Some(before)) = (
-            self.knots.get(next),
-            next.checked_sub(1).map(|i| &self.knots[i]),
-        ) else {
-            return at(&self.knots[next.min(self.knots.len() - 1)]);
+        let (Some(after), Some(before)) = (self.knots.get(next), next.checked_sub(1)) else {
+            return at_knots[next.min(at_knots.len() - 1)];
         };
-        let span = (after.lead_seconds - before.lead_seconds) as f64;
-        let share = (lead_seconds - before.lead_seconds) as f64 / span;
-        let (a, b) = (at(before), at(after));
-        a + share * (b - a)
+        let from = self.knots[before].lead_seconds;
+        let share = (lead_seconds - from) as f64 / (after.lead_seconds - from) as f64;
+        at_knots[before] + share * (at_knots[next] - at_knots[before])
     }
 
     fn at_level(&self, level: f64, residuals: &[f64]) -> f64 {

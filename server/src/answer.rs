@@ -96,22 +96,8 @@ fn compute(served: Arc<Served>, question: &Question, grid: Grid) -> Result<Answe
         .forecaster()
         .forecast(&asked)
         .map_err(of_question)?;
-    let forecaster = served.loaded.forecaster();
-    let cutoff = forecaster.model().ends.last.0;
-    if let Some(calibration) = &metadata.band_calibration {
-        for quantile in &mut forecast.quantiles {
-            let level = quantile.level;
-            let points = times.iter().zip(&forecast.yhat);
-            for (value, (time, point)) in quantile.values.iter_mut().zip(points) {
-                *value = calibration.quantile(level, time - cutoff, *point, *value);
-            }
-        }
-    }
-    let clamps = tighter(metadata.clamps.unwrap_or_default(), question.clamps);
-    apply(clamps, &mut forecast.yhat);
-    for quantile in &mut forecast.quantiles {
-        apply(clamps, &mut quantile.values);
-    }
+    let cutoff = served.loaded.forecaster().model().ends.last.0;
+    let clamps = metadata.finish(&mut forecast, &times, cutoff, question.clamps);
     let as_of = Timestamp::from_second(grid.as_of)
         .map_err(|_| Error::invalid("as_of", "out of range; give an instant near now"))?;
     let freshness = Limits::default().judge(as_of, metadata.trained_at, metadata.cutoff);
@@ -133,28 +119,5 @@ fn of_question(error: ModelError) -> Error {
             _ => Error::invalid(format!("future.{field}"), reason),
         },
         error => error.into(),
-    }
-}
-
-/// Both bounds hold: the higher minimum and the lower maximum.
-fn tighter(a: Clamps, b: Clamps) -> Clamps {
-    let pick = |a: Option<f64>, b: Option<f64>, choose: fn(f64, f64) -> f64| match (a, b) {
-        (Some(a), Some(b)) => Some(choose(a, b)),
-        (a, b) => a.or(b),
-    };
-    Clamps {
-        min: pick(a.min, b.min, f64::max),
-        max: pick(a.max, b.max, f64::min),
-    }
-}
-
-fn apply(clamps: Clamps, values: &mut [f64]) {
-    for value in values {
-        if let Some(min) = clamps.min {
-            *value = value.max(min);
-        }
-        if let Some(max) = clamps.max {
-            *value = value.min(max);
-        }
     }
 }

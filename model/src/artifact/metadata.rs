@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     calibration::BandCalibration,
     error::{Error, Result},
+    forecaster::Forecast,
     score::Scores,
     series::Series,
     spec::Spec,
@@ -56,7 +57,57 @@ pub struct Clamps {
     pub max: Option<f64>,
 }
 
+impl Clamps {
+    /// Both bounds hold: the higher minimum and the lower maximum.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let pick = |a: Option<f64>, b: Option<f64>, choose: fn(f64, f64) -> f64| match (a, b) {
+            (Some(a), Some(b)) => Some(choose(a, b)),
+            (a, b) => a.or(b),
+        };
+        Self {
+            min: pick(self.min, other.min, f64::max),
+            max: pick(self.max, other.max, f64::min),
+        }
+    }
+
+    fn apply(self, values: &mut [f64]) {
+        for value in values {
+            if let Some(min) = self.min {
+                *value = value.max(min);
+            }
+            if let Some(max) = self.max {
+                *value = value.min(max);
+            }
+        }
+    }
+}
+
 impl Metadata {
+    /// Makes the model's own `forecast` at the wall-clock times `ds` what is served: bands from the backtest where the
+    /// artifact has them, then yhat and bands inside its clamps and `further` ones. The clamps that were applied.
+    ///
+    /// `cutoff` is the model's last observation in seconds of the wall clock, as `ds` are. The server and whoever
+    /// forecasts offline both end here, so that they say the same.
+    pub fn finish(
+        &self,
+        forecast: &mut Forecast,
+        ds: &[i64],
+        cutoff: i64,
+        further: Clamps,
+    ) -> Clamps {
+        if let Some(calibration) = &self.band_calibration {
+            let leads: Vec<i64> = ds.iter().map(|ds| ds.saturating_sub(cutoff)).collect();
+            calibration.apply(&leads, &forecast.yhat, &mut forecast.quantiles);
+        }
+        let clamps = self.clamps.unwrap_or_default().and(further);
+        clamps.apply(&mut forecast.yhat);
+        for quantile in &mut forecast.quantiles {
+            clamps.apply(&mut quantile.values);
+        }
+        clamps
+    }
+
     /// The bytes of `loadcast.json`.
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec_pretty(self).expect("plain structs with string keys are always JSON")

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use loadcast_model::artifact::Clamps;
 use loadcast_model::error::Error as ModelError;
 use loadcast_model::forecaster::{Forecast, Forecaster, Question};
 use loadcast_model::zone::Zone;
@@ -14,6 +15,7 @@ use crate::source::table::Table;
 
 /// Forecast offline from a model alone, at the times of a CSV file, as Prophet's predict() would.
 ///
+/// What loadcast.json declares beside the model (clamps, bands from a backtest) is applied as the server applies it.
 /// The model is an MLflow folder, a model.pr, or plain JSON as Prophet's model_to_json writes it. Times without a zone
 /// are the series' wall clock; times with one are converted to it (UTC where the model names no zone).
 #[derive(Debug, clap::Args)]
@@ -67,7 +69,10 @@ impl Args {
             inputs.holidays = columns::holidays(&Table::open(file).await?)?;
         }
         // Constants that were fitted with stand in loadcast.json, as model.pr has no place for them.
-        if let Some(spec) = metadata.and_then(|metadata| metadata.spec) {
+        if let Some(spec) = metadata
+            .as_ref()
+            .and_then(|metadata| metadata.spec.as_ref())
+        {
             inputs = spec.complete(&inputs);
         }
         let levels = if self.levels.is_empty() {
@@ -79,9 +84,13 @@ impl Args {
             .with_inputs(&inputs)
             .with_components(self.components)
             .with_levels(&levels);
-        let forecast = forecaster
+        let mut forecast = forecaster
             .forecast(&question)
             .map_err(|error| refused(error, &self.times))?;
+        if let Some(metadata) = &metadata {
+            let cutoff = forecaster.model().ends.last.0;
+            metadata.finish(&mut forecast, &ds, cutoff, Clamps::default());
+        }
         let answer = answer(ds, forecast);
         let text = match self.output {
             Format::Csv => answer.to_csv()?,

@@ -6,6 +6,7 @@ use futures::StreamExt as _;
 use loadcast_client::{
     ForecastUpdate, ModelEventKind, ModelUpdate, Selector, Update, Watch, WatchQuery,
 };
+use loadcast_model::backtest::Method;
 use loadcast_trainer::error::Error;
 
 use crate::support::{NOW, Server, generated, grpcurl, plan, run, trainer, try_run};
@@ -81,7 +82,9 @@ async fn grpcurl_reads_exactly_what_the_registered_artifact_says_offline_before_
     let mut plan = plan(&generated(folder.path()));
     plan.rules.drop_last_seconds = Some(6 * HOUR);
     let mut seen = Vec::new();
-    for version in [1, 2] {
+    // First Prophet's own band, then one from a search, calibrated by its backtest.
+    for (version, method) in [(1, Method::Spec(Box::default())), (2, Method::Search)] {
+        plan.method = method;
         run(&plan, &server.client()).await;
         plan.rules.drop_last_seconds = None;
 
@@ -89,7 +92,7 @@ async fn grpcurl_reads_exactly_what_the_registered_artifact_says_offline_before_
             .args([
                 "-plaintext",
                 "-d",
-                r#"{"series":"web.cpu","window":"WINDOW_NEXT_DAY"}"#,
+                r#"{"series":"web.cpu","window":"WINDOW_NEXT_DAY","levels":[0.1,0.99]}"#,
             ])
             .args([
                 &server.addr.to_string(),
@@ -102,8 +105,14 @@ async fn grpcurl_reads_exactly_what_the_registered_artifact_says_offline_before_
         let answer = &answer["forecast"];
         assert_eq!(answer["provenance"]["version"], version.to_string());
         assert_eq!(answer["start"], "2026-02-01T00:00:00Z");
-        let served: Vec<f64> = serde_json::from_value(answer["yhat"].clone()).unwrap();
-        assert_eq!(served.len(), 288);
+        let calibrated = answer["bandCalibrated"].as_bool().unwrap_or(false);
+        assert_eq!(calibrated, plan.method == Method::Search);
+        let column = |values: &serde_json::Value| -> Vec<f64> {
+            serde_json::from_value(values.clone()).unwrap()
+        };
+        let quantile = |i: usize| column(&answer["quantiles"][i]["values"]);
+        let served = [column(&answer["yhat"]), quantile(0), quantile(1)];
+        assert!(served.iter().all(|column| column.len() == 288));
 
         let time = |i: i64| jiff::Timestamp::from_second(1_769_904_000 + i * 300).unwrap();
         let times = folder.path().join("times.csv");
@@ -118,25 +127,28 @@ async fn grpcurl_reads_exactly_what_the_registered_artifact_says_offline_before_
     assert_ne!(seen[0], seen[1]);
 }
 
-/// `yhat` as the command line computes it, read back from its CSV.
-fn offline(model: &std::path::Path, times: &std::path::Path) -> Vec<f64> {
+/// `yhat` and two quantiles as the command line computes them, read back from its CSV.
+fn offline(model: &std::path::Path, times: &std::path::Path) -> [Vec<f64>; 3] {
     let args = [
         "forecast",
         "--model",
         model.to_str().unwrap(),
         "--times",
         times.to_str().unwrap(),
+        "--levels",
+        "0.1,0.99",
         "--output",
         "csv",
     ];
     let output = trainer(&args);
     assert!(output.status.success(), "{output:?}");
     let csv = String::from_utf8(output.stdout).unwrap();
-    let yhat = csv
-        .lines()
-        .skip(1)
-        .map(|line| line.split(',').nth(2).unwrap().parse().unwrap());
-    yhat.collect()
+    assert!(csv.starts_with("ds,trend,yhat,q0.1,q0.99\n"), "{csv}");
+    [2, 3, 4].map(|place| {
+        let rows = csv.lines().skip(1);
+        rows.map(|line| line.split(',').nth(place).unwrap().parse().unwrap())
+            .collect()
+    })
 }
 
 #[tokio::test]
