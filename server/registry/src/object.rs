@@ -7,13 +7,14 @@
 //! models/<series>/versions/<n>/manifest.json   makes the version visible: last, put-if-absent
 //! models/<series>/keys/<sha256 of the key>     which number a key took, so that a died push is finished, not repeated
 //! aliases/<alias>/<series>                     one listing shows every move
+//! tombstones/<series>                          retired: why and when
 //! ```
 //!
 //! A push that dies before the manifest leaves a claimed number and no version; its retry takes the number up again.
 
 mod layout;
 
-use std::{fmt, fs::File, sync::Arc};
+use std::{collections::BTreeSet, fmt, fs::File, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -28,11 +29,11 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     error::{Error, Result},
     manifest::{AttachmentEntry, Manifest, SCHEMA},
-    registry::{Aspired, NewVersion, Registered, Registry, StoredVersion},
+    registry::{Aspired, NewVersion, Registered, Registry, StoredVersion, Tombstone},
 };
 
-/// How many alias objects are read at once during a listing: enough to hide a store's round trip, few enough to be polite.
-const ALIAS_READS: usize = 32;
+/// How many small objects are read at once during a listing: enough to hide a store's round trip, few enough to be polite.
+const SMALL_READS: usize = 32;
 
 /// A registry on an object store.
 pub struct ObjectRegistry {
@@ -106,6 +107,38 @@ impl ObjectRegistry {
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The series that have an object directly under `prefix`.
+    async fn series_under(&self, prefix: &Path) -> Result<BTreeSet<SeriesName>> {
+        let listed: Vec<_> = self.store.list(Some(prefix)).try_collect().await?;
+        Ok(listed
+            .into_iter()
+            .filter_map(|meta| meta.location.filename()?.parse().ok())
+            .collect())
+    }
+
+    /// Reads one small object of each of `series`, several at once; those that are gone by now are left out. Sorted.
+    async fn each<T>(
+        &self,
+        series: impl Iterator<Item = SeriesName>,
+        path: impl Fn(&SeriesName) -> Path,
+    ) -> Result<Vec<(SeriesName, T)>>
+    where
+        T: DeserializeOwned,
+    {
+        let mut reads = futures::stream::iter(series.map(|series| (path(&series), series)))
+            .map(async |(path, series)| {
+                let found: Option<T> = self.read_json(&path).await?;
+                Ok::<_, Error>(found.map(|found| (series, found)))
+            })
+            .buffer_unordered(SMALL_READS);
+        let mut found = Vec::new();
+        while let Some(one) = reads.try_next().await? {
+            found.extend(one);
+        }
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(found)
     }
 
     /// Numbers under `versions/`, claimed or registered.
@@ -189,24 +222,16 @@ impl Registry for ObjectRegistry {
     }
 
     async fn aspired(&self, alias: &str) -> Result<Vec<Aspired>> {
-        let prefix = layout::aliases(alias);
-        let listed: Vec<_> = self.store.list(Some(&prefix)).try_collect().await?;
-        let series: Vec<SeriesName> = listed
+        let retired = self.series_under(&layout::tombstones()).await?;
+        let named = self.series_under(&layout::aliases(alias)).await?;
+        let followed = named.difference(&retired).cloned();
+        let pointers: Vec<(SeriesName, Pointer)> = self
+            .each(followed, |series| layout::alias(alias, series))
+            .await?;
+        Ok(pointers
             .into_iter()
-            .filter_map(|meta| meta.location.filename()?.parse().ok())
-            .collect();
-        let mut reads = futures::stream::iter(series)
-            .map(async |series| {
-                let version = self.alias(&series, alias).await?;
-                Ok::<_, Error>(version.map(|version| Aspired { series, version }))
-            })
-            .buffer_unordered(ALIAS_READS);
-        let mut aspired = Vec::new();
-        while let Some(read) = reads.try_next().await? {
-            aspired.extend(read);
-        }
-        aspired.sort_by(|a, b| a.series.cmp(&b.series));
-        Ok(aspired)
+            .map(|(series, Pointer { version })| Aspired { series, version })
+            .collect())
     }
 
     async fn alias(&self, series: &SeriesName, alias: &str) -> Result<Option<u64>> {
@@ -325,6 +350,32 @@ impl Registry for ObjectRegistry {
         }
         self.write(&layout::alias(alias, series), to_json(&Pointer { version }))
             .await
+    }
+
+    async fn retire(&self, series: &SeriesName, tombstone: Tombstone) -> Result<()> {
+        if self.versions(series).await?.is_empty() {
+            return Err(Error::NotFound {
+                what: series.to_string(),
+            });
+        }
+        self.write(&layout::tombstone(series), to_json(&tombstone))
+            .await
+    }
+
+    async fn revive(&self, series: &SeriesName) -> Result<()> {
+        match self.store.delete(&layout::tombstone(series)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn tombstone(&self, series: &SeriesName) -> Result<Option<Tombstone>> {
+        self.read_json(&layout::tombstone(series)).await
+    }
+
+    async fn retired(&self) -> Result<Vec<(SeriesName, Tombstone)>> {
+        let series = self.series_under(&layout::tombstones()).await?;
+        self.each(series.into_iter(), layout::tombstone).await
     }
 }
 

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 use loadcast_model::{artifact::Metadata, series::SeriesName};
+use serde::{Deserialize, Serialize};
 
 use crate::{error::Result, manifest::Manifest};
 
@@ -16,7 +17,7 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
     /// Scheme and place, for people; carries no credentials.
     fn url(&self) -> &str;
 
-    /// Every series that `alias` names, with the version it points at, sorted by series.
+    /// Every series that `alias` names and that is not retired, with the version it points at, sorted by series.
     ///
     /// Complete or an error: a part of the listing is never passed off as the whole.
     async fn aspired(&self, alias: &str) -> Result<Vec<Aspired>>;
@@ -47,6 +48,28 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
         version: u64,
         expected: Option<u64>,
     ) -> Result<()>;
+
+    /// Lays a tombstone on `series`, which must have a version: it is no longer [aspired](Registry::aspired), and keeps
+    /// its versions and aliases. Durable when this returns; a second tombstone replaces the first.
+    async fn retire(&self, series: &SeriesName, tombstone: Tombstone) -> Result<()>;
+
+    /// Takes the tombstone of `series` away; nothing to do where there is none. Durable when this returns.
+    async fn revive(&self, series: &SeriesName) -> Result<()>;
+
+    /// The tombstone of `series`; `None` when it is not retired.
+    async fn tombstone(&self, series: &SeriesName) -> Result<Option<Tombstone>>;
+
+    /// Every retired series, sorted. Complete or an error, as [`Registry::aspired`].
+    async fn retired(&self) -> Result<Vec<(SeriesName, Tombstone)>>;
+}
+
+/// Why a series is retired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tombstone {
+    /// In the words of whoever retired it.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// One line of a listing: what an alias says should be served.

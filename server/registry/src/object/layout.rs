@@ -40,3 +40,11 @@ pub(super) fn aliases(alias: &str) -> Path {
 pub(super) fn alias(alias: &str, series: &SeriesName) -> Path {
     aliases(alias).join(series.as_ref())
 }
+
+pub(super) fn tombstones() -> Path {
+    Path::from("tombstones")
+}
+
+pub(super) fn tombstone(series: &SeriesName) -> Path {
+    tombstones().join(series.as_ref())
+}
