@@ -11,6 +11,7 @@ use tower::ServiceBuilder;
 use tower_http::trace::TraceLayer;
 
 use crate::{
+    aspired::Aspirations,
     cache::Cache,
     clock::Clock,
     config::Config,
@@ -30,6 +31,9 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Streams on one connection: far above what one KEDA operator opens, one for each of its ScaledObjects.
 const MAX_STREAMS_PER_CONNECTION: u32 = 20_000;
+
+/// An old version is freed within this of its last reader.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A server that has its ports and its state, and does not serve yet.
 #[derive(Debug)]
@@ -51,7 +55,9 @@ impl App {
     pub async fn bind(config: Config, clock: Clock) -> anyhow::Result<Self> {
         let cache = {
             let folder = config.state_dir.clone();
-            tokio::task::spawn_blocking(move || Cache::open(&folder, clock)).await??
+            tokio::task::spawn_blocking(move || Cache::open(&folder, clock))
+                .await??
+                .with_keep_versions(config.keep_versions)
         };
         let url = match &config.registry {
             Some(url) => url.clone(),
@@ -106,11 +112,13 @@ impl App {
     /// When a listener fails.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let lanes = Arc::new(Lanes::default());
+        let aspirations = Arc::new(Aspirations::default());
         let stop = CancellationToken::new();
         let refresher = Refresher::new(
             Arc::clone(&self.cache),
             Arc::clone(&self.registry),
             Arc::clone(&lanes),
+            Arc::clone(&aspirations),
             self.config.alias.clone(),
         );
         let health = Health::new();
@@ -119,8 +127,10 @@ impl App {
                 Arc::clone(&self.cache),
                 Arc::clone(&self.registry),
                 lanes,
+                Arc::clone(&aspirations),
                 self.config.alias.clone(),
             ),
+            aspirations,
             cache: Arc::clone(&self.cache),
             registry: Arc::clone(&self.registry),
             health: health.clone(),
@@ -128,6 +138,7 @@ impl App {
             stop: stop.clone(),
         };
         let refreshing = tokio::spawn(refresher.run(self.config.poll_interval, stop.clone()));
+        let sweeping = tokio::spawn(sweep(Arc::clone(&self.cache), stop.clone()));
         let http_router = http_port::router(health.clone());
         let layers = ServiceBuilder::new()
             // Outermost: everything below logs inside the call's span.
@@ -174,6 +185,25 @@ impl App {
                 }),
         };
         refreshing.await?;
+        sweeping.await?;
         outcome
+    }
+}
+
+/// Frees old versions off the serving threads, once their last reader is gone.
+async fn sweep(cache: Arc<Cache>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        if cache.unswept() > 0 {
+            let cache = Arc::clone(&cache);
+            if let Err(error) = tokio::task::spawn_blocking(move || cache.sweep()).await {
+                tracing::error!(%error, "old versions could not be freed");
+            }
+        }
     }
 }

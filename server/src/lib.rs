@@ -7,8 +7,10 @@
 
 pub mod answer;
 pub mod app;
+pub mod aspired;
 pub mod cache;
 pub mod clock;
+pub mod commit;
 pub mod config;
 pub mod error;
 pub mod event;
@@ -20,8 +22,10 @@ mod http_port;
 pub mod lanes;
 pub mod layers;
 pub mod load;
+pub mod obtain;
 pub mod publish;
 pub mod question;
+pub mod reclaim;
 pub mod refresh;
 pub mod selector;
 pub mod served;

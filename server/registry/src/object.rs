@@ -5,6 +5,7 @@
 //! models/<series>/versions/<n>/{model.pr, MLmodel, loadcast.json, requirements.txt}
 //! models/<series>/versions/<n>/attachments/<name>
 //! models/<series>/versions/<n>/manifest.json   makes the version visible: last, put-if-absent
+//! models/<series>/versions/<n>/completed       the push that made it did all that it was to do
 //! models/<series>/keys/<sha256 of the key>     which number a key took, so that a died push is finished, not repeated
 //! aliases/<alias>/<series>                     one listing shows every move
 //! tombstones/<series>                          retired: why and when
@@ -29,7 +30,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     error::{Error, Result},
     manifest::{AttachmentEntry, Manifest, SCHEMA},
-    registry::{Aspired, NewVersion, Registered, Registry, StoredVersion, Tombstone},
+    registry::{Aspired, Made, NewVersion, Registered, Registry, StoredVersion, Tombstone},
 };
 
 /// How many small objects are read at once during a listing: enough to hide a store's round trip, few enough to be polite.
@@ -75,6 +76,14 @@ impl ObjectRegistry {
         match self.store.get(path).await {
             Ok(found) => Ok(Some(found.bytes().await?)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn exists(&self, path: &Path) -> Result<bool> {
+        match self.store.head(path).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
@@ -242,10 +251,8 @@ impl Registry for ObjectRegistry {
     async fn versions(&self, series: &SeriesName) -> Result<Vec<u64>> {
         let mut registered = Vec::new();
         for version in self.numbers(series).await? {
-            match self.store.head(&layout::manifest(series, version)).await {
-                Ok(_) => registered.push(version),
-                Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => return Err(error.into()),
+            if self.exists(&layout::manifest(series, version)).await? {
+                registered.push(version);
             }
         }
         Ok(registered)
@@ -320,6 +327,26 @@ impl Registry for ObjectRegistry {
             version,
             already_registered: false,
         })
+    }
+
+    async fn made_by(&self, series: &SeriesName, key: &str) -> Result<Option<Made>> {
+        let taken: Option<Pointer> = self.read_json(&layout::key(series, key)).await?;
+        let Some(Pointer { version }) = taken else {
+            return Ok(None);
+        };
+        let Some(manifest) = self.manifest(series, version).await? else {
+            return Ok(None);
+        };
+        Ok(Some(Made {
+            version,
+            sha256: manifest.metadata.sha256,
+            completed: self.exists(&layout::completed(series, version)).await?,
+        }))
+    }
+
+    async fn complete(&self, series: &SeriesName, version: u64) -> Result<()> {
+        self.write(&layout::completed(series, version), Bytes::new())
+            .await
     }
 
     async fn set_alias(

@@ -37,6 +37,13 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
     /// [`Error::KeyReused`](crate::error::Error::KeyReused).
     async fn register(&self, version: NewVersion) -> Result<Registered>;
 
+    /// The version that `key` made; `None` when it made none.
+    async fn made_by(&self, series: &SeriesName, key: &str) -> Result<Option<Made>>;
+
+    /// Notes that the push which made `version` did all that it was to do, its alias moved: whoever pushes the same again
+    /// must then not move an alias that has gone elsewhere since. Durable when this returns.
+    async fn complete(&self, series: &SeriesName, version: u64) -> Result<()>;
+
     /// Points `alias` of `series` at `version`, which must exist; durable when this returns.
     ///
     /// `expected`: where the alias must be now (0: nowhere), else
@@ -114,6 +121,17 @@ pub struct Registered {
     pub version: u64,
     /// The key had made this version before.
     pub already_registered: bool,
+}
+
+/// What a key made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// The version's number.
+    pub version: u64,
+    /// Lower-case hex of the SHA-256 of its model.pr.
+    pub sha256: String,
+    /// [`Registry::complete`] was called.
+    pub completed: bool,
 }
 
 /// A version as the registry keeps it.

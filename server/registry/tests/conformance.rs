@@ -12,7 +12,7 @@ use loadcast_model::{
 use loadcast_registry::{
     error::Error,
     open::open,
-    registry::{Aspired, Attachment, NewVersion, Registry, Tombstone},
+    registry::{Aspired, Attachment, Made, NewVersion, Registry, Tombstone},
 };
 use url::Url;
 
@@ -90,7 +90,22 @@ async fn keys_are_idempotent(registry: &dyn Registry) {
         matches!(error, Error::KeyReused { version: 1, .. }),
         "{error}"
     );
-    assert_eq!(registry.versions(&series("a")).await.unwrap(), [1, 2]);
+    let a = series("a");
+    assert_eq!(registry.versions(&a).await.unwrap(), [1, 2]);
+    let mut made = Made {
+        version: 1,
+        sha256: sha256_hex(b"one"),
+        completed: false,
+    };
+    assert_eq!(
+        registry.made_by(&a, "k1").await.unwrap(),
+        Some(made.clone())
+    );
+    registry.complete(&a, 1).await.unwrap();
+    made.completed = true;
+    assert_eq!(registry.made_by(&a, "k1").await.unwrap(), Some(made));
+    assert_eq!(registry.made_by(&a, "k9").await.unwrap(), None);
+    assert_eq!(registry.made_by(&series("z"), "k1").await.unwrap(), None);
 }
 
 async fn aliases_are_listed_moved_and_compared(registry: &dyn Registry) {

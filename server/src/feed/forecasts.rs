@@ -24,6 +24,8 @@ use crate::{
     served::{Entry, Served, State},
 };
 
+pub use crate::served::not_served;
+
 /// How many events are looked at to find which series changed, before all are looked at.
 const BATCH: usize = 1_024;
 
@@ -262,39 +264,6 @@ async fn wait_for(cache: &Cache, instant: Option<Timestamp>) {
     match instant {
         Some(instant) => cache.clock().wait_until(instant).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Why nothing answers for `name`.
-pub fn not_served(name: &SeriesName, entry: Option<&Entry>) -> Error {
-    let (reason, why) = match entry {
-        Some(Entry {
-            removed: Some(reason),
-            ..
-        }) => ("REMOVED", format!("{}: {}", reason.code, reason.message)),
-        Some(Entry {
-            rejection: Some(rejection),
-            ..
-        }) => {
-            let reasons: Vec<_> = rejection
-                .reasons
-                .iter()
-                .map(|reason| format!("{}: {}", reason.code, reason.message))
-                .collect();
-            (
-                "REJECTED",
-                format!("its last candidate was refused ({})", reasons.join("; ")),
-            )
-        }
-        _ => (
-            "UNKNOWN_SERIES",
-            "no model was pushed under this name; ListModels tells what is served".to_owned(),
-        ),
-    };
-    Error::UnknownSeries {
-        series: name.to_string(),
-        reason,
-        why,
     }
 }
 

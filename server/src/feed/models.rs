@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::Stream;
-use loadcast_model::series::{Series, SeriesName};
+use loadcast_model::series::SeriesName;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -167,14 +167,11 @@ fn snapshot(
         .map(|(_, entry)| Arc::clone(entry))
         .collect();
     // What the client holds and this server has never heard of: say that nothing is served.
-    entries.extend(known.into_keys().map(|name| {
-        Arc::new(Entry {
-            series: Series::new(name),
-            served: None,
-            rejection: None,
-            removed: None,
-        })
-    }));
+    entries.extend(
+        known
+            .into_keys()
+            .map(|name| Arc::new(Entry::unknown(&name))),
+    );
     entries.sort_by(|a, b| a.series.name.cmp(&b.series.name));
     let revision = state.revision;
     std::iter::once(Update::SnapshotBegin { revision, gap })

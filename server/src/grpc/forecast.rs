@@ -50,12 +50,16 @@ impl ForecastHandler {
                     self.services.followed_alias
                 ),
             )),
-            Pick::Version(version) if *version == served.version => Ok(served),
-            Pick::Version(version) => Err(Error::UnknownVersion {
-                series: name.clone(),
-                version: *version,
-                served: served.version,
-            }),
+            Pick::Version(version) => {
+                self.services
+                    .cache
+                    .version(name, *version)
+                    .ok_or_else(|| Error::UnknownVersion {
+                        series: name.clone(),
+                        version: *version,
+                        served: served.version,
+                    })
+            }
         }
     }
 }

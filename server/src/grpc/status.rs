@@ -12,7 +12,7 @@ use crate::error::{Error, Gap};
 /// The domain of every ErrorInfo.
 const DOMAIN: &str = "loadcast.v1";
 
-/// How long to wait when the registry or the disk does not answer.
+/// How long to wait when the registry or the disk does not answer, or a bound was reached.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl Error {
@@ -22,6 +22,8 @@ impl Error {
             Self::Invalid { .. } => (Code::InvalidArgument, "INVALID_FIELD"),
             Self::UnknownSeries { reason, .. } => (Code::NotFound, reason),
             Self::UnknownVersion { .. } => (Code::NotFound, "UNKNOWN_VERSION"),
+            Self::Retired { .. } => (Code::FailedPrecondition, "RETIRED"),
+            Self::NoPreviousVersion { .. } => (Code::FailedPrecondition, "NO_PREVIOUS_VERSION"),
             Self::Unsupported { .. } => (Code::Unimplemented, "UNSUPPORTED"),
             Self::Rejected { code, .. } => (Code::InvalidArgument, code),
             Self::Gap { gap } => (Code::OutOfRange, gap.code()),
@@ -64,7 +66,12 @@ fn metadata(error: &Error) -> HashMap<String, String> {
             gap: Gap::Future { current, .. },
         } => vec![("current", current.to_string())],
         Error::UnknownSeries { series, .. } => vec![("series", series.clone())],
-        Error::UnknownVersion { served, .. } => vec![("served", served.to_string())],
+        Error::Retired { series, reason } => {
+            vec![("series", series.to_string()), ("retired", reason.clone())]
+        }
+        Error::NoPreviousVersion { served, .. } | Error::UnknownVersion { served, .. } => {
+            vec![("served", served.to_string())]
+        }
         Error::Registry(RegistryError::AliasMoved { actual, .. }) => {
             vec![("actual", actual.to_string())]
         }
@@ -109,7 +116,7 @@ impl From<Error> for Status {
             }
             _ => {}
         }
-        if code == Code::Unavailable {
+        if matches!(code, Code::Unavailable | Code::ResourceExhausted) {
             details.set_retry_info(Some(RETRY_AFTER));
         }
         match (&error, code) {

@@ -19,6 +19,10 @@ pub(super) fn manifest(series: &SeriesName, version: u64) -> Path {
     file(series, version, "manifest.json")
 }
 
+pub(super) fn completed(series: &SeriesName, version: u64) -> Path {
+    file(series, version, "completed")
+}
+
 pub(super) fn file(series: &SeriesName, version: u64, name: &str) -> Path {
     version_folder(series, version).join(name)
 }

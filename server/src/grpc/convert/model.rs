@@ -10,6 +10,7 @@ use loadcast_model::{
 use loadcast_proto::v1 as pb;
 
 use crate::{
+    aspired::Aspiration,
     event::{Event, EventKind, Reason},
     feed::models::Update,
     freshness::Limits,
@@ -59,18 +60,19 @@ pub(crate) fn scores(scores: &Scores) -> pb::Scores {
 /// One series as ListModels, GetModel and snapshots tell of it.
 pub(crate) fn model(
     entry: &Entry,
+    aspiration: Option<&Aspiration>,
     state: &State,
     now: Timestamp,
     aliases: BTreeMap<String, u64>,
 ) -> pb::Model {
-    let (model_state, reason, message) = model_state(entry, state);
+    let (model_state, reason, message) = model_state(entry, aspiration, state);
     pb::Model {
         series: Some(series(&entry.series)),
         state: model_state.into(),
         reason,
         message,
         served: entry.served.as_deref().map(served),
-        aspired: None,
+        aspired: aspiration.map(aspired),
         last_rejection: entry.rejection.as_ref().map(rejection),
         freshness: entry
             .served
@@ -81,12 +83,28 @@ pub(crate) fn model(
             })
             .into(),
         live_scores: None,
-        kept_versions: Vec::new(),
+        kept_versions: entry.kept.iter().map(|kept| kept.version).collect(),
         aliases,
     }
 }
 
-fn model_state(entry: &Entry, state: &State) -> (pb::ModelState, String, String) {
+fn model_state(
+    entry: &Entry,
+    aspiration: Option<&Aspiration>,
+    state: &State,
+) -> (pb::ModelState, String, String) {
+    if let Some(aspiration) = aspiration
+        && state.registry_unreachable.is_none()
+    {
+        return match &aspiration.trouble {
+            Some(trouble) => (
+                pb::ModelState::Loading,
+                "RETRYING".to_owned(),
+                trouble.clone(),
+            ),
+            None => (pb::ModelState::Loading, String::new(), String::new()),
+        };
+    }
     if entry.served.is_some() {
         return match &state.registry_unreachable {
             Some(message) => (
@@ -115,6 +133,15 @@ fn model_state(entry: &Entry, state: &State) -> (pb::ModelState, String, String)
             "UNKNOWN_SERIES".to_owned(),
             "nothing is known of it here".to_owned(),
         ),
+    }
+}
+
+fn aspired(aspiration: &Aspiration) -> pb::AspiredVersion {
+    pb::AspiredVersion {
+        version: aspiration.version,
+        alias: aspiration.alias.clone(),
+        seen_at: Some(timestamp_out(aspiration.seen_at)),
+        activate_at: None,
     }
 }
 
@@ -244,7 +271,7 @@ pub(crate) fn watch_models(
                 .as_ref()
                 .map_or_else(String::new, |gap| gap.code().to_owned()),
         }),
-        Update::Entry(entry) => Message::Model(model(entry, state, now, BTreeMap::new())),
+        Update::Entry(entry) => Message::Model(model(entry, None, state, now, BTreeMap::new())),
         Update::SnapshotEnd { revision } => Message::SnapshotEnd(pb::SnapshotEnd {
             revision: *revision,
         }),
