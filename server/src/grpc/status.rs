@@ -128,3 +128,33 @@ impl From<Error> for Status {
         Self::with_error_details(code, error.to_string(), details)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_come_back_is_told_when() {
+        let unreachable = Error::Registry(RegistryError::Unreachable {
+            reason: "connection refused".to_owned(),
+        });
+        let status = Status::from(unreachable);
+        assert_eq!(status.code(), Code::Unavailable);
+        let retry = status.get_error_details().retry_info().cloned().unwrap();
+        assert_eq!(retry.retry_delay, Some(RETRY_AFTER));
+        let exhausted = Error::Exhausted {
+            subject: "streams",
+            description: "100 are open; close some".to_owned(),
+        };
+        let status = Status::from(exhausted);
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        let details = status.get_error_details();
+        assert_eq!(
+            details.quota_failure().unwrap().violations[0].subject,
+            "streams"
+        );
+        assert!(details.retry_info().is_some());
+        let invalid = Status::from(Error::invalid("step", "give one"));
+        assert!(invalid.get_error_details().retry_info().is_none());
+    }
+}

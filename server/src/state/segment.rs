@@ -261,3 +261,140 @@ impl Reader {
         Ok(&mut self.payload)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn removal(series: &str, revision: u64) -> ModelRecord {
+        ModelRecord {
+            revision,
+            series: series.parse().unwrap(),
+            model: None,
+        }
+    }
+
+    /// Not a model that could be served; segments do not look.
+    fn record(series: &str, revision: u64) -> ModelRecord {
+        use jiff::Timestamp;
+        use loadcast_model::{
+            artifact::{METADATA_SCHEMA, Metadata},
+            series::Series,
+        };
+
+        use crate::state::model_record::{StoredFacts, StoredModel};
+        let metadata = Metadata {
+            schema: METADATA_SCHEMA,
+            sha256: String::new(),
+            size_bytes: 0,
+            series: Series::new(series.parse().unwrap()),
+            cutoff: Timestamp::UNIX_EPOCH,
+            trained_at: Timestamp::UNIX_EPOCH,
+            rows: 0,
+            scores: None,
+            trainer_version: String::new(),
+            data_sha256: String::new(),
+            spec: None,
+            verdict: None,
+            clamps: None,
+            band_calibration: None,
+        };
+        ModelRecord {
+            model: Some(StoredModel {
+                facts: StoredFacts {
+                    version: revision,
+                    alias: "champion".to_owned(),
+                    previous_version: 0,
+                    served_since: Timestamp::UNIX_EPOCH,
+                    metadata,
+                },
+                model_json: b"{}".repeat(100),
+            }),
+            ..removal(series, revision)
+        }
+    }
+
+    fn loaded(segment: &Segment, index: &Index) -> Vec<ModelRecord> {
+        segment.load(&index.places, Some).unwrap()
+    }
+
+    fn filled(path: &Path, records: &[ModelRecord]) {
+        let (mut segment, _) = Segment::open(path, 0).unwrap();
+        segment.append(records).unwrap();
+    }
+
+    #[test]
+    fn the_last_record_of_each_series_counts_and_a_removed_one_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("models.bin");
+        let records = [
+            record("a", 1),
+            record("b", 2),
+            record("a", 3),
+            removal("b", 4),
+        ];
+        filled(&path, &records);
+        let (mut segment, index) = Segment::open(&path, 4).unwrap();
+        assert_eq!(loaded(&segment, &index), [record("a", 3)]);
+        segment.rewrite().unwrap();
+        segment.append(&[record("c", 5)]).unwrap();
+        let (segment, index) = Segment::open(&path, 5).unwrap();
+        assert_eq!(loaded(&segment, &index), [record("a", 3), record("c", 5)]);
+    }
+
+    #[test]
+    fn a_record_whose_event_was_never_logged_is_dropped_for_good() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("models.bin");
+        filled(&path, &[record("a", 1), record("a", 2)]);
+        let (mut segment, index) = Segment::open(&path, 1).unwrap();
+        let index = segment.tidied(index).unwrap();
+        assert_eq!(loaded(&segment, &index), [record("a", 1)]);
+        // Revision 2 comes again, for another series: what it was before must not come back with it.
+        segment.append(&[record("b", 2)]).unwrap();
+        let (segment, index) = Segment::open(&path, 2).unwrap();
+        assert_eq!(loaded(&segment, &index), [record("a", 1), record("b", 2)]);
+    }
+
+    #[test]
+    fn a_record_torn_at_any_byte_is_cut_off_and_what_was_before_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("models.bin");
+        filled(&path, &[record("a", 1)]);
+        let first = fs::metadata(&path).unwrap().len();
+        filled(&path, &[record("b", 2)]);
+        let whole = fs::read(&path).unwrap();
+        for cut in usize::try_from(first).unwrap()..whole.len() {
+            fs::write(&path, &whole[..cut]).unwrap();
+            let (segment, index) = Segment::open(&path, 2).unwrap();
+            assert!(!index.damaged, "cut at {cut}");
+            assert_eq!(loaded(&segment, &index), [record("a", 1)], "cut at {cut}");
+            assert_eq!(fs::metadata(&path).unwrap().len(), first);
+        }
+    }
+
+    #[test]
+    fn damage_is_told_of_and_what_checks_out_is_kept_for_a_new_epoch() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("models.bin");
+        filled(&path, &[record("a", 1)]);
+        let first = usize::try_from(fs::metadata(&path).unwrap().len()).unwrap();
+        filled(&path, &[record("b", 2), record("c", 3)]);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[first + 20] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        for _ in 0..2 {
+            let (_, index) = Segment::open(&path, 3).unwrap();
+            assert!(index.damaged, "looking does not hide it");
+        }
+        let (mut segment, index) = Segment::open(&path, u64::MAX).unwrap();
+        segment.renumbered(&index).unwrap();
+        let (segment, index) = Segment::open(&path, 0).unwrap();
+        assert!(!index.damaged);
+        let kept = loaded(&segment, &index);
+        assert_eq!((kept.len(), kept[0].revision), (1, 0));
+        assert_eq!(kept[0].series, record("a", 1).series);
+    }
+}

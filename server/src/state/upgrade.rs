@@ -75,3 +75,108 @@ fn decode(payload: &[u8]) -> std::result::Result<ModelRecord, String> {
         }),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use jiff::Timestamp;
+    use loadcast_model::{
+        artifact::{METADATA_SCHEMA, Metadata, encode_model_pr},
+        fit::fit,
+        history::History,
+        series::Series,
+        spec::Spec,
+    };
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        cache::Cache,
+        clock::Clock,
+        event::{Event, EventKind},
+        state::record::{Record as _, head_of},
+    };
+
+    fn record(payload: &[u8]) -> Vec<u8> {
+        [&head_of(payload).unwrap(), payload].concat()
+    }
+
+    /// A directory as the build before wrote it: one series, served at revision 1.
+    fn directory_of_schema_1(folder: &Path, epoch: Uuid) {
+        let history = History::new((0..50).map(|i| i * 300).collect(), vec![7.0; 50]).unwrap();
+        let model_pr = encode_model_pr(&fit(&Spec::default(), &history).unwrap().model).unwrap();
+        let metadata = Metadata {
+            schema: METADATA_SCHEMA,
+            sha256: "ab".repeat(32),
+            size_bytes: 9,
+            series: Series::new("web.cpu".parse().unwrap()),
+            cutoff: Timestamp::UNIX_EPOCH,
+            trained_at: Timestamp::UNIX_EPOCH,
+            rows: 50,
+            scores: None,
+            trainer_version: "test".to_owned(),
+            data_sha256: String::new(),
+            spec: None,
+            verdict: None,
+            clamps: None,
+            band_calibration: None,
+        };
+        let event = Event {
+            revision: 1,
+            at: Timestamp::UNIX_EPOCH,
+            traceparent: String::new(),
+            kind: EventKind::Served {
+                series: "web.cpu".parse().unwrap(),
+                labels: Default::default(),
+                version: 3,
+                previous_version: 2,
+                sha256: metadata.sha256.clone(),
+                alias: "champion".to_owned(),
+                scores: None,
+            },
+        };
+        let head = serde_json::json!({
+            "revision": 1,
+            "series": "web.cpu",
+            "facts": StoredFacts {
+                version: 3,
+                alias: "champion".to_owned(),
+                previous_version: 2,
+                served_since: Timestamp::UNIX_EPOCH,
+                metadata,
+            },
+        });
+        let head = head.to_string().into_bytes();
+        let length = u32::try_from(head.len()).unwrap().to_le_bytes();
+        let model = [&length, head.as_slice(), &model_pr].concat();
+        let header = format!(r#"{{"schema":1,"epoch":"{epoch}"}}"#);
+        fs::write(folder.join("state.json"), header).unwrap();
+        fs::write(folder.join("events.log"), record(&event.encode().unwrap())).unwrap();
+        fs::write(folder.join(OLD_SEGMENT), record(&model)).unwrap();
+    }
+
+    #[test]
+    fn a_directory_of_schema_1_is_served_as_it_was_and_only_once_upgraded() {
+        let folder = tempfile::tempdir().unwrap();
+        let epoch = Uuid::from_u128(5);
+        directory_of_schema_1(folder.path(), epoch);
+        for _ in 0..2 {
+            let cache = Cache::open(folder.path(), Clock::system()).unwrap();
+            let served = cache.get(&"web.cpu".parse().unwrap()).unwrap();
+            assert_eq!((served.version, served.previous_version), (3, 2));
+            assert_eq!((cache.state().epoch, cache.state().revision), (epoch, 1));
+            assert_eq!(served.loaded.metadata().sha256, "ab".repeat(32));
+            assert!(!folder.path().join(OLD_SEGMENT).exists());
+        }
+    }
+
+    #[test]
+    fn an_upgrade_killed_before_its_header_begins_again() {
+        let folder = tempfile::tempdir().unwrap();
+        directory_of_schema_1(folder.path(), Uuid::nil());
+        fs::write(folder.path().join(SEGMENT), "half").unwrap();
+        let cache = Cache::open(folder.path(), Clock::system()).unwrap();
+        assert!(cache.get(&"web.cpu".parse().unwrap()).is_some());
+    }
+}

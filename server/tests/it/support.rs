@@ -61,7 +61,7 @@ impl TestServer {
         Self::start_polling(folder, "100ms").await
     }
 
-    async fn start_polling(folder: TempDir, poll_interval: &str) -> Self {
+    pub(crate) async fn start_polling(folder: TempDir, poll_interval: &str) -> Self {
         let state = folder.path().join("state");
         let config = Config::parse_from([
             "loadcast-server",

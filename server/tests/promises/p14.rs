@@ -254,6 +254,42 @@ async fn p14_a_registry_that_fails_at_any_step_leaves_a_push_that_its_repetition
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn p14_an_order_that_the_registry_does_not_take_changes_nothing_here() {
+    let server = TestServer::start().await;
+    server.client().push(push(SERIES, 1.0)).await.unwrap();
+    server.client().push(push(SERIES, 2.0)).await.unwrap();
+    until_served(&server.cache, 2).await;
+    let publisher = Publisher::new(
+        Arc::clone(&server.cache),
+        Arc::new(Failing {
+            inner: open("memory:").unwrap(),
+            writes_left: AtomicU32::new(0),
+        }),
+        Arc::new(Lanes::default()),
+        Arc::new(Aspirations::default()),
+        "champion".to_owned(),
+    );
+    let series: SeriesName = SERIES.parse().unwrap();
+    let before = server.cache.state();
+    let trace = String::new;
+    let outcomes = [
+        publisher
+            .set_alias(&series, "champion", 1, None, trace())
+            .await,
+        publisher
+            .set_alias(&series, "candidate", 1, None, trace())
+            .await,
+        publisher.rollback(&series, 0, trace()).await,
+        publisher.retire(&series, "old".to_owned(), trace()).await,
+    ];
+    for outcome in outcomes {
+        let error = outcome.unwrap_err().to_string();
+        assert!(error.contains("registry unreachable"), "{error}");
+    }
+    assert!(Arc::ptr_eq(&before, &server.cache.state()));
+}
+
 /// The parts of a push: a header, small chunks, and an attachment in small chunks.
 fn parts(level: f64) -> Vec<Part> {
     let bytes = Bytes::from(constant_model(level));
