@@ -12,6 +12,7 @@ use tower_http::trace::TraceLayer;
 
 use crate::{
     aspired::Aspirations,
+    bounds::Bounds,
     cache::Cache,
     clock::Clock,
     config::Config,
@@ -147,7 +148,8 @@ impl App {
                 TraceLayer::new_for_grpc()
                     .make_span_with(CallSpan)
                     .on_failure(()),
-            );
+            )
+            .layer(Bounds::default());
         let grpc_server = tonic::transport::Server::builder()
             .accept_http1(true)
             .tcp_nodelay(true)

@@ -8,6 +8,7 @@
 pub mod answer;
 pub mod app;
 pub mod aspired;
+pub mod bounds;
 pub mod cache;
 pub mod clock;
 pub mod commit;

@@ -38,11 +38,16 @@ pub(crate) struct PromoteArgs {
     version: u64,
 
     /// Alias to move
-    #[arg(long, env = "LOADCAST_ALIAS", default_value = "champion")]
+    #[arg(
+        long,
+        env = "LOADCAST_ALIAS",
+        default_value = "champion",
+        value_name = "NAME"
+    )]
     alias: String,
 
     /// Version the alias must point at now; 0: it must not exist yet
-    #[arg(long, env = "LOADCAST_EXPECT", value_name = "VERSION")]
+    #[arg(long, env = "LOADCAST_EXPECT", value_name = "N")]
     expect: Option<u64>,
 }
 
@@ -62,7 +67,7 @@ pub(crate) struct RetireArgs {
     series: String,
 
     /// Why; whoever asks for the series is told
-    #[arg(long, env = "LOADCAST_REASON")]
+    #[arg(long, env = "LOADCAST_REASON", value_name = "WHY")]
     reason: String,
 }
 

@@ -270,3 +270,23 @@ async fn a_server_that_leaves_says_so_with_a_token_and_then_unavailable() {
     assert_eq!(status.code(), Code::Unavailable);
     stopping.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_watch_ends_by_the_deadline_of_its_call() {
+    let server = TestServer::start().await;
+    let mut request = tonic::Request::new(pb::WatchModelsRequest::default());
+    request.set_timeout(Duration::from_millis(300));
+    let mut client = ModelServiceClient::new(server.channel().await);
+    let mut messages = client.watch_models(request).await.unwrap().into_inner();
+    let ended = async {
+        loop {
+            match messages.message().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("it ended without a status"),
+                Err(status) => return status,
+            }
+        }
+    };
+    let status = tokio::time::timeout(Duration::from_secs(20), ended).await;
+    assert_eq!(status.unwrap().code(), tonic::Code::DeadlineExceeded);
+}
