@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 use tonic::{Status, body::Body};
-use tower::{Layer, Service};
+use tower::{BoxError, Layer, Service};
 
 use crate::error::Error;
 
@@ -108,11 +108,13 @@ pub struct Bounded<S> {
     bounds: Bounds,
 }
 
-impl<S, B> Service<Request<B>> for Bounded<S>
+impl<S, B, R> Service<Request<B>> for Bounded<S>
 where
-    S: Service<Request<B>, Response = Response<Body>>,
+    S: Service<Request<B>, Response = Response<R>>,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
+    R: HttpBody<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
 {
     type Response = Response<Body>;
     type Error = S::Error;
@@ -124,7 +126,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if !is_grpc(request.headers()) {
-            return self.inner.call(request).boxed();
+            let answering = self.inner.call(request);
+            return async move { Ok(answering.await?.map(Body::new)) }.boxed();
         }
         let shape = Shape::of(request.uri().path());
         let permit = match shape {
@@ -137,14 +140,15 @@ where
         // Begun here and not when it is polled, so that it fires before the transport's own timer for the same header,
         // which would answer CANCELLED.
         let now = Instant::now();
-        let asked = timeout(request.headers());
+        let (asked, cap) = (timeout(request.headers()), shape.cap());
         let deadline = asked.map(|timeout| Box::pin(sleep_until(now + timeout)));
-        let head_by = sleep_until(now + asked.map_or(shape.cap(), |asked| asked.min(shape.cap())));
+        let head_by = sleep_until(now + asked.map_or(cap, |asked| asked.min(cap)));
         let answering = self.inner.call(request);
         async move {
             tokio::select! {
                 biased;
                 response = answering => Ok(response?.map(|inner| {
+                    let inner = Body::new(inner);
                     Body::new(BoundedBody { inner, deadline, ended: false, _permit: permit })
                 })),
                 () = head_by => Ok(expired().into_http()),

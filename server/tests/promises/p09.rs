@@ -1,4 +1,6 @@
-//! P9: no torn read. (`server/src/commit.rs` explores the protocol of a commit.)
+//! P9: no torn read.
+
+mod protocol;
 
 use std::{
     sync::{
