@@ -250,3 +250,82 @@ impl Refresher {
         self.cache.commit(change, String::new()).await.map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::event::{Event, EventKind};
+
+    fn name(series: &str) -> SeriesName {
+        series.parse().unwrap()
+    }
+
+    fn after(state: &State, kind: EventKind) -> State {
+        state.after(&Event {
+            revision: state.revision + 1,
+            at: Timestamp::UNIX_EPOCH,
+            traceparent: String::new(),
+            kind,
+        })
+    }
+
+    fn aspired(series: &str, version: u64) -> Aspired {
+        Aspired {
+            series: name(series),
+            version,
+        }
+    }
+
+    fn retired(series: &str) -> (SeriesName, Tombstone) {
+        let tombstone = Tombstone {
+            reason: "old".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+        };
+        (name(series), tombstone)
+    }
+
+    #[test]
+    fn what_is_new_is_loaded_and_what_was_refused_is_not_tried_again_until_it_moves() {
+        let empty = State::empty(Uuid::nil());
+        let load = |version| {
+            vec![Action::Load {
+                series: name("a"),
+                version,
+            }]
+        };
+        assert_eq!(plan(&empty, &[aspired("a", 1)], &[]), load(1));
+        let refused = after(
+            &empty,
+            EventKind::Rejected {
+                series: name("a"),
+                labels: Default::default(),
+                version: 1,
+                sha256: String::new(),
+                reasons: vec![Reason::new("CORRUPT", "bent")],
+                scores: None,
+            },
+        );
+        assert_eq!(plan(&refused, &[aspired("a", 1)], &[]), []);
+        assert_eq!(plan(&refused, &[aspired("a", 2)], &[]), load(2));
+    }
+
+    #[test]
+    fn a_tombstone_is_acted_on_once() {
+        let empty = State::empty(Uuid::nil());
+        let retire = Action::Retire { series: name("a") };
+        assert_eq!(plan(&empty, &[], &[retired("a")]), [retire]);
+        let removed = after(
+            &empty,
+            EventKind::Removed {
+                series: name("a"),
+                labels: Default::default(),
+                previous_version: 0,
+                reason: Reason::new(RETIRED, "old"),
+            },
+        );
+        assert_eq!(plan(&removed, &[], &[retired("a")]), []);
+    }
+}

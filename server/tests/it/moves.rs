@@ -212,3 +212,55 @@ async fn a_series_retired_elsewhere_is_unloaded_at_the_next_poll() {
         .unwrap();
     assert_retired(&server).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_on_its_way_is_shown_with_what_keeps_it() {
+    let server = polling(1).await;
+    let client = server.client();
+    let unpromoted = Push {
+        alias: None,
+        ..push(SERIES, 2.0)
+    };
+    client.push(unpromoted).await.unwrap();
+    let registry = server.folder.path().join("state/registry");
+    let manifest = registry.join("models/web.cpu/versions/2/manifest.json");
+    let bytes = fs::read(&manifest).unwrap();
+    // A file that is there and cannot be opened, as on a share that hangs.
+    fs::remove_file(&manifest).unwrap();
+    std::os::unix::fs::symlink("manifest.json", &manifest).unwrap();
+    let alias = registry.join("aliases/champion").join(SERIES);
+    fs::write(alias, r#"{"version":2}"#).unwrap();
+    let until = async |wanted: ModelState| {
+        let told = async {
+            loop {
+                let model = client.model(SERIES).await.unwrap();
+                if model.state == wanted
+                    && (wanted == ModelState::Serving || model.message.is_some())
+                {
+                    return model;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), told)
+            .await
+            .unwrap()
+    };
+    let model = until(ModelState::Loading).await;
+    assert_eq!(model.reason.as_deref(), Some("RETRYING"));
+    assert_eq!(model.aspired.unwrap().version, 2);
+    assert_eq!(model.served.unwrap().version, 1);
+    assert_eq!(level(&server).await, 1.0);
+    fs::remove_file(&manifest).unwrap();
+    fs::write(&manifest, bytes).unwrap();
+    let served = async {
+        while level(&server).await != 2.0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), served)
+        .await
+        .unwrap();
+    let model = until(ModelState::Serving).await;
+    assert_eq!((model.reason, model.aspired), (None, None));
+}
