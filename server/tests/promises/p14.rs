@@ -430,19 +430,36 @@ async fn p14_kill_9_while_a_whole_push_is_being_registered_leaves_all_or_nothing
 async fn p14_a_client_that_dies_at_any_chunk_leaves_nothing_visible() {
     let server = TestServer::start().await;
     let whole = parts(1.0);
-    for count in [1, 2, whole.len() / 2, whole.len()] {
+    // Among them: the model is whole and its attachment missing; and all is there but the end of the stream.
+    let attachment = whole
+        .iter()
+        .position(|part| matches!(part, Part::Attachment(_)))
+        .unwrap();
+    for count in [
+        1,
+        2,
+        attachment / 2,
+        attachment,
+        attachment + 1,
+        whole.len(),
+    ] {
         let sent = Arc::new(AtomicU32::new(0));
         let grpc = server.grpc.to_string();
         let pushing = begin_push(&grpc, whole.clone(), count, Arc::clone(&sent));
         while (sent.load(Ordering::Relaxed) as usize) < count {
             tokio::task::yield_now().await;
         }
+        // The last of them has left the client, too.
+        tokio::time::sleep(Duration::from_millis(100)).await;
         pushing.abort();
-        let models = server.client().models(&Selector::all()).await.unwrap();
-        assert_eq!(models, [], "at {count}");
-        assert_eq!(versions(server.folder.path()), [] as [u64; 0], "at {count}");
-        assert_eq!(staged_files(server.folder.path()), [] as [String; 0]);
     }
+    // Longer than any of them would take to be registered and served.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let models = server.client().models(&Selector::all()).await.unwrap();
+    assert_eq!(models, []);
+    assert_eq!(versions(server.folder.path()), [] as [u64; 0]);
+    assert_eq!(staged_files(server.folder.path()), [] as [String; 0]);
+    assert!(!server.folder.path().join("state/registry/models").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
