@@ -1,4 +1,4 @@
-//! A push: verified, made durable in the registry, then served; in that order. [`moves`] are the operators' commands.
+//! A push: verified, made durable in the registry, then served; in that order. `moves` are the operators' commands.
 
 mod moves;
 

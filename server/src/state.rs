@@ -9,7 +9,7 @@
 //!
 //! A change is appended to `models.bin` (when it serves or removes a model), then to `events.log`, each fsynced,
 //! before anyone sees it. A model record whose event did not make it into the log was never visible and is dropped.
-//! Schema 1 kept the models as `models.seg`; it is [upgraded](upgrade) when it is opened.
+//! Schema 1 kept the models as `models.seg`; it is upgraded when it is opened.
 
 pub mod model_record;
 pub mod record;
