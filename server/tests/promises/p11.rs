@@ -1,5 +1,7 @@
 //! P11: who pushed reads what was pushed.
 
+use std::time::Duration;
+
 use futures::{StreamExt as _, future::join_all};
 use loadcast_client::{Client, ModelUpdate, Selector, Update};
 
@@ -10,6 +12,9 @@ use crate::{
 
 const PUSHES: u64 = 8;
 const CLIENTS: usize = 4;
+
+/// Longer than any message takes.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p11_after_a_push_every_request_is_answered_at_its_revision_or_later() {
@@ -49,7 +54,8 @@ async fn p11_a_watch_from_the_token_of_a_push_begins_after_it() {
         .watch_models_after(Selector::all(), first.token);
     let second = server.client().push(push(SERIES, 2.0)).await.unwrap();
     let event = loop {
-        match watch.next().await.unwrap().unwrap() {
+        let update = tokio::time::timeout(PATIENCE, watch.next()).await;
+        match update.expect("a message in time").unwrap().unwrap() {
             Update::Message(ModelUpdate::Event(event)) => break event,
             Update::SnapshotBegin { .. } => panic!("a token of the present needs no snapshot"),
             _ => {}
