@@ -37,7 +37,7 @@ use crate::{
 /// How many versions of a series stay in memory when nobody says otherwise: the served one and two to go back to.
 pub const KEEP_VERSIONS: usize = 3;
 
-/// The most changes that are committed together: enough to share an fsync, few enough to hold in memory.
+/// The most changes that [`Cache::commit_all`] commits together: enough to share an fsync, few enough to hold in memory.
 const MAX_BATCH: usize = 256;
 
 /// The cache of one server.

@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use loadcast_model::series::SeriesName;
 use loadcast_registry::{
     error::Error as RegistryError,
-    registry::{Aspired, Registry, Tombstone},
+    registry::{Aspired, Registry},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -43,11 +43,7 @@ pub enum Action {
 
 /// What makes `served` what the registry says: `aspired`, and `retired`. Nothing else is unloaded: a series that is not
 /// listed goes on being served, for an alias that disappeared is a question to a human and not an order.
-pub fn plan(
-    served: &State,
-    aspired: &[Aspired],
-    retired: &[(SeriesName, Tombstone)],
-) -> Vec<Action> {
+pub fn plan(served: &State, aspired: &[Aspired], retired: &[SeriesName]) -> Vec<Action> {
     let wanted = aspired.iter().filter(|aspired| {
         let Some(entry) = served.entries.get(&aspired.series) else {
             return true;
@@ -62,17 +58,17 @@ pub fn plan(
             .is_some_and(|last| last.version == aspired.version);
         !is_served && !is_refused
     });
-    let unwanted = retired.iter().filter(|(series, _)| {
+    let unwanted = retired.iter().filter(|series| {
         served
             .entries
-            .get(series)
+            .get(*series)
             .is_none_or(|entry| entry.served.is_some() || entry.removed.is_none())
     });
     let load = |aspired: &Aspired| Action::Load {
         series: aspired.series.clone(),
         version: aspired.version,
     };
-    let retire = |(series, _): &(SeriesName, Tombstone)| Action::Retire {
+    let retire = |series: &SeriesName| Action::Retire {
         series: series.clone(),
     };
     unwanted.map(retire).chain(wanted.map(load)).collect()
@@ -279,14 +275,6 @@ mod tests {
         }
     }
 
-    fn retired(series: &str) -> (SeriesName, Tombstone) {
-        let tombstone = Tombstone {
-            reason: "old".to_owned(),
-            at: Timestamp::UNIX_EPOCH,
-        };
-        (name(series), tombstone)
-    }
-
     #[test]
     fn what_is_new_is_loaded_and_what_was_refused_is_not_tried_again_until_it_moves() {
         let empty = State::empty(Uuid::nil());
@@ -316,7 +304,7 @@ mod tests {
     fn a_tombstone_is_acted_on_once() {
         let empty = State::empty(Uuid::nil());
         let retire = Action::Retire { series: name("a") };
-        assert_eq!(plan(&empty, &[], &[retired("a")]), [retire]);
+        assert_eq!(plan(&empty, &[], &[name("a")]), [retire]);
         let removed = after(
             &empty,
             EventKind::Removed {
@@ -326,6 +314,6 @@ mod tests {
                 reason: Reason::new(RETIRED, "old"),
             },
         );
-        assert_eq!(plan(&removed, &[], &[retired("a")]), []);
+        assert_eq!(plan(&removed, &[], &[name("a")]), []);
     }
 }

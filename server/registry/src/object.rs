@@ -33,8 +33,8 @@ use crate::{
     registry::{Aspired, Made, NewVersion, Registered, Registry, StoredVersion, Tombstone},
 };
 
-/// How many small objects are read at once during a listing: enough to hide a store's round trip, few enough to be polite.
-const SMALL_READS: usize = 32;
+/// How many alias objects are read at once during a listing: enough to hide a store's round trip, few enough to be polite.
+const ALIAS_READS: usize = 32;
 
 /// A registry on an object store.
 pub struct ObjectRegistry {
@@ -127,29 +127,6 @@ impl ObjectRegistry {
             .collect())
     }
 
-    /// Reads one small object of each of `series`, several at once; those that are gone by now are left out. Sorted.
-    async fn each<T>(
-        &self,
-        series: impl Iterator<Item = SeriesName>,
-        path: impl Fn(&SeriesName) -> Path,
-    ) -> Result<Vec<(SeriesName, T)>>
-    where
-        T: DeserializeOwned,
-    {
-        let mut reads = futures::stream::iter(series.map(|series| (path(&series), series)))
-            .map(async |(path, series)| {
-                let found: Option<T> = self.read_json(&path).await?;
-                Ok::<_, Error>(found.map(|found| (series, found)))
-            })
-            .buffer_unordered(SMALL_READS);
-        let mut found = Vec::new();
-        while let Some(one) = reads.try_next().await? {
-            found.extend(one);
-        }
-        found.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Ok(found)
-    }
-
     /// Numbers under `versions/`, claimed or registered.
     async fn numbers(&self, series: &SeriesName) -> Result<Vec<u64>> {
         let listing = self
@@ -233,14 +210,19 @@ impl Registry for ObjectRegistry {
     async fn aspired(&self, alias: &str) -> Result<Vec<Aspired>> {
         let retired = self.series_under(&layout::tombstones()).await?;
         let named = self.series_under(&layout::aliases(alias)).await?;
-        let followed = named.difference(&retired).cloned();
-        let pointers: Vec<(SeriesName, Pointer)> = self
-            .each(followed, |series| layout::alias(alias, series))
-            .await?;
-        Ok(pointers
-            .into_iter()
-            .map(|(series, Pointer { version })| Aspired { series, version })
-            .collect())
+        let followed: Vec<SeriesName> = named.difference(&retired).cloned().collect();
+        let mut reads = futures::stream::iter(followed)
+            .map(async |series| {
+                let version = self.alias(&series, alias).await?;
+                Ok::<_, Error>(version.map(|version| Aspired { series, version }))
+            })
+            .buffer_unordered(ALIAS_READS);
+        let mut aspired = Vec::new();
+        while let Some(read) = reads.try_next().await? {
+            aspired.extend(read);
+        }
+        aspired.sort_by(|a, b| a.series.cmp(&b.series));
+        Ok(aspired)
     }
 
     async fn alias(&self, series: &SeriesName, alias: &str) -> Result<Option<u64>> {
@@ -400,9 +382,9 @@ impl Registry for ObjectRegistry {
         self.read_json(&layout::tombstone(series)).await
     }
 
-    async fn retired(&self) -> Result<Vec<(SeriesName, Tombstone)>> {
+    async fn retired(&self) -> Result<Vec<SeriesName>> {
         let series = self.series_under(&layout::tombstones()).await?;
-        self.each(series.into_iter(), layout::tombstone).await
+        Ok(series.into_iter().collect())
     }
 }
 

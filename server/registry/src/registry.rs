@@ -67,7 +67,7 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
     async fn tombstone(&self, series: &SeriesName) -> Result<Option<Tombstone>>;
 
     /// Every retired series, sorted. Complete or an error, as [`Registry::aspired`].
-    async fn retired(&self) -> Result<Vec<(SeriesName, Tombstone)>>;
+    async fn retired(&self) -> Result<Vec<SeriesName>>;
 }
 
 /// Why a series is retired.

@@ -190,7 +190,7 @@ impl Registry for Failing {
     async fn tombstone(&self, series: &SeriesName) -> RegistryResult<Option<Tombstone>> {
         self.inner.tombstone(series).await
     }
-    async fn retired(&self) -> RegistryResult<Vec<(SeriesName, Tombstone)>> {
+    async fn retired(&self) -> RegistryResult<Vec<SeriesName>> {
         self.inner.retired().await
     }
 }
