@@ -435,22 +435,27 @@ async fn p14_a_client_that_dies_at_any_chunk_leaves_nothing_visible() {
         .iter()
         .position(|part| matches!(part, Part::Attachment(_)))
         .unwrap();
-    for count in [
+    let counts = [
         1,
         2,
         attachment / 2,
         attachment,
         attachment + 1,
         whole.len(),
-    ] {
+    ];
+    // It dies in the act of sending, or a while after.
+    let patiences = [0, 1, 5, 100].map(Duration::from_millis);
+    for (count, patience) in counts
+        .into_iter()
+        .flat_map(|count| patiences.map(|patience| (count, patience)))
+    {
         let sent = Arc::new(AtomicU32::new(0));
         let grpc = server.grpc.to_string();
         let pushing = begin_push(&grpc, whole.clone(), count, Arc::clone(&sent));
         while (sent.load(Ordering::Relaxed) as usize) < count {
             tokio::task::yield_now().await;
         }
-        // The last of them has left the client, too.
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(patience).await;
         pushing.abort();
     }
     // Longer than any of them would take to be registered and served.
