@@ -103,13 +103,16 @@ impl<T: Record> RecordFile<T> {
     where
         T: 'a,
     {
-        let mut bytes = Vec::new();
         let mut len = 0;
-        for record in records {
-            bytes.extend_from_slice(&frame(&self.path, record)?);
-            len += 1;
-        }
-        self.file = replace_file(&self.path, |file| file.write_all(&bytes))?;
+        // Record by record: the whole file in memory at once would be its largest allocation by far.
+        self.file = replace_file(&self.path, |file| {
+            for record in records {
+                let framed = frame(&self.path, record).map_err(std::io::Error::other)?;
+                file.write_all(&framed)?;
+                len += 1;
+            }
+            Ok(())
+        })?;
         self.len = len;
         Ok(())
     }
