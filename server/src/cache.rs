@@ -164,6 +164,11 @@ impl Cache {
         self.changed.subscribe()
     }
 
+    /// The log of what was committed, for those who follow it.
+    pub fn log(&self) -> &EventLog {
+        &self.log
+    }
+
     /// Up to `limit` events after `revision`, none newer than what is served.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ pub(crate) mod health;
 mod model;
 mod push;
 mod status;
+mod watch;
 
 use std::sync::Arc;
 

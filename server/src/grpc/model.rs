@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, pin::Pin, sync::Arc};
 
 use futures::{Stream, StreamExt as _};
-use loadcast_model::series::SeriesName;
 use loadcast_proto::v1::{self as pb, model_service_server::ModelService};
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument as _;
@@ -11,18 +10,17 @@ use tracing::Instrument as _;
 use crate::{
     error::{Error, Result},
     feed::{
-        self, Known,
-        forecasts::not_served,
+        self,
         models::{self, Subscription},
     },
     grpc::{
         Services,
         convert::{header, model as convert, question, timestamp_out},
         forecast::{ended_by_going_away, not_yet},
-        push,
+        push, watch,
     },
     layers::traceparent,
-    served::{Change, Entry},
+    served::{Change, Entry, not_served},
     token::Token,
 };
 
@@ -32,18 +30,17 @@ const PAGE_SIZE: u32 = 1_000;
 /// The longest reason of a retirement.
 const MAX_REASON_BYTES: usize = 1_024;
 
-/// The most known versions that one watch may bring.
-const MAX_KNOWN: usize = 100_000;
-
 /// Answers about models, and takes them.
 #[derive(Debug)]
 pub(crate) struct ModelHandler {
     services: Services,
+    events: Arc<watch::models::Events>,
 }
 
 impl ModelHandler {
     pub(crate) fn new(services: Services) -> Self {
-        Self { services }
+        let events = Arc::new(watch::models::Events::new(watch::models::MAX_EVENT_BYTES));
+        Self { services, events }
     }
 
     fn registry_status(&self) -> pb::RegistryStatus {
@@ -64,6 +61,7 @@ impl ModelHandler {
         Token {
             epoch: self.services.cache.state().epoch,
             revision,
+            second: 0,
             filter: crate::selector::Selector::default().fingerprint(),
             complete: true,
         }
@@ -170,29 +168,17 @@ impl ModelService for ModelHandler {
         let request = request.into_inner();
         let selector = question::selector(request.selector)?;
         let cache = Arc::clone(&self.services.cache);
-        let start = feed::start(&cache, &selector, &request.token, request.snapshot_on_gap)?;
-        let known = known(request.known_versions)?;
-        let epoch = cache.state().epoch;
         let filter = selector.fingerprint();
         let subscription = Subscription {
+            start: feed::start(&cache, filter, &request.token, request.snapshot_on_gap)?,
+            known: question::known_versions(request.known_versions)?,
             selector,
-            start,
-            known,
         };
         let updates = models::updates(Arc::clone(&cache), subscription, self.services.stop.clone());
-        let messages = updates.map(move |positioned| {
-            let token = Token {
-                epoch,
-                revision: positioned.revision,
-                filter,
-                complete: positioned.complete,
-            };
-            Ok(convert::watch_models(
-                &positioned.update,
-                token.encode(),
-                &cache.state(),
-                cache.clock().now(),
-            ))
+        let renderer = watch::models::Renderer::new(cache, Arc::clone(&self.events), filter);
+        let messages = updates.then(move |positioned| {
+            let renderer = renderer.clone();
+            async move { Ok(renderer.render(positioned).await) }
         });
         Ok(Response::new(Box::pin(ended_by_going_away(messages))))
     }
@@ -329,23 +315,4 @@ fn version(field: &str, version: u64) -> Result<u64> {
         ));
     }
     Ok(version)
-}
-
-fn known(wire: Vec<pb::KnownVersion>) -> Result<BTreeMap<SeriesName, Known>> {
-    if wire.len() > MAX_KNOWN {
-        return Err(Error::invalid(
-            "known_versions",
-            format!("{} versions; at most {MAX_KNOWN}", wire.len()),
-        ));
-    }
-    wire.into_iter()
-        .map(|known| {
-            let series = question::series_name("known_versions.series", &known.series)?;
-            let held = Known {
-                version: known.version,
-                sha256: known.artifact_sha256,
-            };
-            Ok((series, held))
-        })
-        .collect()
 }

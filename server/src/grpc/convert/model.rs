@@ -12,9 +12,8 @@ use loadcast_proto::v1 as pb;
 use crate::{
     aspired::Aspiration,
     event::{Event, EventKind, Reason},
-    feed::models::Update,
     freshness::Limits,
-    grpc::convert::{answer::freshness_out, duration_out, span_out, timestamp_out},
+    grpc::convert::{answer::freshness_out, span_out, timestamp_out},
     served::{Entry, Rejection, Served, State},
 };
 
@@ -253,43 +252,5 @@ pub(crate) fn event(event: &Event) -> pb::ModelEvent {
             kind: pb::ModelEventKind::RegistryBack.into(),
             ..base
         },
-    }
-}
-
-/// A model feed's update on its way out. `state` is what the snapshot's entries are told against.
-pub(crate) fn watch_models(
-    update: &Update,
-    token: String,
-    state: &State,
-    now: Timestamp,
-) -> pb::WatchModelsResponse {
-    use pb::watch_models_response::Message;
-    let message = match update {
-        Update::SnapshotBegin { revision, gap } => Message::SnapshotBegin(pb::SnapshotBegin {
-            revision: *revision,
-            reason: gap
-                .as_ref()
-                .map_or_else(String::new, |gap| gap.code().to_owned()),
-        }),
-        Update::Entry(entry) => Message::Model(model(entry, None, state, now, BTreeMap::new())),
-        Update::SnapshotEnd { revision } => Message::SnapshotEnd(pb::SnapshotEnd {
-            revision: *revision,
-        }),
-        Update::Event(happened) => Message::Event(event(happened)),
-        Update::Bookmark { revision } => Message::Bookmark(pb::Bookmark {
-            revision: *revision,
-        }),
-        Update::Lagged { skipped, from, to } => Message::Lagged(pb::Lagged {
-            skipped: *skipped,
-            from_revision: *from,
-            to_revision: *to,
-        }),
-        Update::GoingAway { retry_after } => Message::GoingAway(pb::GoingAway {
-            retry_after: Some(duration_out(*retry_after)),
-        }),
-    };
-    pb::WatchModelsResponse {
-        token,
-        message: Some(message),
     }
 }
