@@ -157,7 +157,7 @@ pub(crate) fn push(series: &str, level: f64) -> Push {
 
 /// The release of the server as a process of its own; killed when dropped.
 pub(crate) struct Process {
-    child: Child,
+    pub(crate) child: Child,
     pub(crate) grpc: String,
 }
 
