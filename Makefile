@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` runs the main job, `make test` passes the tests. Each does its own set-up.
-.PHONY: demo test bench bench-accuracy soak lint fmt
+.PHONY: demo test bench bench-accuracy soak mutants lint fmt
 
 # ONCE=1 ends by itself; DATA=path.csv takes your own series instead of synthetic ones.
 demo:
@@ -23,6 +23,10 @@ bench:
 # Long runs and big numbers of peers.
 soak:
 	LOADCAST_SOAK=1 cargo test --workspace --release -- soak
+
+# Breaks the mechanism of each promise in turn: its test must fail, and no other.
+mutants:
+	server/mutants/run.sh
 
 lint:
 	cargo fmt --all --check

@@ -1,6 +1,7 @@
 //! What `make bench` measures. Each section of the report has its module, and each subject in it a file of its own.
 
 pub mod engine;
+pub mod fanout;
 pub mod python;
 pub mod report;
 pub mod timing;

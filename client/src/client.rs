@@ -20,10 +20,11 @@ use crate::trace::InjectTrace;
 use crate::types::event::{ForecastUpdate, ModelUpdate};
 use crate::types::forecast::Forecast;
 use crate::types::frame::Frame;
-use crate::types::model::Model;
+use crate::types::model::{Model, RolledBack};
 use crate::types::push::{Push, Pushed, RejectionReport};
 use crate::types::query::{ForecastQuery, WatchQuery};
 use crate::types::series::Selector;
+use crate::types::text::non_zero;
 use crate::watch::{Frames, Resume, SILENCE_LIMIT, Watch};
 
 /// A call that has no answer by then has failed.
@@ -266,6 +267,77 @@ impl Client {
         let mut service = self.model_service();
         let answer = self
             .call(self.call_deadline, service.report_rejection(request))
+            .instrument(span)
+            .await?;
+        Ok(answer.revision)
+    }
+
+    /// Points `alias` of `series` at `version`; with the alias that the server follows, that version is served from then
+    /// on, and a retired series is revived. `expected_version`: where the alias must be now; `None`: wherever.
+    ///
+    /// Answers with the revision of what is served; `None` when the server does not follow the alias.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]: NOT_FOUND when there is no such version, ABORTED when the alias is elsewhere than expected,
+    /// UNAVAILABLE when the registry is down; and as [`Client::forecast`].
+    pub async fn set_alias(
+        &self,
+        series: &str,
+        alias: &str,
+        version: u64,
+        expected_version: Option<u64>,
+    ) -> Result<Option<u64>, Error> {
+        let span = tracing::info_span!("set_alias", series, alias, version);
+        let request = pb::SetAliasRequest {
+            series: series.to_owned(),
+            alias: alias.to_owned(),
+            version,
+            expected_version,
+        };
+        let request = self.request(request, self.call_deadline);
+        let mut service = self.model_service();
+        let answer = self
+            .call(self.call_deadline, service.set_alias(request))
+            .instrument(span)
+            .await?;
+        Ok(non_zero(answer.revision))
+    }
+
+    /// Back to the version served before, or to a named one; in an instant when the server keeps it in memory.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]: FAILED_PRECONDITION when nothing was served before, NOT_FOUND when the series is not served
+    /// or there is no such version, UNAVAILABLE when the registry is down; and as [`Client::forecast`].
+    pub async fn rollback(&self, series: &str, version: Option<u64>) -> Result<RolledBack, Error> {
+        let span = tracing::info_span!("rollback", series);
+        let request = pb::RollbackRequest {
+            series: series.to_owned(),
+            version: version.unwrap_or_default(),
+        };
+        let request = self.request(request, self.call_deadline);
+        let mut service = self.model_service();
+        self.call(self.call_deadline, service.rollback(request))
+            .instrument(span)
+            .await?
+            .try_into()
+    }
+
+    /// Lays a tombstone on `series`: it is NOT_FOUND with that reason from then on, keeps its versions in the registry,
+    /// and takes no pushes until [`Client::set_alias`] revives it. Answers with the revision.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]: NOT_FOUND when the registry does not know it, INVALID_ARGUMENT without a reason, UNAVAILABLE
+    /// when the registry is down; and as [`Client::forecast`].
+    pub async fn retire(&self, series: &str, reason: &str) -> Result<u64, Error> {
+        let span = tracing::info_span!("retire", series);
+        let request = pb::RetireSeriesRequest {
+            series: series.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let request = self.request(request, self.call_deadline);
+        let mut service = self.model_service();
+        let answer = self
+            .call(self.call_deadline, service.retire_series(request))
             .instrument(span)
             .await?;
         Ok(answer.revision)

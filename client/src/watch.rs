@@ -56,7 +56,7 @@ pub enum Update<M> {
         skipped: u64,
         /// The last revision before the gap.
         from_revision: u64,
-        /// The first after it.
+        /// The last in it; equal to the other when only time moved on.
         to_revision: u64,
     },
     /// The server is leaving. A disconnection follows.

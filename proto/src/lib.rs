@@ -5,6 +5,9 @@
 //! again with protox and fails on a difference; `LOADCAST_REGENERATE=1 cargo test -p loadcast-proto` writes it.
 //! `tests/breaking.rs` holds v1 to `baseline.txt`: what is listed there may be added to, never changed or removed.
 
+pub mod codec;
+pub mod encoded;
+
 /// Package `loadcast.v1`.
 #[allow(
     missing_docs,

@@ -26,8 +26,26 @@ fn generate(out: &Path) {
         .out_dir(out)
         .bytes(".")
         .btree_map(".")
+        .codec_path("crate::codec::SmallBuffers")
         .compile_fds(descriptors)
         .expect("generate Rust");
+    share_encoded(&out.join("loadcast.v1.rs"));
+}
+
+/// The fields that a server encodes once for all subscribers; prost has no option that says so.
+const ENCODED_ONCE: [(&str, &str); 2] = [
+    ("Update(super::ForecastUpdate)", "super::ForecastUpdate"),
+    ("Event(super::ModelEvent)", "super::ModelEvent"),
+];
+
+fn share_encoded(path: &Path) {
+    let mut code = fs::read_to_string(path).expect("generated file");
+    for (field, message) in ENCODED_ONCE {
+        assert_eq!(code.matches(field).count(), 1, "{field}");
+        let shared = field.replace(message, &format!("crate::encoded::Encoded<{message}>"));
+        code = code.replace(field, &shared);
+    }
+    fs::write(path, code).expect("write generated file");
 }
 
 #[test]

@@ -9,6 +9,8 @@ use loadcast_model::{
     forecaster::{Forecast, Question as ModelQuestion},
 };
 
+use tokio::sync::Semaphore;
+
 use crate::{
     error::{Error, Result},
     freshness::{Freshness, Limits},
@@ -21,6 +23,10 @@ pub const POINTS_ON_A_SERVING_THREAD: u32 = 600;
 
 /// So many quantiles take about as long as one point.
 const LEVELS_LIKE_A_POINT: usize = 4;
+
+/// Long answers that are computed at once; the others wait for their turn, their deadlines running. As many as keep the
+/// cores of a large machine busy, and far fewer than there are threads that may block.
+static LONG_ANSWERS: Semaphore = Semaphore::const_new(32);
 
 /// One series' answer, computed from exactly one version.
 #[derive(Debug, Clone)]
@@ -62,6 +68,10 @@ pub async fn answer_off_thread(
     if is_quick(&served, &question, grid) {
         return compute(served, &question, grid);
     }
+    let _turn = LONG_ANSWERS
+        .acquire()
+        .await
+        .map_err(|error| Error::Internal(error.to_string()))?;
     tokio::task::spawn_blocking(move || compute(served, &question, grid))
         .await
         .map_err(|error| Error::Internal(format!("a forecast died: {error}")))?

@@ -3,33 +3,32 @@
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use futures::{Stream, StreamExt as _};
 use loadcast_registry::{open::open, registry::Registry};
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+};
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceBuilder;
 use tower_http::trace::TraceLayer;
 
 use crate::{
+    aspired::Aspirations,
+    bounds::Bounds,
     cache::Cache,
     clock::Clock,
     config::Config,
     grpc::{self, Services, health::Health},
-    http_port,
+    grpc_port, http_port,
     lanes::Lanes,
     layers::CallSpan,
     publish::Publisher,
     refresh::Refresher,
 };
 
-/// Idle connections are asked for a sign of life this often, and dropped when none comes in [`KEEPALIVE_TIMEOUT`].
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-
-/// How long a keepalive ping may stay unanswered.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Streams on one connection: far above what one KEDA operator opens, one for each of its ScaledObjects.
-const MAX_STREAMS_PER_CONNECTION: u32 = 20_000;
+/// An old version is freed within this of its last reader.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A server that has its ports and its state, and does not serve yet.
 #[derive(Debug)]
@@ -51,7 +50,9 @@ impl App {
     pub async fn bind(config: Config, clock: Clock) -> anyhow::Result<Self> {
         let cache = {
             let folder = config.state_dir.clone();
-            tokio::task::spawn_blocking(move || Cache::open(&folder, clock)).await??
+            tokio::task::spawn_blocking(move || Cache::open(&folder, clock))
+                .await??
+                .with_keep_versions(config.keep_versions)
         };
         let url = match &config.registry {
             Some(url) => url.clone(),
@@ -99,81 +100,149 @@ impl App {
         &self.cache
     }
 
+    /// As [`App::serve`], with the gRPC calls that come over `connections` instead of its port. With connections in
+    /// memory nothing but the clock of tokio decides when a timer fires.
+    ///
+    /// # Errors
+    /// As [`App::serve`].
+    pub async fn serve_over<C>(
+        self,
+        connections: impl Stream<Item = std::io::Result<C>>,
+        shutdown: impl Future<Output = ()>,
+    ) -> anyhow::Result<()>
+    where
+        C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self {
+            config,
+            http,
+            cache,
+            registry,
+            ..
+        } = self;
+        serve(config, cache, registry, connections, http, shutdown).await
+    }
+
     /// Serves until `shutdown`, then drains: health says NOT_SERVING, streams end with a token, and what has not ended
     /// by the drain deadline is cut off.
     ///
     /// # Errors
     /// When a listener fails.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let lanes = Arc::new(Lanes::default());
-        let stop = CancellationToken::new();
-        let refresher = Refresher::new(
-            Arc::clone(&self.cache),
-            Arc::clone(&self.registry),
-            Arc::clone(&lanes),
-            self.config.alias.clone(),
+        let Self {
+            config,
+            grpc,
+            http,
+            cache,
+            registry,
+            ..
+        } = self;
+        let connections = TcpListenerStream::new(grpc).map(|accepted| {
+            let connection = accepted?;
+            // An update is one small write; it must not wait for the next one.
+            connection.set_nodelay(true)?;
+            Ok(connection)
+        });
+        serve(config, cache, registry, connections, http, shutdown).await
+    }
+}
+
+async fn serve<C>(
+    config: Config,
+    cache: Arc<Cache>,
+    registry: Arc<dyn Registry>,
+    connections: impl Stream<Item = std::io::Result<C>>,
+    http: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()>
+where
+    C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let lanes = Arc::new(Lanes::default());
+    let aspirations = Arc::new(Aspirations::default());
+    let stop = CancellationToken::new();
+    let refresher = Refresher::new(
+        Arc::clone(&cache),
+        Arc::clone(&registry),
+        Arc::clone(&lanes),
+        Arc::clone(&aspirations),
+        config.alias.clone(),
+    );
+    let health = Health::new();
+    let services = Services {
+        publisher: Publisher::new(
+            Arc::clone(&cache),
+            Arc::clone(&registry),
+            lanes,
+            Arc::clone(&aspirations),
+            config.alias.clone(),
+        ),
+        aspirations,
+        cache: Arc::clone(&cache),
+        registry,
+        health: health.clone(),
+        followed_alias: config.alias,
+        stop: stop.clone(),
+    };
+    let refreshing = tokio::spawn(refresher.run(config.poll_interval, stop.clone()));
+    let sweeping = tokio::spawn(sweep(cache, stop.clone()));
+    let http_router = http_port::router(health.clone());
+    let router = grpc::routes(services, http_router.clone())?
+        .into_axum_router()
+        .layer(Bounds::default())
+        // Outermost: everything below logs inside the call's span.
+        // What went wrong is logged where it is handled, in grpc/status.rs, at the level that it deserves.
+        .layer(
+            TraceLayer::new_for_grpc()
+                .make_span_with(CallSpan)
+                .on_failure(()),
         );
-        let health = Health::new();
-        let services = Services {
-            publisher: Publisher::new(
-                Arc::clone(&self.cache),
-                Arc::clone(&self.registry),
-                lanes,
-                self.config.alias.clone(),
-            ),
-            cache: Arc::clone(&self.cache),
-            registry: Arc::clone(&self.registry),
-            health: health.clone(),
-            followed_alias: self.config.alias.clone(),
-            stop: stop.clone(),
+    let http_server =
+        axum::serve(http, http_router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let servers = async {
+        let grpc_server = async {
+            grpc_port::serve(connections, router, &stop).await;
+            Ok(())
         };
-        let refreshing = tokio::spawn(refresher.run(self.config.poll_interval, stop.clone()));
-        let http_router = http_port::router(health.clone());
-        let layers = ServiceBuilder::new()
-            // Outermost: everything below logs inside the call's span.
-            // What went wrong is logged where it is handled, in grpc/status.rs, at the level that it deserves.
-            .layer(
-                TraceLayer::new_for_grpc()
-                    .make_span_with(CallSpan)
-                    .on_failure(()),
-            );
-        let grpc_server = tonic::transport::Server::builder()
-            .accept_http1(true)
-            .tcp_nodelay(true)
-            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
-            .layer(layers)
-            .add_routes(grpc::routes(services, http_router.clone())?)
-            .serve_with_incoming_shutdown(
-                TcpListenerStream::new(self.grpc),
-                stop.clone().cancelled_owned(),
-            );
-        let http_server = axum::serve(self.http, http_router)
-            .with_graceful_shutdown(stop.clone().cancelled_owned());
-        let servers = async {
-            let http_server = async { http_server.await.map_err(anyhow::Error::from) };
-            let grpc_server = async { grpc_server.await.map_err(anyhow::Error::from) };
-            tokio::try_join!(grpc_server, http_server).map(drop)
-        };
-        tokio::pin!(servers, shutdown);
-        let early = tokio::select! {
-            outcome = &mut servers => Some(outcome),
-            () = &mut shutdown => None,
-        };
-        tracing::info!("stopping");
-        health.drain();
-        stop.cancel();
-        let outcome = match early {
-            Some(outcome) => outcome,
-            None => tokio::time::timeout(self.config.drain_deadline, servers)
-                .await
-                .unwrap_or_else(|_| {
-                    tracing::warn!("the drain deadline passed; remaining connections are cut off");
-                    Ok(())
-                }),
-        };
-        refreshing.await?;
-        outcome
+        let http_server = async { http_server.await.map_err(anyhow::Error::from) };
+        tokio::try_join!(grpc_server, http_server).map(drop)
+    };
+    tokio::pin!(servers, shutdown);
+    let early = tokio::select! {
+        outcome = &mut servers => Some(outcome),
+        () = &mut shutdown => None,
+    };
+    tracing::info!("stopping");
+    health.drain();
+    stop.cancel();
+    let outcome = match early {
+        Some(outcome) => outcome,
+        None => tokio::time::timeout(config.drain_deadline, servers)
+            .await
+            .unwrap_or_else(|_| {
+                tracing::warn!("the drain deadline passed; remaining connections are cut off");
+                Ok(())
+            }),
+    };
+    refreshing.await?;
+    sweeping.await?;
+    outcome
+}
+
+/// Frees old versions off the serving threads, once their last reader is gone.
+async fn sweep(cache: Arc<Cache>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        if cache.unswept() > 0 {
+            let cache = Arc::clone(&cache);
+            if let Err(error) = tokio::task::spawn_blocking(move || cache.sweep()).await {
+                tracing::error!(%error, "old versions could not be freed");
+            }
+        }
     }
 }

@@ -5,9 +5,10 @@
 //! inlets, push and refresh, end in [`Cache::commit`]. It makes the change durable, then visible, then tells of it.
 
 use std::{
+    mem,
     path::Path,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
 };
@@ -20,16 +21,24 @@ use uuid::Uuid;
 
 use crate::{
     clock::Clock,
+    commit::{Stages, commit},
     error::{Error, Gap, Result},
-    event::Event,
+    event::{Event, EventKind},
     event_log::EventLog,
     load::Loaded,
+    reclaim::{Garbage, Reclaimer},
     served::{Change, Entry, Served, State, apply},
     state::{
         Restored, StateDir,
         model_record::{ModelRecord, StoredFacts, StoredModel},
     },
 };
+
+/// How many versions of a series stay in memory when nobody says otherwise: the served one and two to go back to.
+pub const KEEP_VERSIONS: usize = 3;
+
+/// The most changes that [`Cache::commit_all`] commits together: enough to share an fsync, few enough to hold in memory.
+const MAX_BATCH: usize = 256;
 
 /// The cache of one server.
 #[derive(Debug)]
@@ -39,9 +48,31 @@ pub struct Cache {
     /// The revision that is served and logged.
     changed: watch::Sender<u64>,
     writer: Mutex<StateDir>,
+    /// Changes that wait for the writer. Whoever becomes it commits them all. No longer than there are threads that block.
+    queue: Mutex<Vec<Pending>>,
+    reclaimer: Reclaimer,
+    keep_versions: usize,
     clock: Clock,
     /// When the registry last answered, in epoch seconds; 0 for never.
     registry_seen: AtomicI64,
+}
+
+/// A change on its way to the writer.
+#[derive(Debug)]
+struct Pending {
+    change: Change,
+    /// The model of a `Serve` as the segment keeps it, without its history.
+    model_json: Option<Vec<u8>>,
+    traceparent: String,
+    outcome: Arc<OnceLock<Result<Committed>>>,
+}
+
+/// Changes that are committed together.
+#[derive(Debug)]
+struct Batch {
+    after: Arc<State>,
+    events: Vec<Arc<Event>>,
+    records: Vec<ModelRecord>,
 }
 
 /// Where a committed change stands.
@@ -70,52 +101,35 @@ impl Cache {
             state = state.after(event);
         }
         let continued = !events.is_empty();
+        let mut models = state_dir.load(&models, remembered)?;
+        if continued {
+            state.restore(models.drain(..));
+        }
         let cache = Self {
             changed: watch::Sender::new(state.revision),
             log: EventLog::new(events.into_iter()),
             state: ArcSwap::from_pointee(state),
             writer: Mutex::new(state_dir),
+            queue: Mutex::default(),
+            reclaimer: Reclaimer::default(),
+            keep_versions: KEEP_VERSIONS,
             clock,
             registry_seen: AtomicI64::new(0),
         };
-        for record in models {
-            cache.restore(record, continued)?;
-        }
+        // A new history begins by serving what the old one served.
+        cache.commit_all(models.into_iter().map(|served| Change::Serve {
+            loaded: served.loaded,
+            version: served.version,
+            alias: served.alias,
+        }))?;
         Ok(cache)
     }
 
-    /// Serves a remembered model: as it was in a continued history, by a new event in a new one. A record that cannot
-    /// be served any more is told of and left to the registry.
-    fn restore(&self, record: ModelRecord, continued: bool) -> Result<()> {
-        let Some(StoredModel { facts, model_pr }) = record.model else {
-            return Ok(());
-        };
-        let loaded = match Loaded::restore(facts.metadata, &model_pr) {
-            Ok(loaded) => loaded,
-            Err(error) => {
-                tracing::error!(series = %record.series, %error, "a remembered model cannot be served");
-                return Ok(());
-            }
-        };
-        if continued {
-            let served = Served {
-                loaded,
-                version: facts.version,
-                alias: facts.alias,
-                previous_version: facts.previous_version,
-                revision: record.revision,
-                served_since: facts.served_since,
-            };
-            let state = self.state.load().with_served(Arc::new(served));
-            self.state.store(Arc::new(state));
-            return Ok(());
-        }
-        let serve = Change::Serve {
-            loaded: Box::new(loaded),
-            version: facts.version,
-            alias: facts.alias,
-        };
-        self.commit_blocking(serve, String::new()).map(drop)
+    /// The same cache, with `keep_versions` of each series in memory from now on, the served one among them.
+    #[must_use]
+    pub fn with_keep_versions(mut self, keep_versions: usize) -> Self {
+        self.keep_versions = keep_versions;
+        self
     }
 
     /// The present state. Hold it for as long as one answer takes.
@@ -126,6 +140,13 @@ impl Cache {
     /// What is served under `series`, pinned: it stays what it is whatever is swapped meanwhile.
     pub fn get(&self, series: &SeriesName) -> Option<Arc<Served>> {
         self.state.load().entries.get(series)?.served.clone()
+    }
+
+    /// A version of `series` that is in memory: the served one or one that is kept.
+    pub fn version(&self, series: &SeriesName, version: u64) -> Option<Arc<Served>> {
+        let state = self.state.load();
+        let mut versions = state.entries.get(series)?.versions();
+        versions.find(|served| served.version == version).cloned()
     }
 
     /// The entry of `series`: served, rejected or removed.
@@ -143,6 +164,11 @@ impl Cache {
         self.changed.subscribe()
     }
 
+    /// The log of what was committed, for those who follow it.
+    pub fn log(&self) -> &EventLog {
+        &self.log
+    }
+
     /// Up to `limit` events after `revision`, none newer than what is served.
     ///
     /// # Errors
@@ -154,6 +180,16 @@ impl Cache {
     ) -> std::result::Result<Vec<Arc<Event>>, Gap> {
         let newest = *self.changed.borrow();
         self.log.read(revision, newest, limit)
+    }
+
+    /// Frees what is neither served nor kept nor read any more. Not for a serving thread.
+    pub fn sweep(&self) {
+        self.reclaimer.sweep();
+    }
+
+    /// How many replaced states and evicted versions wait for their last reader.
+    pub fn unswept(&self) -> usize {
+        self.reclaimer.waiting()
     }
 
     /// Notes that the registry answered just now.
@@ -188,36 +224,134 @@ impl Cache {
             .map_err(|error| Error::Internal(format!("a commit died: {error}")))?
     }
 
-    fn commit_blocking(&self, change: Change, traceparent: String) -> Result<Committed> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+    /// As [`Cache::commit`] on this thread. Changes that meet here share one fsync.
+    ///
+    /// # Errors
+    /// As [`Cache::commit`].
+    pub fn commit_blocking(&self, change: Change, traceparent: String) -> Result<Committed> {
+        let outcome = Arc::default();
+        let pending = Pending {
+            model_json: model_json(&change)?,
+            change,
+            traceparent,
+            outcome: Arc::clone(&outcome),
+        };
+        lock(&self.queue).push(pending);
+        let mut writer = lock(&self.writer);
+        // Whoever was the writer before may have committed ours too.
+        if outcome.get().is_none() {
+            let pending = mem::take(&mut *lock(&self.queue));
+            self.commit_pending(&mut writer, pending);
+        }
+        drop(writer);
+        Arc::into_inner(outcome)
+            .and_then(OnceLock::into_inner)
+            .unwrap_or_else(|| Err(Error::Internal("a change was not committed".to_owned())))
+    }
+
+    /// Commits many changes, a batch at a time; on this thread.
+    ///
+    /// # Errors
+    /// As [`Cache::commit`]; changes before the failing batch stay committed.
+    pub fn commit_all(&self, changes: impl IntoIterator<Item = Change>) -> Result<()> {
+        let mut changes = changes.into_iter().peekable();
+        while changes.peek().is_some() {
+            let mut pending = Vec::new();
+            let mut outcomes = Vec::new();
+            for change in changes.by_ref().take(MAX_BATCH) {
+                let outcome = Arc::default();
+                outcomes.push(Arc::clone(&outcome));
+                pending.push(Pending {
+                    model_json: model_json(&change)?,
+                    change,
+                    traceparent: String::new(),
+                    outcome,
+                });
+            }
+            self.commit_pending(&mut lock(&self.writer), pending);
+            for outcome in outcomes {
+                Arc::into_inner(outcome)
+                    .and_then(OnceLock::into_inner)
+                    .transpose()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits what is pending, together, and tells each how it went.
+    fn commit_pending(&self, writer: &mut StateDir, pending: Vec<Pending>) {
         let before = self.state.load_full();
-        let Some((after, event)) = apply(&before, change, self.clock.now(), traceparent) else {
-            return Ok(Committed {
-                epoch: before.epoch,
-                revision: before.revision,
-            });
+        let mut after = (*before).clone();
+        let mut batch = (Vec::new(), Vec::new());
+        let mut waiting = Vec::new();
+        for Pending {
+            change,
+            model_json,
+            traceparent,
+            outcome,
+        } in pending
+        {
+            let now = self.clock.now();
+            if let Some((next, event)) = apply(&after, change, self.keep_versions, now, traceparent)
+            {
+                after = next;
+                batch.1.extend(model_record(&after, &event, model_json));
+                batch.0.push(Arc::new(event));
+            }
+            let committed = Committed {
+                epoch: after.epoch,
+                revision: after.revision,
+            };
+            waiting.push((outcome, committed));
+        }
+        let batch = Batch {
+            after: Arc::new(after),
+            events: batch.0,
+            records: batch.1,
         };
-        writer.append(&event, model_record(&after, &event)?.as_ref())?;
-        let committed = Committed {
-            epoch: after.epoch,
-            revision: after.revision,
+        let outcome = if batch.events.is_empty() {
+            Ok(())
+        } else {
+            commit(
+                &mut Install {
+                    cache: self,
+                    writer,
+                },
+                &batch,
+            )
         };
-        let live = after.entries.size();
-        let event = Arc::new(event);
-        self.state.store(Arc::new(after));
-        self.log.push(Arc::clone(&event), event.at);
-        self.changed.send_replace(committed.revision);
-        tracing::info!(
-            revision = committed.revision,
-            kind = event.kind.name(),
-            series = event.kind.series().map(|(series, _)| series.as_ref()),
-            version = event.kind.version(),
-            "committed"
-        );
-        if let Err(error) = self.compact(&mut writer, live) {
+        for (waiting, committed) in waiting {
+            let told = match &outcome {
+                Ok(()) => Ok(committed),
+                Err(Error::State { path, reason }) => Err(Error::state(path, reason)),
+                Err(other) => Err(Error::Internal(other.to_string())),
+            };
+            // Each has a cell of its own, which nobody else fills.
+            let _ = waiting.set(told);
+        }
+        if outcome.is_ok() && !batch.events.is_empty() {
+            self.clean_up(writer, before, &batch);
+        }
+    }
+
+    /// What a commit leaves to do once everybody has been told.
+    fn clean_up(&self, writer: &mut StateDir, before: Arc<State>, batch: &Batch) {
+        for event in &batch.events {
+            tracing::info!(
+                revision = event.revision,
+                kind = event.kind.name(),
+                series = event.kind.series().map(|(series, _)| series.as_ref()),
+                version = event.kind.version(),
+                "committed"
+            );
+        }
+        self.reclaimer
+            .take(evicted(&before, batch).into_iter().map(Garbage::Served));
+        self.reclaimer.take([Garbage::State(before)]);
+        self.reclaimer.sweep();
+        if let Err(error) = self.compact(writer, batch.after.entries.size()) {
             tracing::warn!(%error, "the state files could not be compacted; they go on growing");
         }
-        Ok(committed)
     }
 
     fn compact(&self, writer: &mut StateDir, live: usize) -> Result<()> {
@@ -231,35 +365,118 @@ impl Cache {
     }
 }
 
-/// What `models.seg` must remember of `event`, whose outcome is `after`.
-fn model_record(after: &State, event: &Event) -> Result<Option<ModelRecord>> {
-    use crate::event::EventKind;
-    let (EventKind::Served { series, .. } | EventKind::Removed { series, .. }) = &event.kind else {
+/// A commit as the cache takes its steps.
+struct Install<'a> {
+    cache: &'a Cache,
+    writer: &'a mut StateDir,
+}
+
+impl Stages for Install<'_> {
+    type Batch = Batch;
+    type Error = Error;
+
+    fn make_durable(&mut self, batch: &Batch) -> Result<()> {
+        self.writer.append(&batch.events, &batch.records)
+    }
+
+    fn make_visible(&mut self, batch: &Batch) {
+        self.cache.state.store(Arc::clone(&batch.after));
+    }
+
+    fn log(&mut self, batch: &Batch) {
+        for event in &batch.events {
+            self.cache.log.push(Arc::clone(event), event.at);
+        }
+    }
+
+    fn wake(&mut self, batch: &Batch) {
+        self.cache.changed.send_replace(batch.after.revision);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A remembered model as it was served. One that cannot be served any more is told of and left to the registry.
+fn remembered(record: ModelRecord) -> Option<Served> {
+    let StoredModel { facts, model_json } = record.model?;
+    let loaded = Loaded::restore(facts.metadata, &model_json)
+        .inspect_err(|error| {
+            tracing::error!(series = %record.series, %error, "a remembered model cannot be served");
+        })
+        .ok()?;
+    Some(Served {
+        loaded: Arc::new(loaded),
+        version: facts.version,
+        alias: facts.alias,
+        previous_version: facts.previous_version,
+        revision: record.revision,
+        served_since: facts.served_since,
+    })
+}
+
+/// The model of a `Serve` as the segment keeps it: model.pr without the string around its JSON.
+fn model_json(change: &Change) -> Result<Option<Vec<u8>>> {
+    let Change::Serve { loaded, .. } = change else {
         return Ok(None);
+    };
+    let internal =
+        |error: String| Error::Internal(format!("a served model cannot be written: {error}"));
+    let model_pr = artifact::encode_model_pr(loaded.forecaster().model())
+        .map_err(|error| internal(error.to_string()))?;
+    let json: String =
+        serde_json::from_slice(&model_pr).map_err(|error| internal(error.to_string()))?;
+    Ok(Some(json.into_bytes()))
+}
+
+/// What the segment must remember of `event`, whose outcome is `after`.
+fn model_record(after: &State, event: &Event, model_json: Option<Vec<u8>>) -> Option<ModelRecord> {
+    let (EventKind::Served { series, .. } | EventKind::Removed { series, .. }) = &event.kind else {
+        return None;
     };
     let served = after
         .entries
         .get(series)
         .and_then(|entry| entry.served.as_deref());
     let model = served
-        .map(|served| {
-            let model_pr = artifact::encode_model_pr(served.loaded.forecaster().model())
-                .map_err(|error| Error::Internal(error.to_string()))?;
-            Ok::<_, Error>(StoredModel {
-                facts: StoredFacts {
-                    version: served.version,
-                    alias: served.alias.clone(),
-                    previous_version: served.previous_version,
-                    served_since: served.served_since,
-                    metadata: served.loaded.metadata().clone(),
-                },
-                model_pr,
-            })
-        })
-        .transpose()?;
-    Ok(Some(ModelRecord {
+        .zip(model_json)
+        .map(|(served, model_json)| StoredModel {
+            facts: StoredFacts {
+                version: served.version,
+                alias: served.alias.clone(),
+                previous_version: served.previous_version,
+                served_since: served.served_since,
+                metadata: served.loaded.metadata().clone(),
+            },
+            model_json,
+        });
+    Some(ModelRecord {
         revision: event.revision,
         series: series.clone(),
         model,
-    }))
+    })
+}
+
+/// Versions of `before` that `batch` neither serves nor keeps any more.
+fn evicted(before: &State, batch: &Batch) -> Vec<Arc<Served>> {
+    let changed = batch
+        .events
+        .iter()
+        .filter_map(|event| event.kind.series())
+        .map(|(series, _)| series);
+    let mut evicted = Vec::new();
+    for series in changed {
+        let after = batch.after.entries.get(series);
+        let is_left = |old: &&Arc<Served>| {
+            !after.is_some_and(|entry| entry.versions().any(|new| Arc::ptr_eq(old, new)))
+        };
+        let old = before.entries.get(series).into_iter();
+        evicted.extend(
+            old.flat_map(|entry| entry.versions())
+                .filter(is_left)
+                .cloned(),
+        );
+    }
+    evicted
 }

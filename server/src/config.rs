@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
 
+use crate::cache::KEEP_VERSIONS;
+
 /// Streaming resource forecasts for autoscalers.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "loadcast-server", version)]
@@ -33,6 +35,11 @@ pub struct Config {
     #[arg(long, env = "LOADCAST_POLL_INTERVAL", default_value = "5s", value_parser = duration)]
     pub poll_interval: Duration,
 
+    /// How many versions of a series stay in memory, the served one among them: for rollback in an instant, and for
+    /// questions to a version by its number.
+    #[arg(long, env = "LOADCAST_KEEP_VERSIONS", default_value_t = KEEP_VERSIONS, value_parser = keep_versions)]
+    pub keep_versions: usize,
+
     /// How long a stop waits for streams and calls to end before it cuts them off.
     #[arg(long, env = "LOADCAST_DRAIN_DEADLINE", default_value = "10s", value_parser = duration)]
     pub drain_deadline: Duration,
@@ -41,6 +48,9 @@ pub struct Config {
     #[arg(long, env = "LOADCAST_LOG_FORMAT", default_value = "human")]
     pub log_format: LogFormat,
 }
+
+/// Each version that is kept of each series takes some kilobytes.
+const MAX_KEEP_VERSIONS: usize = 20;
 
 /// How logs look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -59,6 +69,13 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok()
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| "it must be longer than nothing".to_owned())
+}
+
+fn keep_versions(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|count| (1..=MAX_KEEP_VERSIONS).contains(count))
+        .ok_or_else(|| format!("not a number from 1 to {MAX_KEEP_VERSIONS}"))
 }
 
 /// Alias names become object names and MLflow aliases: the same letters as a series.

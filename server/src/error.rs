@@ -40,6 +40,24 @@ pub enum Error {
         /// What is served instead.
         served: u64,
     },
+    /// A model was pushed for a retired series. Revive it first, or stop training it.
+    #[error(
+        "series {series} is retired ({reason}); revive it with SetAlias to one of its versions (loadcast models promote), then push again"
+    )]
+    Retired {
+        /// The series.
+        series: SeriesName,
+        /// Why it was retired.
+        reason: String,
+    },
+    /// There is nothing to go back to. Name a version.
+    #[error("no version of {series} was served before {served}; name the version to go back to")]
+    NoPreviousVersion {
+        /// The series.
+        series: SeriesName,
+        /// What is served.
+        served: u64,
+    },
     /// This build does not do that yet.
     #[error("{feature} is not available: {description}")]
     Unsupported {

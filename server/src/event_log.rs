@@ -1,5 +1,9 @@
 //! The retained events in memory. Subscribers read from it at their own position; nobody queues for them, so a reader
-//! that is slow or gone costs nothing and delays nobody.
+//! that is slow or gone costs nothing and delays nobody. Who waits for an event that is meant for it is woken.
+
+mod audience;
+
+pub use audience::{Interest, Listening};
 
 use std::{
     collections::VecDeque,
@@ -8,7 +12,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{error::Gap, event::Event};
+use crate::{error::Gap, event::Event, event_log::audience::Audience, selector::Selector};
 
 /// The most events that are retained.
 pub const MAX_EVENTS: usize = 100_000;
@@ -23,18 +27,28 @@ const MIN_EVENTS: usize = 1_000;
 #[derive(Debug)]
 pub struct EventLog {
     events: RwLock<VecDeque<Arc<Event>>>,
+    audience: Arc<Audience>,
 }
 
 impl EventLog {
     /// A log that begins with `events`, ascending and consecutive.
     pub fn new(events: impl Iterator<Item = Event>) -> Self {
+        let events: VecDeque<_> = events.map(Arc::new).collect();
+        let newest = events.back().map_or(0, |event| event.revision);
         Self {
-            events: RwLock::new(events.map(Arc::new).collect()),
+            events: RwLock::new(events),
+            audience: Arc::new(Audience::at(newest)),
         }
     }
 
-    /// Appends the next event and forgets what need not be retained at `now`.
+    /// Appends the next event, forgets what need not be retained at `now`, and wakes those for whom the event is meant.
+    /// What the event tells of must be served by now.
     pub fn push(&self, event: Arc<Event>, now: Timestamp) {
+        self.append(Arc::clone(&event), now);
+        self.audience.tell(&event);
+    }
+
+    fn append(&self, event: Arc<Event>, now: Timestamp) {
         let mut events = self.events.write().unwrap_or_else(PoisonError::into_inner);
         events.push_back(event);
         while events.len() > MAX_EVENTS
@@ -72,6 +86,16 @@ impl EventLog {
             .take(limit)
             .cloned()
             .collect())
+    }
+
+    /// Begins to wait for events that `selector` means.
+    pub fn listen(&self, selector: Arc<Selector>, interest: Interest) -> Listening {
+        self.audience.listen(selector, interest)
+    }
+
+    /// The newest revision that can be read.
+    pub fn newest(&self) -> u64 {
+        self.audience.newest()
     }
 
     /// Every retained event, ascending.

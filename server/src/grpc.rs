@@ -6,6 +6,7 @@ pub(crate) mod health;
 mod model;
 mod push;
 mod status;
+mod watch;
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use loadcast_registry::registry::Registry;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use crate::{cache::Cache, grpc::health::Health, publish::Publisher};
+use crate::{aspired::Aspirations, cache::Cache, grpc::health::Health, publish::Publisher};
 
 /// The longest message that is read: a chunk of a push and its frame. Everything else is far smaller.
 const MAX_REQUEST_BYTES: usize = loadcast_proto::MAX_CHUNK_BYTES + 64 * 1024;
@@ -31,6 +32,7 @@ pub(crate) struct Services {
     pub(crate) cache: Arc<Cache>,
     pub(crate) publisher: Publisher,
     pub(crate) registry: Arc<dyn Registry>,
+    pub(crate) aspirations: Arc<Aspirations>,
     pub(crate) health: Health,
     pub(crate) followed_alias: String,
     /// Cancelled when the server begins to leave.

@@ -7,8 +7,11 @@
 
 pub mod answer;
 pub mod app;
+pub mod aspired;
+pub mod bounds;
 pub mod cache;
 pub mod clock;
+pub mod commit;
 pub mod config;
 pub mod error;
 pub mod event;
@@ -16,12 +19,16 @@ pub mod event_log;
 pub mod feed;
 pub mod freshness;
 mod grpc;
+mod grpc_port;
 mod http_port;
 pub mod lanes;
 pub mod layers;
 pub mod load;
+mod memo;
+pub mod obtain;
 pub mod publish;
 pub mod question;
+pub mod reclaim;
 pub mod refresh;
 pub mod selector;
 pub mod served;

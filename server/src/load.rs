@@ -53,39 +53,40 @@ impl Loaded {
                 ),
             ));
         }
-        Self::restore(metadata, model_pr)
+        let loaded = Self::restore(metadata, model_pr)?;
+        loaded.warm_up()?;
+        Ok(loaded)
     }
 
-    /// As [`Loaded::verify`], for bytes whose integrity another checksum vouches for.
+    /// As [`Loaded::verify`], for a model that was verified and warmed when it began to be served, and whose bytes
+    /// another checksum vouches for.
     ///
     /// # Errors
     /// [`Error::Rejected`] with the code `CORRUPT`, `UNSUPPORTED` or `NON_FINITE`.
     pub fn restore(metadata: Metadata, model_pr: &[u8]) -> Result<Self> {
-        let reject = |error: ModelError| Error::Rejected {
-            series: metadata.series.name.clone(),
-            code: match error {
-                ModelError::Unsupported { .. } => "UNSUPPORTED",
-                ModelError::NonFinite { .. } => "NON_FINITE",
-                _ => "CORRUPT",
-            },
-            description: error.to_string(),
-        };
-        let model = artifact::decode_model_pr(model_pr).map_err(reject)?;
-        let forecaster = Forecaster::new(model).map_err(reject)?;
-        let cutoff = metadata.series.zone.to_wall(metadata.cutoff.as_second());
-        let step = i64::from(metadata.series.step_seconds);
+        let restored = artifact::decode_model_pr(model_pr).and_then(Forecaster::new);
+        match restored {
+            Ok(forecaster) => Ok(Self {
+                metadata,
+                forecaster,
+            }),
+            Err(error) => Err(rejected(&metadata, &error)),
+        }
+    }
+
+    /// Answers once before anybody asks: what cannot answer is not served.
+    fn warm_up(&self) -> Result<()> {
+        let series = &self.metadata.series;
+        let cutoff = series.zone.to_wall(self.metadata.cutoff.as_second());
+        let step = i64::from(series.step_seconds);
         let day: Vec<i64> = (1..=WARM_UP_POINTS).map(|i| cutoff + i * step).collect();
         // With a band, so that no question waits for the tables of bands.
         let warm_up = Question::at(&day).with_levels(&WARM_UP_LEVELS);
-        match forecaster.forecast(&warm_up) {
+        match self.forecaster.forecast(&warm_up) {
             // It is served; every question must bring what it needs.
-            Ok(_) | Err(ModelError::MissingInput { .. }) => {}
-            Err(error) => return Err(reject(error)),
+            Ok(_) | Err(ModelError::MissingInput { .. }) => Ok(()),
+            Err(error) => Err(rejected(&self.metadata, &error)),
         }
-        Ok(Self {
-            metadata,
-            forecaster,
-        })
     }
 
     /// The content of loadcast.json.
@@ -96,5 +97,17 @@ impl Loaded {
     /// The model.
     pub fn forecaster(&self) -> &Forecaster {
         &self.forecaster
+    }
+}
+
+fn rejected(metadata: &Metadata, error: &ModelError) -> Error {
+    Error::Rejected {
+        series: metadata.series.name.clone(),
+        code: match error {
+            ModelError::Unsupported { .. } => "UNSUPPORTED",
+            ModelError::NonFinite { .. } => "NON_FINITE",
+            _ => "CORRUPT",
+        },
+        description: error.to_string(),
     }
 }

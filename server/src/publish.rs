@@ -1,9 +1,13 @@
-//! A push: verified, made durable in the registry, then served; in that order.
+//! A push: verified, made durable in the registry, then served; in that order. `moves` are the operators' commands.
+
+mod moves;
+
+pub use moves::Moved;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use loadcast_model::artifact::Metadata;
+use loadcast_model::{artifact::Metadata, series::SeriesName};
 use loadcast_registry::{
     error::Error as RegistryError,
     registry::{Attachment, NewVersion, Registry},
@@ -11,6 +15,7 @@ use loadcast_registry::{
 use uuid::Uuid;
 
 use crate::{
+    aspired::Aspirations,
     cache::Cache,
     error::{Error, Result},
     event::Reason,
@@ -43,7 +48,7 @@ pub struct Push {
 pub struct Published {
     /// The registry's number.
     pub version: u64,
-    /// The revision at which it is served; 0 when no followed alias was moved.
+    /// The revision at which it is served; 0 when it is not.
     pub revision: u64,
     /// The history.
     pub epoch: Uuid,
@@ -51,12 +56,13 @@ pub struct Published {
     pub already_registered: bool,
 }
 
-/// Takes pushes: the first of the two inlets to the cache.
+/// Takes pushes and operators' commands: the first of the two inlets to the cache.
 #[derive(Debug, Clone)]
 pub struct Publisher {
     cache: Arc<Cache>,
     registry: Arc<dyn Registry>,
     lanes: Arc<Lanes>,
+    aspirations: Arc<Aspirations>,
     followed_alias: String,
 }
 
@@ -66,28 +72,55 @@ impl Publisher {
         cache: Arc<Cache>,
         registry: Arc<dyn Registry>,
         lanes: Arc<Lanes>,
+        aspirations: Arc<Aspirations>,
         followed_alias: String,
     ) -> Self {
         Self {
             cache,
             registry,
             lanes,
+            aspirations,
             followed_alias,
         }
     }
 
     /// Registers and serves `push`. Answers once the version is durable and served.
     ///
+    /// The same key and bytes again give the same version; what the first push left undone is done, what was done since
+    /// (a rollback, a newer version) is not undone.
+    ///
     /// # Errors
-    /// [`Error::Rejected`] for an artifact that cannot be served (an event tells of it); [`Error::Registry`] when the
-    /// key was used for other bytes, the alias is elsewhere than expected, or the registry does not answer.
+    /// [`Error::Rejected`] for an artifact that cannot be served (an event tells of it); [`Error::Retired`] for a retired
+    /// series; [`Error::Registry`] when the key was used for other bytes, the alias is elsewhere than expected, or the
+    /// registry does not answer.
     pub async fn publish(&self, push: Push) -> Result<Published> {
         let series = push.metadata.series.name.clone();
         let _lane = self.lanes.enter(&series).await;
+        if let Some(tombstone) = self.registry.tombstone(&series).await? {
+            return Err(Error::Retired {
+                series,
+                reason: tombstone.reason,
+            });
+        }
+        let made = self.registry.made_by(&series, &push.key).await?;
+        if let Some(made) = &made
+            && made.sha256 != push.metadata.sha256
+        {
+            return Err(RegistryError::KeyReused {
+                series,
+                version: made.version,
+                sha256: made.sha256.clone(),
+            }
+            .into());
+        }
+        if let Some(made) = made.as_ref().filter(|made| made.completed) {
+            return Ok(self.published(&series, made.version, true));
+        }
         let loaded = self.load(&push).await?;
         if let (Some(alias), Some(expected)) = (&push.alias, push.expected_version) {
             let actual = self.registry.alias(&series, alias).await?.unwrap_or(0);
-            if actual != expected && !self.is_retry(&push, actual).await? {
+            let is_ours = made.is_some_and(|made| made.version == actual);
+            if actual != expected && !is_ours {
                 return Err(RegistryError::AliasMoved {
                     series,
                     alias: alias.clone(),
@@ -113,31 +146,52 @@ impl Publisher {
                 .set_alias(&series, alias, version, None)
                 .await?;
         }
-        let state = self.cache.state();
-        let mut published = Published {
-            version,
-            revision: 0,
-            epoch: state.epoch,
-            already_registered: registered.already_registered,
-        };
         if push.alias.as_deref() == Some(self.followed_alias.as_str()) {
-            let serve = Change::Serve {
-                loaded: Box::new(loaded),
-                version,
-                alias: self.followed_alias.clone(),
-            };
-            let committed = self.cache.commit(serve, push.traceparent).await?;
-            published.revision = self
-                .cache
-                .get(&series)
-                .map_or(committed.revision, |served| served.revision);
-            published.epoch = committed.epoch;
+            self.serve(&series, loaded, version, push.traceparent)
+                .await?;
         }
-        Ok(published)
+        if let Err(error) = self.registry.complete(&series, version).await {
+            // Durable and served all the same; only a repetition of this push would move the alias again.
+            tracing::warn!(%series, version, %error, "cannot note that a push is complete");
+        }
+        Ok(self.published(&series, version, registered.already_registered))
+    }
+
+    fn published(&self, series: &SeriesName, version: u64, already_registered: bool) -> Published {
+        let state = self.cache.state();
+        let served = state
+            .entries
+            .get(series)
+            .and_then(|entry| entry.served.as_ref())
+            .filter(|served| served.version == version);
+        Published {
+            version,
+            revision: served.map_or(0, |served| served.revision),
+            epoch: state.epoch,
+            already_registered,
+        }
+    }
+
+    /// Serves `loaded`. The caller holds the lane of its series and has moved the followed alias.
+    async fn serve(
+        &self,
+        series: &SeriesName,
+        loaded: Arc<Loaded>,
+        version: u64,
+        traceparent: String,
+    ) -> Result<()> {
+        let serve = Change::Serve {
+            loaded,
+            version,
+            alias: self.followed_alias.clone(),
+        };
+        self.cache.commit(serve, traceparent).await?;
+        self.aspirations.end(series);
+        Ok(())
     }
 
     /// Verifies and restores off the serving threads; a refusal is told of in an event.
-    async fn load(&self, push: &Push) -> Result<Loaded> {
+    async fn load(&self, push: &Push) -> Result<Arc<Loaded>> {
         let (metadata, model_pr) = (push.metadata.clone(), push.model_pr.clone());
         let loaded = tokio::task::spawn_blocking(move || Loaded::verify(metadata, &model_pr))
             .await
@@ -157,18 +211,6 @@ impl Publisher {
             };
             self.cache.commit(reject, push.traceparent.clone()).await?;
         }
-        loaded
-    }
-
-    /// Whether the alias is where it is because this very push put it there.
-    async fn is_retry(&self, push: &Push, actual: u64) -> Result<bool> {
-        if actual == 0 {
-            return Ok(false);
-        }
-        let made = self
-            .registry
-            .fetch(&push.metadata.series.name, actual)
-            .await?;
-        Ok(made.manifest.key == push.key && made.manifest.metadata.sha256 == push.metadata.sha256)
+        loaded.map(Arc::new)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::StreamExt as _;
 use loadcast_model::series::SeriesName;
 use loadcast_registry::{
     error::Error as RegistryError,
@@ -10,13 +11,18 @@ use loadcast_registry::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    aspired::{Aspiration, Aspirations},
     cache::Cache,
     error::{Error, Result},
     event::Reason,
     lanes::Lanes,
-    load::Loaded,
-    served::{Change, State},
+    obtain::obtain,
+    served::{Change, RETIRED, State},
 };
+
+/// How many series are loaded at once: enough to hide the registry's round trip and share an fsync, few enough to leave
+/// the cores to those who ask.
+const LOADS: usize = 16;
 
 /// What to do about one series.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,32 +34,44 @@ pub enum Action {
         /// The version that the alias points at.
         version: u64,
     },
+    /// Stop serving it: the registry has a tombstone.
+    Retire {
+        /// The series.
+        series: SeriesName,
+    },
 }
 
-/// What makes `served` what `aspired` says. Nothing is unloaded: a series that is not listed goes on being served, for
-/// an alias that disappeared is a question to a human and not an order.
-pub fn plan(served: &State, aspired: &[Aspired]) -> Vec<Action> {
-    aspired
-        .iter()
-        .filter(|aspired| {
-            let Some(entry) = served.entries.get(&aspired.series) else {
-                return true;
-            };
-            let is_served = entry
-                .served
-                .as_ref()
-                .is_some_and(|current| current.version == aspired.version);
-            let is_refused = entry
-                .rejection
-                .as_ref()
-                .is_some_and(|last| last.version == aspired.version);
-            !is_served && !is_refused
-        })
-        .map(|aspired| Action::Load {
-            series: aspired.series.clone(),
-            version: aspired.version,
-        })
-        .collect()
+/// What makes `served` what the registry says: `aspired`, and `retired`. Nothing else is unloaded: a series that is not
+/// listed goes on being served, for an alias that disappeared is a question to a human and not an order.
+pub fn plan(served: &State, aspired: &[Aspired], retired: &[SeriesName]) -> Vec<Action> {
+    let wanted = aspired.iter().filter(|aspired| {
+        let Some(entry) = served.entries.get(&aspired.series) else {
+            return true;
+        };
+        let is_served = entry
+            .served
+            .as_ref()
+            .is_some_and(|current| current.version == aspired.version);
+        let is_refused = entry
+            .rejection
+            .as_ref()
+            .is_some_and(|last| last.version == aspired.version);
+        !is_served && !is_refused
+    });
+    let unwanted = retired.iter().filter(|series| {
+        served
+            .entries
+            .get(*series)
+            .is_none_or(|entry| entry.served.is_some() || entry.removed.is_none())
+    });
+    let load = |aspired: &Aspired| Action::Load {
+        series: aspired.series.clone(),
+        version: aspired.version,
+    };
+    let retire = |series: &SeriesName| Action::Retire {
+        series: series.clone(),
+    };
+    unwanted.map(retire).chain(wanted.map(load)).collect()
 }
 
 /// Follows one alias of a registry.
@@ -62,21 +80,24 @@ pub struct Refresher {
     cache: Arc<Cache>,
     registry: Arc<dyn Registry>,
     lanes: Arc<Lanes>,
+    aspirations: Arc<Aspirations>,
     alias: String,
 }
 
 impl Refresher {
-    /// A refresher of `cache` that follows `alias` in `registry`.
+    /// A refresher of `cache` that follows `alias` in `registry` and notes in `aspirations` what is on its way.
     pub fn new(
         cache: Arc<Cache>,
         registry: Arc<dyn Registry>,
         lanes: Arc<Lanes>,
+        aspirations: Arc<Aspirations>,
         alias: String,
     ) -> Self {
         Self {
             cache,
             registry,
             lanes,
+            aspirations,
             alias,
         }
     }
@@ -96,13 +117,18 @@ impl Refresher {
         }
     }
 
-    /// Looks once, and acts on what it sees. A registry that does not answer is told of, and changes nothing.
+    /// Looks once, and acts on what it sees. A registry that does not answer is told of, and changes nothing; one series
+    /// that cannot be loaded keeps no other from it.
     ///
     /// # Errors
-    /// [`Error::State`] when a change cannot be made durable.
+    /// The first [`Error::State`] when changes cannot be made durable.
     pub async fn refresh(&self) -> Result<()> {
-        let aspired = match self.registry.aspired(&self.alias).await {
-            Ok(aspired) => aspired,
+        let listing = async {
+            let aspired = self.registry.aspired(&self.alias).await?;
+            Ok::<_, RegistryError>((aspired, self.registry.retired().await?))
+        };
+        let (aspired, retired) = match listing.await {
+            Ok(listing) => listing,
             Err(error) => {
                 let message = error.to_string();
                 let change = Change::RegistryUnreachable { message };
@@ -115,60 +141,101 @@ impl Refresher {
                 .commit(Change::RegistryBack, String::new())
                 .await?;
         }
-        for Action::Load { series, .. } in plan(&self.cache.state(), &aspired) {
-            self.load(&series).await?;
-        }
-        Ok(())
+        let plan = plan(&self.cache.state(), &aspired, &retired);
+        let outcomes = futures::stream::iter(plan)
+            .map(|action| self.act(action))
+            .buffer_unordered(LOADS);
+        outcomes
+            .fold(Ok(()), async |all: Result<()>, one| all.and(one))
+            .await
     }
 
-    /// Serves what the alias of `series` points at now, which may be newer than the listing.
+    async fn act(&self, action: Action) -> Result<()> {
+        match action {
+            Action::Retire { series } => self.retire(&series).await,
+            Action::Load { series, version } => {
+                let aspiration = Aspiration {
+                    version,
+                    alias: self.alias.clone(),
+                    seen_at: self.cache.clock().now(),
+                    trouble: None,
+                };
+                self.aspirations.begin(&series, aspiration);
+                self.load(&series).await
+            }
+        }
+    }
+
+    /// Stops serving `series`, unless its tombstone was taken away since it was listed.
+    async fn retire(&self, series: &SeriesName) -> Result<()> {
+        let _lane = self.lanes.enter(series).await;
+        match self.registry.tombstone(series).await {
+            Ok(Some(tombstone)) => {
+                self.aspirations.end(series);
+                let change = Change::Remove {
+                    series: series.clone(),
+                    reason: Reason::new(RETIRED, tombstone.reason),
+                };
+                self.cache.commit(change, String::new()).await.map(drop)
+            }
+            Ok(None) => Ok(()),
+            Err(error) => {
+                tracing::warn!(%series, %error, "cannot read the tombstone; trying again at the next poll");
+                Ok(())
+            }
+        }
+    }
+
+    /// Serves what the alias of `series` points at now, which may be newer than the listing; nothing when the series was
+    /// retired since.
     async fn load(&self, series: &SeriesName) -> Result<()> {
         let _lane = self.lanes.enter(series).await;
-        let fetched = match self.registry.alias(series, &self.alias).await {
-            Ok(Some(version)) => (version, self.registry.fetch(series, version).await),
-            Ok(None) => return Ok(()),
-            Err(error) => (0, Err(error)),
+        let aspired = async {
+            match self.registry.tombstone(series).await? {
+                Some(_) => Ok(None),
+                None => self.registry.alias(series, &self.alias).await,
+            }
         };
-        let (version, stored) = match fetched {
-            (version, Ok(stored)) => (version, stored),
-            (version, Err(error)) => return self.refuse(series, version, &error).await,
+        let version = match aspired.await {
+            Ok(Some(version)) => version,
+            Ok(None) => {
+                self.aspirations.end(series);
+                return Ok(());
+            }
+            Err(error) => return self.give_up(series, 0, Error::Registry(error)).await,
         };
-        let sha256 = stored.manifest.metadata.sha256.clone();
-        let loaded = tokio::task::spawn_blocking(move || {
-            Loaded::verify(stored.manifest.metadata, &stored.model_pr)
-        })
-        .await
-        .map_err(|error| Error::Internal(format!("a load died: {error}")))?;
-        let change = match loaded {
-            Ok(loaded) => Change::Serve {
-                loaded: Box::new(loaded),
-                version,
-                alias: self.alias.clone(),
-            },
-            Err(Error::Rejected {
-                code, description, ..
-            }) => Change::Reject {
-                series: series.clone(),
-                version,
-                sha256,
-                reasons: vec![Reason::new(code, description)],
-                scores: None,
-            },
-            Err(error) => return Err(error),
+        let served = self.cache.get(series);
+        if served.is_some_and(|served| served.version == version) {
+            self.aspirations.end(series);
+            return Ok(());
+        }
+        let loaded = match obtain(&self.cache, &*self.registry, series, version).await {
+            Ok(loaded) => loaded,
+            Err(error) => return self.give_up(series, version, error).await,
         };
+        let change = Change::Serve {
+            loaded,
+            version,
+            alias: self.alias.clone(),
+        };
+        self.aspirations.end(series);
         self.cache.commit(change, String::new()).await.map(drop)
     }
 
-    /// A damaged or missing version is refused by name; a registry that stopped answering is tried again next time.
-    async fn refuse(&self, series: &SeriesName, version: u64, error: &RegistryError) -> Result<()> {
-        let code = match error {
-            RegistryError::Corrupt { .. } => "CORRUPT",
-            RegistryError::NotFound { .. } => "VERSION_MISSING",
-            _ => {
+    /// A version that cannot be served is refused by name; a registry that stopped answering is tried again next time.
+    async fn give_up(&self, series: &SeriesName, version: u64, error: Error) -> Result<()> {
+        let code = match &error {
+            Error::Rejected { code, .. } => *code,
+            Error::Registry(RegistryError::Corrupt { .. }) => "CORRUPT",
+            Error::Registry(RegistryError::NotFound { .. }) => "VERSION_MISSING",
+            Error::Registry(error) => {
                 tracing::warn!(%series, version, %error, "cannot fetch; trying again at the next poll");
+                self.aspirations.delay(series, error.to_string());
                 return Ok(());
             }
+            _ => return Err(error),
         };
+        self.aspirations.end(series);
         let change = Change::Reject {
             series: series.clone(),
             version,
@@ -177,5 +244,76 @@ impl Refresher {
             scores: None,
         };
         self.cache.commit(change, String::new()).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::event::{Event, EventKind};
+
+    fn name(series: &str) -> SeriesName {
+        series.parse().unwrap()
+    }
+
+    fn after(state: &State, kind: EventKind) -> State {
+        state.after(&Event {
+            revision: state.revision + 1,
+            at: Timestamp::UNIX_EPOCH,
+            traceparent: String::new(),
+            kind,
+        })
+    }
+
+    fn aspired(series: &str, version: u64) -> Aspired {
+        Aspired {
+            series: name(series),
+            version,
+        }
+    }
+
+    #[test]
+    fn what_is_new_is_loaded_and_what_was_refused_is_not_tried_again_until_it_moves() {
+        let empty = State::empty(Uuid::nil());
+        let load = |version| {
+            vec![Action::Load {
+                series: name("a"),
+                version,
+            }]
+        };
+        assert_eq!(plan(&empty, &[aspired("a", 1)], &[]), load(1));
+        let refused = after(
+            &empty,
+            EventKind::Rejected {
+                series: name("a"),
+                labels: Default::default(),
+                version: 1,
+                sha256: String::new(),
+                reasons: vec![Reason::new("CORRUPT", "bent")],
+                scores: None,
+            },
+        );
+        assert_eq!(plan(&refused, &[aspired("a", 1)], &[]), []);
+        assert_eq!(plan(&refused, &[aspired("a", 2)], &[]), load(2));
+    }
+
+    #[test]
+    fn a_tombstone_is_acted_on_once() {
+        let empty = State::empty(Uuid::nil());
+        let retire = Action::Retire { series: name("a") };
+        assert_eq!(plan(&empty, &[], &[name("a")]), [retire]);
+        let removed = after(
+            &empty,
+            EventKind::Removed {
+                series: name("a"),
+                labels: Default::default(),
+                previous_version: 0,
+                reason: Reason::new(RETIRED, "old"),
+            },
+        );
+        assert_eq!(plan(&removed, &[], &[name("a")]), []);
     }
 }

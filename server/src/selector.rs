@@ -73,6 +73,11 @@ impl Selector {
         self.names.iter()
     }
 
+    /// Whether this name was asked for by itself.
+    pub fn names_it(&self, name: &SeriesName) -> bool {
+        self.names.contains(name)
+    }
+
     /// Tells selectors apart, so that a token is not continued under another filter. Not for security.
     pub fn fingerprint(&self) -> u32 {
         let mut hash = crc32fast::Hasher::new();

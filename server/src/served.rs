@@ -11,9 +11,13 @@ use rpds::HashTrieMapSync;
 use uuid::Uuid;
 
 use crate::{
+    error::Error,
     event::{Event, EventKind, Reason},
     load::Loaded,
 };
+
+/// The reason code of a series that is retired.
+pub const RETIRED: &str = "RETIRED";
 
 /// Everything that is served at one revision.
 #[derive(Debug, Clone)]
@@ -31,10 +35,12 @@ pub struct State {
 /// One series.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// As its last pushed model described it.
-    pub series: Series,
+    /// As its last served model described it; shared between states as long as the description stays.
+    pub series: Arc<Series>,
     /// What answers.
     pub served: Option<Arc<Served>>,
+    /// What answered before, newest first: served again in an instant, and still answers who asks for it by number.
+    pub kept: Vec<Arc<Served>>,
     /// The last refused candidate since the served version began to be served.
     pub rejection: Option<Rejection>,
     /// Why nothing is served any more.
@@ -45,7 +51,7 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct Served {
     /// The verified model.
-    pub loaded: Loaded,
+    pub loaded: Arc<Loaded>,
     /// The registry's number.
     pub version: u64,
     /// The alias it is served by.
@@ -79,13 +85,13 @@ pub enum Change {
     /// Serve a verified model from now on.
     Serve {
         /// The model.
-        loaded: Box<Loaded>,
+        loaded: Arc<Loaded>,
         /// The registry's number.
         version: u64,
         /// The alias it is served by.
         alias: String,
     },
-    /// Stop serving a series.
+    /// Stop serving a series, and forget what was kept of it.
     Remove {
         /// The series.
         series: SeriesName,
@@ -114,10 +120,12 @@ pub enum Change {
     RegistryBack,
 }
 
-/// The state after `change`, and the event that is the difference; `None` when nothing changes.
+/// The state after `change`, and the event that is the difference; `None` when nothing changes. `keep` versions of a
+/// series, the served one among them, stay in memory.
 pub fn apply(
     before: &State,
     change: Change,
+    keep: usize,
     now: Timestamp,
     traceparent: String,
 ) -> Option<(State, Event)> {
@@ -157,22 +165,26 @@ pub fn apply(
                 scores: loaded.metadata().scores.clone(),
             });
             let served = Served {
-                loaded: *loaded,
+                loaded,
                 version,
                 alias,
                 previous_version,
                 revision,
                 served_since: now,
             };
-            let after = before.with_served(Arc::new(served)).at(revision);
+            let after = before.with_served(Arc::new(served), keep).at(revision);
             Some((after, event))
         }
         Change::Remove { series, reason } => {
-            let entry = before.entries.get(&series)?;
-            let served = entry.served.as_deref()?;
+            let entry = before.entries.get(&series);
+            let served = entry.and_then(|entry| entry.served.as_deref());
+            let removed = entry.and_then(|entry| entry.removed.as_ref());
+            if served.is_none() && removed == Some(&reason) {
+                return None;
+            }
             let event = event(EventKind::Removed {
-                labels: entry.series.labels.clone(),
-                previous_version: served.version,
+                labels: entry.map_or_else(Default::default, |entry| entry.series.labels.clone()),
+                previous_version: served.map_or(0, |served| served.version),
                 series,
                 reason,
             });
@@ -219,6 +231,24 @@ pub fn apply(
     }
 }
 
+impl Entry {
+    /// A series of which only the name is known.
+    pub fn unknown(series: &SeriesName) -> Self {
+        Self {
+            series: Arc::new(Series::new(series.clone())),
+            served: None,
+            kept: Vec::new(),
+            rejection: None,
+            removed: None,
+        }
+    }
+
+    /// Every version in memory: the served one, then those that are kept.
+    pub fn versions(&self) -> impl Iterator<Item = &Arc<Served>> {
+        self.served.iter().chain(&self.kept)
+    }
+}
+
 impl State {
     /// The state at the beginning of an epoch.
     pub fn empty(epoch: Uuid) -> Self {
@@ -235,20 +265,53 @@ impl State {
         self
     }
 
-    /// This state with `served` in the place of what its series had, at the same revision.
-    pub fn with_served(&self, served: Arc<Served>) -> Self {
-        let series = served.loaded.metadata().series.clone();
-        let rejection = self
-            .entries
-            .get(&series.name)
+    /// This state with `served` in the place of what its series had, at the same revision. What it had is kept, up to
+    /// `keep` versions with the served one.
+    pub fn with_served(&self, served: Arc<Served>, keep: usize) -> Self {
+        let described = &served.loaded.metadata().series;
+        let before = self.entries.get(&described.name);
+        let series = match before {
+            Some(entry) if *entry.series == *described => Arc::clone(&entry.series),
+            _ => Arc::new(described.clone()),
+        };
+        let rejection = before
             .and_then(|entry| entry.rejection.clone())
             .filter(|rejection| rejection.at > served.served_since);
+        let kept = before
+            .into_iter()
+            .flat_map(|entry| entry.versions())
+            .filter(|earlier| earlier.version != served.version)
+            .take(keep.saturating_sub(1))
+            .cloned()
+            .collect();
         self.with_entry(Entry {
             series,
             served: Some(served),
+            kept,
             rejection,
             removed: None,
         })
+    }
+
+    /// Puts what was served before a restart into a state that knows all else from the events.
+    pub fn restore(&mut self, served: impl IntoIterator<Item = Served>) {
+        for served in served {
+            let series = Arc::new(served.loaded.metadata().series.clone());
+            let rejection = self
+                .entries
+                .get(&series.name)
+                .and_then(|entry| entry.rejection.clone())
+                .filter(|rejection| rejection.at > served.served_since);
+            let entry = Entry {
+                series: Arc::clone(&series),
+                served: Some(Arc::new(served)),
+                kept: Vec::new(),
+                rejection,
+                removed: None,
+            };
+            self.entries
+                .insert_mut(series.name.clone(), Arc::new(entry));
+        }
     }
 
     fn with_entry(&self, entry: Entry) -> Self {
@@ -263,12 +326,7 @@ impl State {
     fn entry_or_new(&self, series: &SeriesName) -> Entry {
         match self.entries.get(series) {
             Some(entry) => (**entry).clone(),
-            None => Entry {
-                series: Series::new(series.clone()),
-                served: None,
-                rejection: None,
-                removed: None,
-            },
+            None => Entry::unknown(series),
         }
     }
 
@@ -278,6 +336,7 @@ impl State {
             EventKind::Served { .. } => self.clone(),
             EventKind::Removed { series, reason, .. } => self.with_entry(Entry {
                 served: None,
+                kept: Vec::new(),
                 removed: Some(reason.clone()),
                 ..self.entry_or_new(series)
             }),
@@ -308,5 +367,48 @@ impl State {
             },
         };
         next.at(event.revision)
+    }
+}
+
+/// Why nothing answers for `name`.
+pub fn not_served(name: &SeriesName, entry: Option<&Entry>) -> Error {
+    let (reason, why) = match entry {
+        Some(Entry {
+            removed: Some(reason),
+            ..
+        }) if reason.code == RETIRED => (
+            RETIRED,
+            format!(
+                "it is retired ({}); SetAlias to one of its versions revives it",
+                reason.message
+            ),
+        ),
+        Some(Entry {
+            removed: Some(reason),
+            ..
+        }) => ("REMOVED", format!("{}: {}", reason.code, reason.message)),
+        Some(Entry {
+            rejection: Some(rejection),
+            ..
+        }) => {
+            let reasons: Vec<_> = rejection
+                .reasons
+                .iter()
+                .map(|reason| format!("{}: {}", reason.code, reason.message))
+                .collect();
+            (
+                "REJECTED",
+                format!("its last candidate was refused ({})", reasons.join("; ")),
+            )
+        }
+        _ => (
+            "UNKNOWN_SERIES",
+            "no model was pushed under this name; ListModels tells what is served".to_owned(),
+        ),
+    };
+    Error::UnknownSeries {
+        series: name.to_string(),
+        reason,
+        why,
     }
 }

@@ -4,17 +4,21 @@
 //! lock          held by the one server that uses the directory
 //! state.json    schema version and epoch
 //! events.log    every committed event, in order; the commit point of a change
-//! models.seg    the served models without their history; the last record of a series counts
+//! models.bin    the parameter segment: the served models without their history; the last record of a series counts
 //! ```
 //!
-//! A change is appended to `models.seg` (when it serves or removes a model), then to `events.log`, each fsynced,
+//! A change is appended to `models.bin` (when it serves or removes a model), then to `events.log`, each fsynced,
 //! before anyone sees it. A model record whose event did not make it into the log was never visible and is dropped.
+//! Schema 1 kept the models as `models.seg`; it is upgraded when it is opened.
 
 pub mod model_record;
 pub mod record;
+pub mod segment;
+mod upgrade;
 
 use std::{
     fs::{self, File, TryLockError},
+    io::Write as _,
     path::Path,
     sync::Arc,
 };
@@ -26,16 +30,23 @@ use crate::{
     error::{Error, Result},
     event::Event,
     state::{
-        model_record::{ModelRecord, last_of_each_series},
+        model_record::ModelRecord,
         record::{RecordFile, replace_file},
+        segment::{Place, Segment},
     },
 };
 
-/// The schema that this build writes and reads. A directory of another schema is refused, never guessed at.
-pub const SCHEMA: u32 = 1;
+/// The schema that this build writes; it reads this one and older ones. A newer one is refused, never guessed at.
+pub const SCHEMA: u32 = 2;
 
-/// Garbage that `models.seg` may carry beyond one record per series before it is rewritten.
-const MODEL_SLACK: usize = 1_000;
+/// Events that `events.log` may carry beyond those that are needed before it is rewritten.
+const EVENT_SLACK: usize = 1_000;
+
+/// The file of schema and epoch.
+const HEADER: &str = "state.json";
+
+/// The file of the parameter segment.
+const SEGMENT: &str = "models.bin";
 
 /// The content of `state.json`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -48,7 +59,7 @@ struct Header {
 #[derive(Debug)]
 pub struct StateDir {
     events: RecordFile<Event>,
-    models: RecordFile<ModelRecord>,
+    models: Segment,
     _lock: File,
 }
 
@@ -59,9 +70,9 @@ pub struct Restored {
     pub epoch: Uuid,
     /// Retained events, ascending by revision; empty when the epoch is new.
     pub events: Vec<Event>,
-    /// The last record of each series that is served, ascending by revision. Under a new epoch these are not yet
-    /// committed: serve them again.
-    pub models: Vec<ModelRecord>,
+    /// Where the models lie that are served, for [`StateDir::load`]. Under a new epoch these are not yet committed:
+    /// serve them again.
+    pub models: Vec<Place>,
 }
 
 impl StateDir {
@@ -76,70 +87,75 @@ impl StateDir {
     pub fn open(folder: &Path) -> Result<(Self, Restored)> {
         fs::create_dir_all(folder).map_err(|error| Error::state(folder, error))?;
         let lock = lock(folder)?;
+        upgrade::upgrade(folder)?;
         let (mut events_file, events) = RecordFile::<Event>::open(&folder.join("events.log"))?;
-        let (mut models_file, models) =
-            RecordFile::<ModelRecord>::open(&folder.join("models.seg"))?;
-        if events.damaged || models.damaged {
+        let header = read_header(folder)?;
+        let committed = match &header {
+            Some(_) => events.items.last().map_or(0, |event| event.revision),
+            None => u64::MAX,
+        };
+        let (mut segment, index) = Segment::open(&folder.join(SEGMENT), committed)?;
+        let damaged = events.damaged || index.damaged;
+        if damaged {
             tracing::error!(folder = %folder.display(), "state is damaged; what checks out is kept, a new epoch begins");
         }
-        let kept = read_header(folder)?.filter(|_| !events.damaged && !models.damaged);
-        let restored = match kept {
-            Some(Header { epoch, .. }) => {
-                let committed = events.items.last().map_or(0, |event| event.revision);
-                let visible = models
-                    .items
-                    .into_iter()
-                    .filter(|record| record.revision <= committed);
-                Restored {
-                    epoch,
-                    models: last_of_each_series(visible),
-                    events: events.items,
-                }
-            }
+        let restored = match header.filter(|_| !damaged) {
+            Some(Header { epoch, .. }) => Restored {
+                epoch,
+                events: events.items,
+                models: segment.tidied(index)?.places,
+            },
             None => {
                 let epoch = Uuid::new_v4();
+                // The old epoch goes first and the new one comes last: a crash between begins a new epoch again.
+                remove_file(&folder.join(HEADER))?;
+                let index = segment.renumbered(&index)?;
                 events_file.rewrite(std::iter::empty::<&Event>())?;
                 write_header(folder, epoch)?;
-                // Revision 0: visible in the new epoch too, should a crash come before they are served again.
-                let mut models = last_of_each_series(models.items.into_iter());
-                for record in &mut models {
-                    record.revision = 0;
-                }
                 Restored {
                     epoch,
-                    models,
+                    models: index.places,
                     events: Vec::new(),
                 }
             }
         };
-        models_file.rewrite(restored.models.iter())?;
         let state = Self {
             events: events_file,
-            models: models_file,
+            models: segment,
             _lock: lock,
         };
         Ok((state, restored))
     }
 
-    /// Makes one change durable: the model record (if any), then its event. Blocks on fsync.
+    /// What `restore` makes of the models at `places`, on every core; in the order of revisions.
     ///
     /// # Errors
-    /// [`Error::State`]; the change must then not become visible.
-    pub fn append(&mut self, event: &Event, model: Option<&ModelRecord>) -> Result<()> {
-        if let Some(model) = model {
-            self.models.append(model)?;
-        }
-        self.events.append(event)
+    /// [`Error::State`] when they cannot be read.
+    pub fn load<T: Send>(
+        &self,
+        places: &[Place],
+        restore: impl Fn(ModelRecord) -> Option<T> + Sync,
+    ) -> Result<Vec<T>> {
+        self.models.load(places, restore)
+    }
+
+    /// Makes changes durable together: the model records, then the events. Blocks on fsync.
+    ///
+    /// # Errors
+    /// [`Error::State`]; none of the changes must then become visible.
+    pub fn append(&mut self, events: &[Arc<Event>], models: &[ModelRecord]) -> Result<()> {
+        self.models.append(models)?;
+        self.events.append(events.iter().map(|event| &**event))
     }
 
     /// Whether `events.log` holds much more than the `retained` events that are still needed.
     pub fn events_want_rewrite(&self, retained: usize) -> bool {
-        self.events.count() > 2 * retained.max(MODEL_SLACK)
+        self.events.count() > 2 * retained.max(EVENT_SLACK)
     }
 
-    /// Whether `models.seg` holds much more than one record for each of `live` series.
+    /// Whether the segment holds much more than one record for each of `live` series.
     pub fn models_want_rewrite(&self, live: usize) -> bool {
-        self.models.count() > 2 * live + MODEL_SLACK
+        self.models.wants_rewrite(live)
     }
 
     /// Cuts `events.log` down to `retained`. Blocks on fsync.
@@ -150,14 +166,12 @@ impl StateDir {
         self.events.rewrite(retained.iter().map(|event| &**event))
     }
 
-    /// Cuts `models.seg` down to the last record of each series. Blocks on fsync.
+    /// Cuts the segment down to the last record of each series. Blocks on fsync.
     ///
     /// # Errors
     /// [`Error::State`]; the old file is then still in place.
     pub fn rewrite_models(&mut self) -> Result<()> {
-        let records = self.models.read_all()?;
-        self.models
-            .rewrite(last_of_each_series(records.into_iter()).iter())
+        self.models.rewrite()
     }
 }
 
@@ -173,8 +187,18 @@ fn lock(folder: &Path) -> Result<File> {
     }
 }
 
+/// Removes what need not be there.
+fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::state(path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn read_header(folder: &Path) -> Result<Option<Header>> {
-    let path = folder.join("state.json");
+    let path = folder.join(HEADER);
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -182,11 +206,11 @@ fn read_header(folder: &Path) -> Result<Option<Header>> {
     };
     let header: Header =
         serde_json::from_slice(&bytes).map_err(|error| Error::state(&path, error))?;
-    if header.schema != SCHEMA {
+    if header.schema > SCHEMA {
         return Err(Error::state(
             &path,
             format!(
-                "schema {}, this server knows {SCHEMA}; use the server that wrote it or another --state-dir",
+                "schema {}, this server knows up to {SCHEMA}; use the server that wrote it or another --state-dir",
                 header.schema
             ),
         ));
@@ -195,19 +219,17 @@ fn read_header(folder: &Path) -> Result<Option<Header>> {
 }
 
 fn write_header(folder: &Path, epoch: Uuid) -> Result<()> {
-    let path = folder.join("state.json");
+    let path = folder.join(HEADER);
     let header = Header {
         schema: SCHEMA,
         epoch,
     };
     let bytes = serde_json::to_vec(&header).map_err(|error| Error::state(&path, error))?;
-    replace_file(&path, &bytes).map(drop)
+    replace_file(&path, |file| file.write_all(&bytes)).map(drop)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
     use jiff::Timestamp;
 
     use super::*;
@@ -225,7 +247,7 @@ mod tests {
     fn filled(folder: &Path, count: u64) -> Uuid {
         let (mut state, restored) = StateDir::open(folder).unwrap();
         for revision in 1..=count {
-            state.append(&event(revision), None).unwrap();
+            state.append(&[Arc::new(event(revision))], &[]).unwrap();
         }
         restored.epoch
     }
@@ -260,7 +282,7 @@ mod tests {
             let (mut state, restored) = StateDir::open(folder.path()).unwrap();
             assert_eq!(restored.epoch, epoch, "cut at {cut}");
             assert_eq!(restored.events, [event(1), event(2)], "cut at {cut}");
-            state.append(&event(3), None).unwrap();
+            state.append(&[Arc::new(event(3))], &[]).unwrap();
             drop(state);
             assert_eq!(fs::read(&path).unwrap(), whole);
         }

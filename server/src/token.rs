@@ -1,4 +1,4 @@
-//! Resume tokens: opaque to clients, (epoch, revision, filter) to us.
+//! Resume tokens: opaque to clients, (epoch, revision, instant, filter) to us.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
@@ -6,8 +6,8 @@ use uuid::Uuid;
 use crate::error::{Error, Gap, Result};
 
 /// The first byte of a token to continue from, and of one from inside a snapshot, which can only begin again. Other
-/// values are free for other forms.
-const CONTINUE: u8 = 1;
+/// values are free for other forms. Form 1 had no instant.
+const CONTINUE: u8 = 3;
 const SNAPSHOT: u8 = 2;
 
 /// A position in a server's history, as seen through a filter.
@@ -17,7 +17,9 @@ pub struct Token {
     pub epoch: Uuid,
     /// Everything up to here was sent.
     pub revision: u64,
-    /// [`Selector::fingerprint`](crate::selector::Selector::fingerprint) of the stream.
+    /// As of this epoch second, where time matters to the stream; else 0.
+    pub second: i64,
+    /// [`Selector::fingerprint`](crate::selector::Selector::fingerprint) of the stream, and what else it asked.
     pub filter: u32,
     /// False inside a snapshot: what was sent is no base to continue from.
     pub complete: bool,
@@ -29,6 +31,7 @@ impl Token {
         let mut bytes = vec![if self.complete { CONTINUE } else { SNAPSHOT }];
         bytes.extend_from_slice(self.epoch.as_bytes());
         bytes.extend_from_slice(&self.revision.to_be_bytes());
+        bytes.extend_from_slice(&self.second.to_be_bytes());
         bytes.extend_from_slice(&self.filter.to_be_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
     }
@@ -43,10 +46,12 @@ impl Token {
             let (&form, rest) = bytes.split_first()?;
             let (epoch, rest) = rest.split_first_chunk()?;
             let (revision, rest) = rest.split_first_chunk()?;
+            let (second, rest) = rest.split_first_chunk()?;
             let filter = rest.try_into().ok()?;
             matches!(form, CONTINUE | SNAPSHOT).then(|| Self {
                 epoch: Uuid::from_bytes(*epoch),
                 revision: u64::from_be_bytes(*revision),
+                second: i64::from_be_bytes(*second),
                 filter: u32::from_be_bytes(filter),
                 complete: form == CONTINUE,
             })
@@ -67,7 +72,7 @@ impl Token {
         if self.filter != filter {
             return Err(Error::invalid(
                 "token",
-                "it is of a stream with another selector; resume with the same selector, or without a token",
+                "it is of a stream that asked for something else; resume with the same selector and question, or without a token",
             ));
         }
         let gap = if self.epoch != epoch {
@@ -96,6 +101,7 @@ mod tests {
         let token = Token {
             epoch: Uuid::from_u128(7),
             revision: 12,
+            second: 1_800_000_000,
             filter: 99,
             complete: true,
         };
@@ -119,6 +125,7 @@ mod tests {
         let token = Token {
             epoch,
             revision: 12,
+            second: 1_800_000_000,
             filter: 99,
             complete: true,
         };

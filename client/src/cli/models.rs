@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use loadcast_client::{Client, Model, Scores, Selector};
+use loadcast_client::{Client, Model, RolledBack, Scores, Selector};
 
 use crate::cli::failure::Failure;
 use crate::cli::show::short;
@@ -19,6 +19,56 @@ pub(crate) enum Command {
     List(ListArgs),
     /// One series in full
     Show(ShowArgs),
+    /// Serve a version from now on; revives a retired series
+    Promote(PromoteArgs),
+    /// Serve again what was served before
+    Rollback(RollbackArgs),
+    /// Stop serving a series; it keeps its versions, and pushes for it are refused until a version is promoted
+    Retire(RetireArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PromoteArgs {
+    /// Name of the series
+    series: String,
+
+    /// Version to point the alias at
+    // Of another id than --version.
+    #[arg(id = "target", value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..))]
+    version: u64,
+
+    /// Alias to move
+    #[arg(
+        long,
+        env = "LOADCAST_ALIAS",
+        default_value = "champion",
+        value_name = "NAME"
+    )]
+    alias: String,
+
+    /// Version the alias must point at now; 0: it must not exist yet
+    #[arg(long, env = "LOADCAST_EXPECT", value_name = "N")]
+    expect: Option<u64>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RollbackArgs {
+    /// Name of the series
+    series: String,
+
+    /// Version to go back to; without it: the one served before
+    #[arg(long, env = "LOADCAST_TO", value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..))]
+    to: Option<u64>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RetireArgs {
+    /// Name of the series
+    series: String,
+
+    /// Why; whoever asks for the series is told
+    #[arg(long, env = "LOADCAST_REASON", value_name = "WHY")]
+    reason: String,
 }
 
 #[derive(Debug, clap::Args)]
@@ -99,6 +149,37 @@ pub(crate) async fn run(
                     writeln!(out)?;
                 }
             }
+        }
+        Command::Promote(args) => {
+            let PromoteArgs {
+                series,
+                version,
+                alias,
+                expect,
+            } = args;
+            let revision = client.set_alias(&series, &alias, version, expect).await?;
+            match revision {
+                Some(revision) => writeln!(
+                    out,
+                    "{series}: version {version} is {alias} and served (revision {revision})"
+                )?,
+                None => writeln!(
+                    out,
+                    "{series}: version {version} is {alias}, which this server does not serve"
+                )?,
+            }
+        }
+        Command::Rollback(args) => {
+            let RolledBack { version, revision } = client.rollback(&args.series, args.to).await?;
+            writeln!(
+                out,
+                "{}: version {version} is served (revision {revision})",
+                args.series
+            )?;
+        }
+        Command::Retire(args) => {
+            let revision = client.retire(&args.series, &args.reason).await?;
+            writeln!(out, "{}: retired (revision {revision})", args.series)?;
         }
     }
     Ok(())

@@ -100,7 +100,11 @@ impl TryFrom<pb::WatchModelsResponse> for Frame<ModelUpdate> {
             ))),
             Some(Message::SnapshotEnd(end)) => end.into(),
             Some(Message::Event(event)) => Body::Message(ModelUpdate::Event(Box::new(
-                event.try_into().map_err(|e: Error| e.within("event"))?,
+                event
+                    .into_message()
+                    .map_err(undecodable)?
+                    .try_into()
+                    .map_err(|e: Error| e.within("event"))?,
             ))),
             Some(Message::Bookmark(bookmark)) => bookmark.into(),
             Some(Message::Lagged(lagged)) => lagged.into(),
@@ -123,6 +127,7 @@ impl TryFrom<pb::WatchForecastsResponse> for Frame<ForecastUpdate> {
             Some(Message::SnapshotBegin(begin)) => begin.into(),
             Some(Message::SnapshotEnd(end)) => end.into(),
             Some(Message::Update(update)) => {
+                let update = update.into_message().map_err(undecodable)?;
                 Body::Message(update.try_into().map_err(|e: Error| e.within("update"))?)
             }
             Some(Message::Gone(gone)) => {
@@ -137,6 +142,11 @@ impl TryFrom<pb::WatchForecastsResponse> for Frame<ForecastUpdate> {
         };
         Ok(Self { token, body })
     }
+}
+
+/// What was received is decoded already, so this does not happen.
+fn undecodable(error: impl std::fmt::Display) -> Error {
+    Error::protocol("message", error.to_string())
 }
 
 #[cfg(test)]
@@ -176,7 +186,7 @@ mod tests {
         use pb::watch_models_response::Message;
         let wire = pb::WatchModelsResponse {
             token: "t".into(),
-            message: Some(Message::Event(pb::ModelEvent::default())),
+            message: Some(Message::Event(pb::ModelEvent::default().into())),
         };
         let error = Frame::<ModelUpdate>::try_from(wire).unwrap_err();
         assert!(matches!(error, Error::Protocol { field, .. } if field == "event.at"));

@@ -121,6 +121,26 @@ pub struct Reason {
     pub message: String,
 }
 
+/// Where a rollback led.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RolledBack {
+    /// What is served now.
+    pub version: u64,
+    /// At this revision.
+    pub revision: u64,
+}
+
+impl TryFrom<pb::RollbackResponse> for RolledBack {
+    type Error = Error;
+
+    fn try_from(wire: pb::RollbackResponse) -> Result<Self, Error> {
+        Ok(Self {
+            version: version("version", wire.version)?,
+            revision: wire.revision,
+        })
+    }
+}
+
 impl ModelState {
     /// The name on the wire without its prefix: `SERVING`, `LOADING`, ..., `UNKNOWN`.
     #[must_use]

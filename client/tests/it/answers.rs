@@ -97,7 +97,7 @@ pub(crate) fn about_models(token: &str, message: ModelMessage) -> pb::WatchModel
 }
 
 pub(crate) fn served(revision: u64) -> ModelMessage {
-    ModelMessage::Event(pb::ModelEvent {
+    let event = pb::ModelEvent {
         revision,
         at: time(0),
         kind: pb::ModelEventKind::Served.into(),
@@ -106,16 +106,18 @@ pub(crate) fn served(revision: u64) -> ModelMessage {
         previous_version: revision - 1,
         artifact_sha256: digest(),
         ..pb::ModelEvent::default()
-    })
+    };
+    ModelMessage::Event(event.into())
 }
 
 pub(crate) fn changed(token: &str, forecast: pb::Forecast) -> pb::WatchForecastsResponse {
+    let update = pb::ForecastUpdate {
+        cause: pb::UpdateCause::Version.into(),
+        series: SERIES.into(),
+        result: Some(pb::forecast_update::Result::Forecast(forecast)),
+    };
     pb::WatchForecastsResponse {
         token: token.into(),
-        message: Some(ForecastMessage::Update(pb::ForecastUpdate {
-            cause: pb::UpdateCause::Version.into(),
-            series: SERIES.into(),
-            result: Some(pb::forecast_update::Result::Forecast(forecast)),
-        })),
+        message: Some(ForecastMessage::Update(update.into())),
     }
 }

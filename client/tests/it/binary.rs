@@ -75,6 +75,8 @@ async fn what_was_mistyped_is_status_2() {
             "6h",
         ],
         &["--addr", "nonsense", "models", "list"],
+        &["models", "promote", SERIES, "0"],
+        &["models", "retire", SERIES],
         &["no-such-command"],
         &[],
     ] {
@@ -93,6 +95,9 @@ async fn every_command_has_help_with_defaults_and_a_version() {
         &["watch"],
         &["models", "list"],
         &["models", "show"],
+        &["models", "promote"],
+        &["models", "rollback"],
+        &["models", "retire"],
     ] {
         let help = loadcast(&[command, &["--help"]].concat(), &[]).await;
         assert_eq!(help.status.code(), Some(0));
@@ -182,6 +187,48 @@ async fn models_are_listed_and_shown() {
     let args = ["--addr", &addr, "models", "show", SERIES, "-o", "json"];
     let json: Value = serde_json::from_str(&out(&loadcast(&args, &[]).await)).unwrap();
     assert_eq!(json["served"]["version"], "2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn models_are_promoted_rolled_back_and_retired() {
+    let mock = mock();
+    let addr = mock.serve().await;
+    let run = async |args: &[&str]| {
+        let output = loadcast(&[&["--addr", &addr, "models"], args].concat(), &[]).await;
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+        out(&output)
+    };
+    assert_eq!(
+        run(&["promote", SERIES, "3", "--expect", "2"]).await,
+        format!("{SERIES}: version 3 is champion and served (revision 8)\n")
+    );
+    assert_eq!(
+        run(&["promote", SERIES, "3", "--alias", "candidate"]).await,
+        format!("{SERIES}: version 3 is candidate, which this server does not serve\n")
+    );
+    assert_eq!(
+        run(&["rollback", SERIES]).await,
+        format!("{SERIES}: version 2 is served (revision 9)\n")
+    );
+    run(&["rollback", SERIES, "--to", "2"]).await;
+    assert_eq!(
+        run(&["retire", SERIES, "--reason", "decommissioned"]).await,
+        format!("{SERIES}: retired (revision 10)\n")
+    );
+    let state = mock.state();
+    let moved: Vec<_> = state
+        .alias_requests
+        .iter()
+        .map(|request| (request.version, request.expected_version))
+        .collect();
+    assert_eq!(moved, [(3, Some(2)), (3, None)]);
+    let back: Vec<u64> = state
+        .rollback_requests
+        .iter()
+        .map(|request| request.version)
+        .collect();
+    assert_eq!(back, [0, 2]);
+    assert_eq!(state.retire_requests[0].reason, "decommissioned");
 }
 
 /// A server that announces version 3 once the forecast of it is on its way already.

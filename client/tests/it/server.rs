@@ -38,6 +38,9 @@ pub(crate) struct State {
     pub(crate) watch_forecast_requests: Vec<pb::WatchForecastsRequest>,
     pub(crate) push_parts: Vec<pb::push_model_request::Part>,
     pub(crate) rejections: Vec<pb::ReportRejectionRequest>,
+    pub(crate) alias_requests: Vec<pb::SetAliasRequest>,
+    pub(crate) rollback_requests: Vec<pb::RollbackRequest>,
+    pub(crate) retire_requests: Vec<pb::RetireSeriesRequest>,
     pub(crate) metadata: Vec<MetadataMap>,
 }
 
@@ -211,23 +214,38 @@ impl ModelService for Mock {
 
     async fn set_alias(
         &self,
-        _: Request<pb::SetAliasRequest>,
+        request: Request<pb::SetAliasRequest>,
     ) -> Result<Response<pb::SetAliasResponse>, Status> {
-        absent()
+        let request = request.into_inner();
+        let revision = if request.alias == "champion" { 8 } else { 0 };
+        self.state().alias_requests.push(request);
+        Ok(Response::new(pb::SetAliasResponse {
+            revision,
+            epoch: "e1".into(),
+        }))
     }
 
     async fn rollback(
         &self,
-        _: Request<pb::RollbackRequest>,
+        request: Request<pb::RollbackRequest>,
     ) -> Result<Response<pb::RollbackResponse>, Status> {
-        absent()
+        self.state().rollback_requests.push(request.into_inner());
+        Ok(Response::new(pb::RollbackResponse {
+            version: 2,
+            revision: 9,
+            epoch: "e1".into(),
+        }))
     }
 
     async fn retire_series(
         &self,
-        _: Request<pb::RetireSeriesRequest>,
+        request: Request<pb::RetireSeriesRequest>,
     ) -> Result<Response<pb::RetireSeriesResponse>, Status> {
-        absent()
+        self.state().retire_requests.push(request.into_inner());
+        Ok(Response::new(pb::RetireSeriesResponse {
+            revision: 10,
+            epoch: "e1".into(),
+        }))
     }
 
     async fn observe_actuals(

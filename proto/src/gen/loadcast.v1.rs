@@ -129,11 +129,14 @@ pub struct Bookmark {
     #[prost(uint64, tag = "1")]
     pub revision: u64,
 }
-/// Told before the first message after a gap: delivered + skipped = published.
+/// Told before the first message after a gap: delivered + skipped = published. A watch of models whose reader fell out of
+/// the retained log counts every revision in the gap, whatever the filter, as the log no longer says what they were; a
+/// snapshot follows. A watch of forecasts counts the answers that newer ones of the same series took the place of.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Lagged {
     #[prost(uint64, tag = "1")]
     pub skipped: u64,
+    /// The gap is (from_revision, to_revision]; both are the same when only time moved on.
     #[prost(uint64, tag = "2")]
     pub from_revision: u64,
     #[prost(uint64, tag = "3")]
@@ -513,15 +516,18 @@ pub struct WatchForecastsRequest {
     pub levels: ::prost::alloc::vec::Vec<f64>,
     #[prost(bool, tag = "5")]
     pub components: bool,
-    /// Resume after this message of an earlier stream.
+    /// Resume after this message of an earlier stream that asked the same: what changed since then, a series that was told
+    /// last perhaps once more. With a condition: a snapshot, as a token does not carry what was told.
     #[prost(string, tag = "6")]
     pub token: ::prost::alloc::string::String,
     /// A token that cannot be continued gets a snapshot instead of OUT_OF_RANGE.
     #[prost(bool, tag = "7")]
     pub snapshot_on_gap: bool,
+    /// What the client holds already; a snapshot carries only what differs.
     #[prost(message, repeated, tag = "8")]
     pub known_versions: ::prost::alloc::vec::Vec<KnownVersion>,
-    /// Send an update only when this holds.
+    /// Of a new version or a step, send an update only when this holds. What is no longer served, cannot be answered or
+    /// has another freshness is told in any case.
     #[prost(message, optional, tag = "9")]
     pub condition: ::core::option::Option<WatchCondition>,
     #[prost(message, optional, tag = "10")]
@@ -530,11 +536,13 @@ pub struct WatchForecastsRequest {
 /// "Tell me when quantile q at lead h has moved by more than x percent since you last told me."
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct WatchCondition {
-    /// 0 means yhat.
+    /// 0 means yhat; otherwise a quantile level in (0, 1).
     #[prost(double, tag = "1")]
     pub level: f64,
+    /// From now floored to the step. Whole seconds; unset or 0 means now.
     #[prost(message, optional, tag = "2")]
     pub lead: ::core::option::Option<::prost_types::Duration>,
+    /// Of the value told last. 0: any movement.
     #[prost(double, tag = "3")]
     pub moved_percent: f64,
 }
@@ -555,7 +563,7 @@ pub mod watch_forecasts_response {
         #[prost(message, tag = "3")]
         SnapshotEnd(super::SnapshotEnd),
         #[prost(message, tag = "4")]
-        Update(super::ForecastUpdate),
+        Update(crate::encoded::Encoded<super::ForecastUpdate>),
         /// A series of the selection is no longer served.
         #[prost(message, tag = "5")]
         Gone(super::SeriesGone),
@@ -891,7 +899,7 @@ pub mod forecast_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = crate::codec::SmallBuffers::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/loadcast.v1.ForecastService/GetForecast",
             );
@@ -918,7 +926,7 @@ pub mod forecast_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = crate::codec::SmallBuffers::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/loadcast.v1.ForecastService/BatchGetForecasts",
             );
@@ -948,7 +956,7 @@ pub mod forecast_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = crate::codec::SmallBuffers::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/loadcast.v1.ForecastService/WatchForecasts",
             );
@@ -977,7 +985,7 @@ pub mod forecast_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = crate::codec::SmallBuffers::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/loadcast.v1.ForecastService/GetRecommendation",
             );
@@ -1168,7 +1176,7 @@ pub mod forecast_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetForecastSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::codec::SmallBuffers::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -1216,7 +1224,7 @@ pub mod forecast_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = BatchGetForecastsSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::codec::SmallBuffers::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -1263,7 +1271,7 @@ pub mod forecast_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = WatchForecastsSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::codec::SmallBuffers::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -1309,7 +1317,7 @@ pub mod forecast_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetRecommendationSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::codec::SmallBuffers::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -1547,7 +1555,7 @@ pub mod watch_models_response {
         #[prost(message, tag = "4")]
         SnapshotEnd(super::SnapshotEnd),
         #[prost(message, tag = "5")]
-        Event(super::ModelEvent),
+        Event(crate::encoded::Encoded<super::ModelEvent>),
         #[prost(message, tag = "6")]
         Bookmark(super::Bookmark),
         #[prost(message, tag = "7")]
@@ -2001,7 +2009,7 @@ pub mod model_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = crate::codec::SmallBuffers::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/loadcast.v1.ModelService/ListModels",
             );
@@ -2028,7 +2036,7 @@ pub mod model_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = crate::codec::SmallBuffers::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/loadcast.v1.ModelService/GetModel",
             );
@@ -2056,7 +2064,7 @@ pub mod model_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = crate::codec::SmallBuffers::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/loadcast.v1.ModelService/WatchModels",
             );
@@ -2086,7 +2094,7 @@ pub mod model_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = crate::codec::SmallBuffers::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/loadcast.v1.ModelService/PushModel",
             );
@@ -2113,7 +2121,7 @@ pub mod model_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = crate::codec::SmallBuffers::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/loadcast.v1.ModelService/ReportRejection",
             );
@@ -2140,7 +2148,7 @@ pub mod model_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = crate::codec::SmallBuffers::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/loadcast.v1.ModelService/SetAlias",
             );
@@ -2167,7 +2175,7 @@ pub mod model_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = crate::codec::SmallBuffers::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/loadcast.v1.ModelService/Rollback",
             );
@@ -2194,7 +2202,7 @@ pub mod model_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = crate::codec::SmallBuffers::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/loadcast.v1.ModelService/RetireSeries",
             );
@@ -2223,7 +2231,7 @@ pub mod model_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = crate::codec::SmallBuffers::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/loadcast.v1.ModelService/ObserveActuals",
             );
@@ -2455,7 +2463,7 @@ pub mod model_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListModelsSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::codec::SmallBuffers::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -2500,7 +2508,7 @@ pub mod model_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetModelSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::codec::SmallBuffers::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -2546,7 +2554,7 @@ pub mod model_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = WatchModelsSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::codec::SmallBuffers::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -2593,7 +2601,7 @@ pub mod model_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = PushModelSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::codec::SmallBuffers::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -2638,7 +2646,7 @@ pub mod model_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ReportRejectionSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::codec::SmallBuffers::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -2683,7 +2691,7 @@ pub mod model_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SetAliasSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::codec::SmallBuffers::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -2728,7 +2736,7 @@ pub mod model_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RollbackSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::codec::SmallBuffers::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -2773,7 +2781,7 @@ pub mod model_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RetireSeriesSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::codec::SmallBuffers::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -2820,7 +2828,7 @@ pub mod model_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ObserveActualsSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::codec::SmallBuffers::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,

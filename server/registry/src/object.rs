@@ -5,15 +5,17 @@
 //! models/<series>/versions/<n>/{model.pr, MLmodel, loadcast.json, requirements.txt}
 //! models/<series>/versions/<n>/attachments/<name>
 //! models/<series>/versions/<n>/manifest.json   makes the version visible: last, put-if-absent
+//! models/<series>/versions/<n>/completed       the push that made it did all that it was to do
 //! models/<series>/keys/<sha256 of the key>     which number a key took, so that a died push is finished, not repeated
 //! aliases/<alias>/<series>                     one listing shows every move
+//! tombstones/<series>                          retired: why and when
 //! ```
 //!
 //! A push that dies before the manifest leaves a claimed number and no version; its retry takes the number up again.
 
 mod layout;
 
-use std::{fmt, fs::File, sync::Arc};
+use std::{collections::BTreeSet, fmt, fs::File, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -28,7 +30,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     error::{Error, Result},
     manifest::{AttachmentEntry, Manifest, SCHEMA},
-    registry::{Aspired, NewVersion, Registered, Registry, StoredVersion},
+    registry::{Aspired, Made, NewVersion, Registered, Registry, StoredVersion, Tombstone},
 };
 
 /// How many alias objects are read at once during a listing: enough to hide a store's round trip, few enough to be polite.
@@ -78,6 +80,14 @@ impl ObjectRegistry {
         }
     }
 
+    async fn exists(&self, path: &Path) -> Result<bool> {
+        match self.store.head(path).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn read_json<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>> {
         let Some(bytes) = self.read(path).await? else {
             return Ok(None);
@@ -106,6 +116,15 @@ impl ObjectRegistry {
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The series that have an object directly under `prefix`.
+    async fn series_under(&self, prefix: &Path) -> Result<BTreeSet<SeriesName>> {
+        let listed: Vec<_> = self.store.list(Some(prefix)).try_collect().await?;
+        Ok(listed
+            .into_iter()
+            .filter_map(|meta| meta.location.filename()?.parse().ok())
+            .collect())
     }
 
     /// Numbers under `versions/`, claimed or registered.
@@ -189,13 +208,10 @@ impl Registry for ObjectRegistry {
     }
 
     async fn aspired(&self, alias: &str) -> Result<Vec<Aspired>> {
-        let prefix = layout::aliases(alias);
-        let listed: Vec<_> = self.store.list(Some(&prefix)).try_collect().await?;
-        let series: Vec<SeriesName> = listed
-            .into_iter()
-            .filter_map(|meta| meta.location.filename()?.parse().ok())
-            .collect();
-        let mut reads = futures::stream::iter(series)
+        let retired = self.series_under(&layout::tombstones()).await?;
+        let named = self.series_under(&layout::aliases(alias)).await?;
+        let followed: Vec<SeriesName> = named.difference(&retired).cloned().collect();
+        let mut reads = futures::stream::iter(followed)
             .map(async |series| {
                 let version = self.alias(&series, alias).await?;
                 Ok::<_, Error>(version.map(|version| Aspired { series, version }))
@@ -217,10 +233,8 @@ impl Registry for ObjectRegistry {
     async fn versions(&self, series: &SeriesName) -> Result<Vec<u64>> {
         let mut registered = Vec::new();
         for version in self.numbers(series).await? {
-            match self.store.head(&layout::manifest(series, version)).await {
-                Ok(_) => registered.push(version),
-                Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => return Err(error.into()),
+            if self.exists(&layout::manifest(series, version)).await? {
+                registered.push(version);
             }
         }
         Ok(registered)
@@ -297,6 +311,26 @@ impl Registry for ObjectRegistry {
         })
     }
 
+    async fn made_by(&self, series: &SeriesName, key: &str) -> Result<Option<Made>> {
+        let taken: Option<Pointer> = self.read_json(&layout::key(series, key)).await?;
+        let Some(Pointer { version }) = taken else {
+            return Ok(None);
+        };
+        let Some(manifest) = self.manifest(series, version).await? else {
+            return Ok(None);
+        };
+        Ok(Some(Made {
+            version,
+            sha256: manifest.metadata.sha256,
+            completed: self.exists(&layout::completed(series, version)).await?,
+        }))
+    }
+
+    async fn complete(&self, series: &SeriesName, version: u64) -> Result<()> {
+        self.write(&layout::completed(series, version), Bytes::new())
+            .await
+    }
+
     async fn set_alias(
         &self,
         series: &SeriesName,
@@ -325,6 +359,32 @@ impl Registry for ObjectRegistry {
         }
         self.write(&layout::alias(alias, series), to_json(&Pointer { version }))
             .await
+    }
+
+    async fn retire(&self, series: &SeriesName, tombstone: Tombstone) -> Result<()> {
+        if self.versions(series).await?.is_empty() {
+            return Err(Error::NotFound {
+                what: series.to_string(),
+            });
+        }
+        self.write(&layout::tombstone(series), to_json(&tombstone))
+            .await
+    }
+
+    async fn revive(&self, series: &SeriesName) -> Result<()> {
+        match self.store.delete(&layout::tombstone(series)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn tombstone(&self, series: &SeriesName) -> Result<Option<Tombstone>> {
+        self.read_json(&layout::tombstone(series)).await
+    }
+
+    async fn retired(&self) -> Result<Vec<SeriesName>> {
+        let series = self.series_under(&layout::tombstones()).await?;
+        Ok(series.into_iter().collect())
     }
 }
 

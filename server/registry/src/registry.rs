@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 use loadcast_model::{artifact::Metadata, series::SeriesName};
+use serde::{Deserialize, Serialize};
 
 use crate::{error::Result, manifest::Manifest};
 
@@ -16,7 +17,7 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
     /// Scheme and place, for people; carries no credentials.
     fn url(&self) -> &str;
 
-    /// Every series that `alias` names, with the version it points at, sorted by series.
+    /// Every series that `alias` names and that is not retired, with the version it points at, sorted by series.
     ///
     /// Complete or an error: a part of the listing is never passed off as the whole.
     async fn aspired(&self, alias: &str) -> Result<Vec<Aspired>>;
@@ -36,6 +37,13 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
     /// [`Error::KeyReused`](crate::error::Error::KeyReused).
     async fn register(&self, version: NewVersion) -> Result<Registered>;
 
+    /// The version that `key` made; `None` when it made none.
+    async fn made_by(&self, series: &SeriesName, key: &str) -> Result<Option<Made>>;
+
+    /// Notes that the push which made `version` did all that it was to do, its alias moved: whoever pushes the same again
+    /// must then not move an alias that has gone elsewhere since. Durable when this returns.
+    async fn complete(&self, series: &SeriesName, version: u64) -> Result<()>;
+
     /// Points `alias` of `series` at `version`, which must exist; durable when this returns.
     ///
     /// `expected`: where the alias must be now (0: nowhere), else
@@ -47,6 +55,28 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
         version: u64,
         expected: Option<u64>,
     ) -> Result<()>;
+
+    /// Lays a tombstone on `series`, which must have a version: it is no longer [aspired](Registry::aspired), and keeps
+    /// its versions and aliases. Durable when this returns; a second tombstone replaces the first.
+    async fn retire(&self, series: &SeriesName, tombstone: Tombstone) -> Result<()>;
+
+    /// Takes the tombstone of `series` away; nothing to do where there is none. Durable when this returns.
+    async fn revive(&self, series: &SeriesName) -> Result<()>;
+
+    /// The tombstone of `series`; `None` when it is not retired.
+    async fn tombstone(&self, series: &SeriesName) -> Result<Option<Tombstone>>;
+
+    /// Every retired series, sorted. Complete or an error, as [`Registry::aspired`].
+    async fn retired(&self) -> Result<Vec<SeriesName>>;
+}
+
+/// Why a series is retired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tombstone {
+    /// In the words of whoever retired it.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// One line of a listing: what an alias says should be served.
@@ -91,6 +121,17 @@ pub struct Registered {
     pub version: u64,
     /// The key had made this version before.
     pub already_registered: bool,
+}
+
+/// What a key made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// The version's number.
+    pub version: u64,
+    /// Lower-case hex of the SHA-256 of its model.pr.
+    pub sha256: String,
+    /// [`Registry::complete`] was called.
+    pub completed: bool,
 }
 
 /// A version as the registry keeps it.

@@ -12,7 +12,7 @@ use loadcast_model::{
 use loadcast_registry::{
     error::Error,
     open::open,
-    registry::{Aspired, Attachment, NewVersion, Registry},
+    registry::{Aspired, Attachment, Made, NewVersion, Registry, Tombstone},
 };
 use url::Url;
 
@@ -56,6 +56,7 @@ async fn conforms(registry: &dyn Registry) {
     keys_are_idempotent(registry).await;
     aliases_are_listed_moved_and_compared(registry).await;
     what_is_not_there_is_not_found(registry).await;
+    tombstones_hide_a_series_and_keep_what_it_had(registry).await;
 }
 
 async fn versions_count_up_and_come_back_whole(registry: &dyn Registry) {
@@ -89,7 +90,22 @@ async fn keys_are_idempotent(registry: &dyn Registry) {
         matches!(error, Error::KeyReused { version: 1, .. }),
         "{error}"
     );
-    assert_eq!(registry.versions(&series("a")).await.unwrap(), [1, 2]);
+    let a = series("a");
+    assert_eq!(registry.versions(&a).await.unwrap(), [1, 2]);
+    let mut made = Made {
+        version: 1,
+        sha256: sha256_hex(b"one"),
+        completed: false,
+    };
+    assert_eq!(
+        registry.made_by(&a, "k1").await.unwrap(),
+        Some(made.clone())
+    );
+    registry.complete(&a, 1).await.unwrap();
+    made.completed = true;
+    assert_eq!(registry.made_by(&a, "k1").await.unwrap(), Some(made));
+    assert_eq!(registry.made_by(&a, "k9").await.unwrap(), None);
+    assert_eq!(registry.made_by(&series("z"), "k1").await.unwrap(), None);
 }
 
 async fn aliases_are_listed_moved_and_compared(registry: &dyn Registry) {
@@ -158,6 +174,40 @@ async fn what_is_not_there_is_not_found(registry: &dyn Registry) {
         .unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
     assert_eq!(registry.alias(&a, "champion").await.unwrap(), Some(2));
+}
+
+async fn tombstones_hide_a_series_and_keep_what_it_had(registry: &dyn Registry) {
+    let (a, b) = (series("a"), series("b"));
+    let tombstone = |reason: &str| Tombstone {
+        reason: reason.to_owned(),
+        at: Timestamp::UNIX_EPOCH,
+    };
+    let aspired = async || -> Vec<SeriesName> {
+        let listed = registry.aspired("champion").await.unwrap();
+        listed.into_iter().map(|line| line.series).collect()
+    };
+    assert!(registry.retired().await.unwrap().is_empty());
+    assert_eq!(registry.tombstone(&a).await.unwrap(), None);
+    let error = registry
+        .retire(&series("z"), tombstone("never was"))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::NotFound { .. }), "{error}");
+    registry.retire(&a, tombstone("old")).await.unwrap();
+    registry.retire(&a, tombstone("older")).await.unwrap();
+    assert_eq!(aspired().await, std::slice::from_ref(&b));
+    assert_eq!(registry.retired().await.unwrap(), std::slice::from_ref(&a));
+    assert_eq!(
+        registry.tombstone(&a).await.unwrap(),
+        Some(tombstone("older"))
+    );
+    assert_eq!(registry.alias(&a, "champion").await.unwrap(), Some(2));
+    assert_eq!(registry.versions(&a).await.unwrap(), [1, 2]);
+    for _ in 0..2 {
+        registry.revive(&a).await.unwrap();
+        assert_eq!(registry.tombstone(&a).await.unwrap(), None);
+    }
+    assert_eq!(aspired().await, [a, b]);
 }
 
 #[tokio::test]

@@ -1,12 +1,9 @@
 //! Latest forecasts: a snapshot, then an update whenever an answer changes. Forecasts are latest-value: what a slow
-//! reader did not take in time is replaced by what is true when it reads.
+//! reader did not take in time is replaced by what is true when it reads, and it is told how much that was.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
+use async_stream::stream;
 use futures::Stream;
 use jiff::Timestamp;
 use loadcast_model::series::SeriesName;
@@ -14,18 +11,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    answer::{Answer, answer_off_thread},
     cache::Cache,
-    error::{Error, Gap},
-    feed::{BOOKMARK_INTERVAL, Start, retry_after},
-    freshness::{Freshness, Limits},
-    question::{Question, floor_to_step},
+    error::{Error, Gap, Result},
+    feed::{
+        BOOKMARK_INTERVAL, KnownVersions, Position, Start, reader::Reader, retry_after, settled,
+    },
     selector::Selector,
-    served::{Entry, Served, State},
+    served::{Entry, Served},
 };
-
-/// How many events are looked at to find which series changed, before all are looked at.
-const BATCH: usize = 1_024;
 
 /// One message, before it becomes wire.
 #[derive(Debug)]
@@ -42,16 +35,27 @@ pub enum Update {
         /// At this revision.
         revision: u64,
     },
-    /// The latest answer of one series, or why there is none.
+    /// What is to be answered by now: the latest of one series.
     Forecast {
+        /// Why it comes now.
+        cause: Cause,
+        /// What answers, pinned.
+        served: Arc<Served>,
+        /// The instant that counts as now.
+        now: Timestamp,
+        /// `now` floored to the step.
+        bucket: i64,
+    },
+    /// One series has no answer now.
+    Failed {
         /// The series.
         series: SeriesName,
         /// Why it comes now.
         cause: Cause,
-        /// The answer.
-        result: Box<Result<Answer, Error>>,
+        /// Why there is none.
+        error: Error,
     },
-    /// A series is no longer served.
+    /// A series is no longer served, or no longer meant.
     Gone {
         /// The series.
         series: SeriesName,
@@ -65,6 +69,15 @@ pub enum Update {
         /// Up to here.
         revision: u64,
     },
+    /// Newer answers took the place of some that were never sent.
+    Lagged {
+        /// How many.
+        skipped: u64,
+        /// After this revision.
+        from: u64,
+        /// Up to this one.
+        to: u64,
+    },
     /// The server is leaving; the stream ends.
     GoingAway {
         /// Connect again after this long.
@@ -73,7 +86,7 @@ pub enum Update {
 }
 
 /// Why a forecast comes now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Cause {
     /// It is part of the snapshot.
     Snapshot,
@@ -88,174 +101,125 @@ pub enum Cause {
 /// An update and where it leaves the client.
 #[derive(Debug)]
 pub struct Positioned {
-    /// Everything up to here was sent.
-    pub revision: u64,
-    /// False inside a snapshot.
-    pub complete: bool,
+    /// A client that resumes here misses nothing.
+    pub position: Position,
     /// The message.
     pub update: Update,
 }
 
-/// What decides whether an answer has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Key {
-    revision: u64,
-    bucket: i64,
-    freshness: Freshness,
+/// Who is to be told what.
+#[derive(Debug)]
+pub struct Watch {
+    /// The series that are meant.
+    pub selector: Selector,
+    /// Seconds between points; `None`: each series' own step.
+    pub step_seconds: Option<u32>,
+    /// Where to begin.
+    pub start: Start,
+    /// What the client holds already.
+    pub known: KnownVersions,
+    /// When a version or a step is worth a message; `None`: always.
+    pub condition: Option<Condition>,
 }
 
-/// The updates of `question` asked of what `selector` means, until `stop`.
+/// "When the value has moved by more than so many percent since it was told last."
+pub struct Condition {
+    /// In percent of the value told last.
+    pub moved_percent: f64,
+    /// The value of a version at an instant.
+    pub value: Value,
+}
+
+/// How a condition finds the value that it compares.
+pub type Value = Box<dyn Fn(&Arc<Served>, Timestamp) -> Result<f64> + Send + Sync>;
+
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Condition")
+            .field("moved_percent", &self.moved_percent)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Condition {
+    /// Whether `value` is news to who was told `told` last.
+    pub(super) fn holds(&self, told: Option<f64>, value: f64) -> bool {
+        told.is_none_or(|told| (value - told).abs() > self.moved_percent / 100.0 * told.abs())
+    }
+}
+
+/// The updates of `watch`, until `stop`.
 pub fn updates(
     cache: Arc<Cache>,
-    selector: Selector,
-    question: Question,
-    start: Start,
+    watch: Watch,
     stop: CancellationToken,
 ) -> impl Stream<Item = Positioned> {
-    async_stream::stream! {
-        let mut changed = cache.subscribe();
-        let mut sent: BTreeMap<SeriesName, Key> = BTreeMap::new();
-        changed.borrow_and_update();
-        let state = cache.state();
-        let gap = match start {
-            Start::Snapshot(gap) => gap,
-            Start::After(_) => None,
-        };
-        let mut position = state.revision;
-        yield Positioned { revision: position, complete: false, update: Update::SnapshotBegin { revision: position, gap } };
-        for name in selector.names() {
-            if state.entries.get(name).is_none_or(|entry| entry.served.is_none()) {
-                let error = not_served(name, state.entries.get(name).map(|entry| &**entry));
-                let update = Update::Forecast { series: name.clone(), cause: Cause::Snapshot, result: Box::new(Err(error)) };
-                yield Positioned { revision: position, complete: false, update };
+    stream! {
+        let start = watch.start.clone();
+        let mut reader = Reader::new(&cache, watch);
+        match start {
+            Start::Snapshot(gap) => {
+                let opening = reader.begin(&*settled(&cache).await, cache.clock().now());
+                let revision = reader.revision;
+                yield reader.positioned(Update::SnapshotBegin { revision, gap });
+                for update in opening {
+                    yield reader.positioned(update);
+                }
+            }
+            Start::After(position) => {
+                reader.resume(&*settled(&cache).await, position);
+                reader.catch_up(&cache, true).await;
             }
         }
-        let mut due = meant(&state, &selector);
-        let mut in_snapshot = true;
+        let mut bookmark_at = Instant::now() + BOOKMARK_INTERVAL;
         loop {
+            if stop.is_cancelled() {
+                if let Some(lagged) = reader.lagged() {
+                    yield reader.positioned(lagged);
+                }
+                yield reader.positioned(Update::GoingAway { retry_after: retry_after() });
+                return;
+            }
+            // Latest value: what is served when this is read, not when the change was noticed.
+            let state = reader.catch_up(&cache, false).await;
             let now = cache.clock().now();
-            for name in std::mem::take(&mut due) {
-                // Latest value: what is served when this is read, not when the change was noticed.
-                let Some(served) = cache.get(&name) else {
-                    if sent.remove(&name).is_some() {
-                        let reason = gone_reason(cache.entry(&name).as_deref());
-                        let update = Update::Gone { series: name, revision: position, reason };
-                        yield Positioned { revision: position, complete: !in_snapshot, update };
+            reader.add_elapsed(now);
+            if let Some((name, events)) = reader.due.pop() {
+                let update = reader.look(&state, name, events, now);
+                drop(state);
+                if let Some(update) = update {
+                    if let Some(lagged) = reader.lagged() {
+                        yield reader.positioned(lagged);
                     }
-                    continue;
-                };
-                let key = key(&served, &question, now);
-                let cause = match sent.insert(name.clone(), key) {
-                    None if in_snapshot => Cause::Snapshot,
-                    None => Cause::Version,
-                    Some(last) if last == key => continue,
-                    Some(last) if last.revision != key.revision => Cause::Version,
-                    Some(last) if last.bucket != key.bucket => Cause::Step,
-                    Some(_) => Cause::Freshness,
-                };
-                let result = Box::new(answer_off_thread(served, question.clone(), now).await);
-                let update = Update::Forecast { series: name, cause, result };
-                yield Positioned { revision: position, complete: !in_snapshot, update };
+                    yield reader.positioned(update);
+                    bookmark_at = Instant::now() + BOOKMARK_INTERVAL;
+                }
+                continue;
             }
-            if in_snapshot {
-                in_snapshot = false;
-                yield Positioned { revision: position, complete: true, update: Update::SnapshotEnd { revision: position } };
+            drop(state);
+            if !reader.position.complete {
+                reader.arrive();
+                yield reader.positioned(Update::SnapshotEnd { revision: reader.revision });
+                bookmark_at = Instant::now() + BOOKMARK_INTERVAL;
             }
-            let bookmark_at = Instant::now() + BOOKMARK_INTERVAL;
-            let next_step = next_step(&cache, sent.keys(), &question);
+            let next_step = Timestamp::from_second(reader.earliest).ok();
+            reader.arrive();
             tokio::select! {
-                biased;
-                () = stop.cancelled() => {
-                    let update = Update::GoingAway { retry_after: retry_after() };
-                    yield Positioned { revision: position, complete: true, update };
-                    return;
-                }
-                _ = changed.changed() => {
-                    changed.borrow_and_update();
-                    (due, position) = changed_series(&cache, &selector, position, &sent);
-                }
-                () = wait_for(&cache, next_step) => due = sent.keys().cloned().collect(),
+                () = stop.cancelled() => {}
+                () = reader.listening.beyond(reader.revision) => {}
+                () = wait_for(&cache, next_step) => {}
                 () = tokio::time::sleep_until(bookmark_at) => {
-                    yield Positioned { revision: position, complete: true, update: Update::Bookmark { revision: position } };
+                    reader.revision = reader.listening.caught_up(reader.revision);
+                    reader.arrive();
+                    if let Some(lagged) = reader.lagged() {
+                        yield reader.positioned(lagged);
+                    }
+                    yield reader.positioned(Update::Bookmark { revision: reader.revision });
+                    bookmark_at = Instant::now() + BOOKMARK_INTERVAL;
                 }
             }
         }
     }
-}
-
-/// Every served series that is meant, in the order of names.
-fn meant(state: &State, selector: &Selector) -> BTreeSet<SeriesName> {
-    state
-        .entries
-        .iter()
-        .filter(|(name, entry)| {
-            entry.served.is_some() && selector.matches(name, &entry.series.labels)
-        })
-        .map(|(name, _)| name.clone())
-        .collect()
-}
-
-/// The series that are meant and changed after `revision`, and the revision up to which that is known. All of them when
-/// the log no longer says which.
-fn changed_series(
-    cache: &Cache,
-    selector: &Selector,
-    revision: u64,
-    sent: &BTreeMap<SeriesName, Key>,
-) -> (BTreeSet<SeriesName>, u64) {
-    match cache.events_after(revision, BATCH) {
-        Ok(events) if events.len() < BATCH => {
-            let newest = events.last().map_or(revision, |event| event.revision);
-            let changed = events
-                .iter()
-                .filter_map(|event| event.kind.series())
-                .filter(|(series, labels)| selector.matches(series, labels))
-                .map(|(series, _)| series.clone())
-                .collect();
-            (changed, newest)
-        }
-        _ => {
-            let state = cache.state();
-            let mut all = meant(&state, selector);
-            all.extend(sent.keys().cloned());
-            (all, state.revision)
-        }
-    }
-}
-
-fn step_of(served: &Served, question: &Question) -> u32 {
-    question
-        .step_seconds
-        .unwrap_or_else(|| served.loaded.metadata().series.step_seconds)
-}
-
-fn key(served: &Served, question: &Question, now: Timestamp) -> Key {
-    let bucket = floor_to_step(now.as_second(), step_of(served, question));
-    let as_of = Timestamp::from_second(bucket).unwrap_or(now);
-    let metadata = served.loaded.metadata();
-    Key {
-        revision: served.revision,
-        bucket,
-        freshness: Limits::default().judge(as_of, metadata.trained_at, metadata.cutoff),
-    }
-}
-
-/// The instant at which the first of `series` enters its next step.
-fn next_step<'a>(
-    cache: &Cache,
-    series: impl Iterator<Item = &'a SeriesName>,
-    question: &Question,
-) -> Option<Timestamp> {
-    let now = cache.clock().now().as_second();
-    let state = cache.state();
-    series
-        .filter_map(|name| state.entries.get(name)?.served.as_deref())
-        .map(|served| step_of(served, question))
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .map(|step| floor_to_step(now, step) + i64::from(step))
-        .min()
-        .and_then(|second| Timestamp::from_second(second).ok())
 }
 
 async fn wait_for(cache: &Cache, instant: Option<Timestamp>) {
@@ -265,40 +229,8 @@ async fn wait_for(cache: &Cache, instant: Option<Timestamp>) {
     }
 }
 
-/// Why nothing answers for `name`.
-pub fn not_served(name: &SeriesName, entry: Option<&Entry>) -> Error {
-    let (reason, why) = match entry {
-        Some(Entry {
-            removed: Some(reason),
-            ..
-        }) => ("REMOVED", format!("{}: {}", reason.code, reason.message)),
-        Some(Entry {
-            rejection: Some(rejection),
-            ..
-        }) => {
-            let reasons: Vec<_> = rejection
-                .reasons
-                .iter()
-                .map(|reason| format!("{}: {}", reason.code, reason.message))
-                .collect();
-            (
-                "REJECTED",
-                format!("its last candidate was refused ({})", reasons.join("; ")),
-            )
-        }
-        _ => (
-            "UNKNOWN_SERIES",
-            "no model was pushed under this name; ListModels tells what is served".to_owned(),
-        ),
-    };
-    Error::UnknownSeries {
-        series: name.to_string(),
-        reason,
-        why,
-    }
-}
-
-fn gone_reason(entry: Option<&Entry>) -> String {
+/// The code of why `entry` is served no more.
+pub(super) fn gone_reason(entry: Option<&Entry>) -> String {
     entry
         .and_then(|entry| entry.removed.as_ref())
         .map_or_else(|| "REMOVED".to_owned(), |reason| reason.code.clone())

@@ -1,9 +1,9 @@
 //! Model events in order: snapshot, then tail, with no gap and no duplicate between.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
+use async_stream::stream;
 use futures::Stream;
-use loadcast_model::series::{Series, SeriesName};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +11,8 @@ use crate::{
     cache::Cache,
     error::Gap,
     event::Event,
-    feed::{BOOKMARK_INTERVAL, Known, Start, retry_after},
+    event_log::Interest,
+    feed::{BOOKMARK_INTERVAL, Known, KnownVersions, Position, Start, retry_after},
     selector::Selector,
     served::{Entry, State},
 };
@@ -47,7 +48,7 @@ pub enum Update {
     Lagged {
         /// Events that it will not see.
         skipped: u64,
-        /// The first of them.
+        /// They came after this revision.
         from: u64,
         /// The last of them.
         to: u64,
@@ -62,10 +63,8 @@ pub enum Update {
 /// An update and where it leaves the client.
 #[derive(Debug, Clone)]
 pub struct Positioned {
-    /// Everything up to here was sent.
-    pub revision: u64,
-    /// False inside a snapshot.
-    pub complete: bool,
+    /// A client that resumes here misses nothing.
+    pub position: Position,
     /// The message.
     pub update: Update,
 }
@@ -78,7 +77,7 @@ pub struct Subscription {
     /// Where to begin.
     pub start: Start,
     /// What the client holds already.
-    pub known: BTreeMap<SeriesName, Known>,
+    pub known: KnownVersions,
 }
 
 /// The updates of `subscription`, until `stop`.
@@ -87,59 +86,73 @@ pub fn updates(
     subscription: Subscription,
     stop: CancellationToken,
 ) -> impl Stream<Item = Positioned> {
-    async_stream::stream! {
+    stream! {
         let Subscription { selector, start, known } = subscription;
-        let mut changed = cache.subscribe();
-        let (mut position, mut resync) = match start {
-            Start::After(revision) => (revision, None),
-            Start::Snapshot(gap) => (0, Some(gap)),
+        let selector = Arc::new(selector);
+        let listening = cache.log().listen(Arc::clone(&selector), Interest::Events);
+        let (mut revision, mut begin) = match start {
+            Start::After(position) => (position.revision, None),
+            Start::Snapshot(gap) => (0, Some((cache.state(), gap, known))),
         };
-        let mut known = Some(known);
+        let mut bookmark_at = Instant::now() + BOOKMARK_INTERVAL;
         loop {
-            if let Some(gap) = resync.take() {
-                let state = cache.state();
-                position = state.revision;
-                for update in snapshot(&state, &selector, known.take().unwrap_or_default(), gap) {
-                    let complete = matches!(update, Update::SnapshotEnd { .. });
-                    yield Positioned { revision: position, complete, update };
+            if let Some((state, gap, known)) = begin.take() {
+                revision = state.revision;
+                let entries = snapshot(&state, &selector, known);
+                drop(state);
+                yield at(revision, false, Update::SnapshotBegin { revision, gap });
+                for entry in entries {
+                    yield at(revision, false, Update::Entry(entry));
                 }
+                yield at(revision, true, Update::SnapshotEnd { revision });
+                bookmark_at = Instant::now() + BOOKMARK_INTERVAL;
             }
-            changed.borrow_and_update();
-            match cache.events_after(position, BATCH) {
-                Ok(events) if events.is_empty() => {}
+            if stop.is_cancelled() {
+                yield at(revision, true, Update::GoingAway { retry_after: retry_after() });
+                return;
+            }
+            let newest = listening.newest_meant();
+            match cache.log().read(revision, newest, BATCH) {
+                Ok(events) if events.is_empty() => revision = listening.caught_up(revision),
                 Ok(events) => {
                     for event in events {
-                        position = event.revision;
+                        revision = event.revision;
                         if is_meant(&selector, &event) {
-                            yield Positioned { revision: position, complete: true, update: Update::Event(event) };
+                            yield at(revision, true, Update::Event(event));
+                            bookmark_at = Instant::now() + BOOKMARK_INTERVAL;
                         }
                     }
                     continue;
                 }
                 Err(gap) => {
-                    let to = cache.state().revision;
-                    let update = Update::Lagged { skipped: to - position, from: position + 1, to };
-                    yield Positioned { revision: position, complete: true, update };
-                    resync = Some(Some(gap));
+                    // What the client knew at the beginning may be out of date: the snapshot leaves nothing out.
+                    let state = cache.state();
+                    let (from, to) = (revision, state.revision);
+                    begin = Some((state, Some(gap), KnownVersions::new()));
+                    yield at(from, true, Update::Lagged { skipped: to - from, from, to });
                     continue;
                 }
             }
-            let bookmark_at = Instant::now() + BOOKMARK_INTERVAL;
             tokio::select! {
-                biased;
-                () = stop.cancelled() => {
-                    let update = Update::GoingAway { retry_after: retry_after() };
-                    yield Positioned { revision: position, complete: true, update };
-                    return;
-                }
-                // The cache outlives us, so the channel does not close.
-                _ = changed.changed() => {}
+                () = stop.cancelled() => {}
+                () = listening.beyond(revision) => {}
                 () = tokio::time::sleep_until(bookmark_at) => {
-                    yield Positioned { revision: position, complete: true, update: Update::Bookmark { revision: position } };
+                    revision = listening.caught_up(revision);
+                    yield at(revision, true, Update::Bookmark { revision });
+                    bookmark_at = Instant::now() + BOOKMARK_INTERVAL;
                 }
             }
         }
     }
+}
+
+fn at(revision: u64, complete: bool, update: Update) -> Positioned {
+    let position = Position {
+        revision,
+        second: 0,
+        complete,
+    };
+    Positioned { position, update }
 }
 
 fn is_meant(selector: &Selector, event: &Event) -> bool {
@@ -149,45 +162,24 @@ fn is_meant(selector: &Selector, event: &Event) -> bool {
         .is_none_or(|(series, labels)| selector.matches(series, labels))
 }
 
-/// The messages of a snapshot of `state`, in the order of names.
-fn snapshot(
-    state: &State,
-    selector: &Selector,
-    mut known: BTreeMap<SeriesName, Known>,
-    gap: Option<Gap>,
-) -> Vec<Update> {
-    let mut entries: Vec<Arc<Entry>> = state
-        .entries
-        .iter()
-        .filter(|(name, entry)| selector.matches(name, &entry.series.labels))
-        .filter(|(name, entry)| {
-            let held = known.remove(*name);
-            held.is_none() || held != entry.served.as_deref().map(known_of)
-        })
-        .map(|(_, entry)| Arc::clone(entry))
-        .collect();
-    // What the client holds and this server has never heard of: say that nothing is served.
-    entries.extend(known.into_keys().map(|name| {
-        Arc::new(Entry {
-            series: Series::new(name),
-            served: None,
-            rejection: None,
-            removed: None,
-        })
-    }));
-    entries.sort_by(|a, b| a.series.name.cmp(&b.series.name));
-    let revision = state.revision;
-    std::iter::once(Update::SnapshotBegin { revision, gap })
-        .chain(entries.into_iter().map(Update::Entry))
-        .chain(std::iter::once(Update::SnapshotEnd { revision }))
-        .collect()
-}
-
-fn known_of(served: &crate::served::Served) -> Known {
-    Known {
-        version: served.version,
-        sha256: served.loaded.metadata().sha256.clone(),
+/// The entries of a snapshot of `state` that differ from what is `known`, in the order of names.
+fn snapshot(state: &State, selector: &Selector, mut known: KnownVersions) -> Vec<Arc<Entry>> {
+    let mut entries: Vec<Arc<Entry>> = Vec::new();
+    for (name, entry) in &state.entries {
+        let held = known.remove(name);
+        let served = entry.served.as_deref().map(Known::of);
+        if selector.matches(name, &entry.series.labels) && (held.is_none() || held != served) {
+            entries.push(Arc::clone(entry));
+        }
     }
+    // What the client holds and this server has never heard of: say that nothing is served.
+    entries.extend(
+        known
+            .into_keys()
+            .map(|name| Arc::new(Entry::unknown(&name))),
+    );
+    entries.sort_by(|a, b| a.series.name.cmp(&b.series.name));
+    entries
 }
 
 #[cfg(test)]
@@ -215,11 +207,15 @@ mod tests {
         cache.commit(change, String::new()).await.unwrap().revision
     }
 
+    fn after(revision: u64) -> Start {
+        Start::After(at(revision, true, Update::Bookmark { revision }).position)
+    }
+
     fn from(start: Start) -> Subscription {
         Subscription {
             selector: Selector::default(),
             start,
-            known: BTreeMap::new(),
+            known: KnownVersions::new(),
         }
     }
 
@@ -228,7 +224,7 @@ mod tests {
         let (_folder, cache) = cache();
         reject(&cache, "A").await;
         let stop = CancellationToken::new();
-        let mut updates = Box::pin(updates(Arc::clone(&cache), from(Start::After(1)), stop));
+        let mut updates = Box::pin(updates(Arc::clone(&cache), from(after(1)), stop));
         let begun = Instant::now();
         for beat in 1..=3_u32 {
             let next = updates.next().await.unwrap();
@@ -244,24 +240,20 @@ mod tests {
     async fn a_reader_that_comes_late_misses_nothing() {
         let (_folder, cache) = cache();
         let stop = CancellationToken::new();
-        let mut updates = Box::pin(updates(
-            Arc::clone(&cache),
-            from(Start::After(0)),
-            stop.clone(),
-        ));
+        let mut updates = Box::pin(updates(Arc::clone(&cache), from(after(0)), stop.clone()));
         let count = 3 * BATCH as u64;
         for i in 0..count {
             assert_eq!(reject(&cache, &format!("R{i}")).await, i + 1);
         }
         for revision in 1..=count {
             let next = updates.next().await.unwrap();
-            assert_eq!(next.revision, revision);
+            assert_eq!(next.position.revision, revision);
             assert!(matches!(next.update, Update::Event(event) if event.revision == revision));
         }
         stop.cancel();
         let last = updates.next().await.unwrap();
         assert!(matches!(last.update, Update::GoingAway { .. }));
-        assert_eq!(last.revision, count);
+        assert_eq!(last.position.revision, count);
         assert!(updates.next().await.is_none());
     }
 
@@ -291,8 +283,8 @@ mod tests {
             };
             while at < 300 && at % 13 != 0 {
                 let next = updates.next().await.unwrap();
-                assert_eq!(next.revision, at + 1, "{next:?}");
-                at = next.revision;
+                assert_eq!(next.position.revision, at + 1, "{next:?}");
+                at = next.position.revision;
             }
         }
         writer.await.unwrap();

@@ -1,6 +1,7 @@
 //! Between the wire and our own values: strict on the way in (the field is named), infallible on the way out.
 
 pub(crate) mod answer;
+pub(crate) mod frame;
 pub(crate) mod header;
 pub(crate) mod model;
 pub(crate) mod question;

@@ -2,7 +2,7 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use futures::{Stream, StreamExt as _};
+use futures::{FutureExt as _, Stream, StreamExt as _};
 use loadcast_model::series::SeriesName;
 use loadcast_proto::v1::{self as pb, forecast_service_server::ForecastService};
 use tonic::{Request, Response, Status};
@@ -10,27 +10,32 @@ use tonic::{Request, Response, Status};
 use crate::{
     answer::answer_off_thread,
     error::{Error, Result},
-    feed::{self, forecasts, forecasts::not_served},
+    feed::{
+        self,
+        forecasts::{self, Watch},
+    },
     grpc::{
         Services,
         convert::{
             answer as convert,
             question::{self, Pick},
         },
+        watch::forecasts as watch,
     },
-    served::Served,
-    token::Token,
+    served::{Served, not_served},
 };
 
 /// Answers forecasts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ForecastHandler {
     services: Services,
+    updates: Arc<watch::Updates>,
 }
 
 impl ForecastHandler {
     pub(crate) fn new(services: Services) -> Self {
-        Self { services }
+        let updates = Arc::new(watch::Updates::new(watch::MAX_UPDATE_BYTES));
+        Self { services, updates }
     }
 
     /// The version that is to answer, pinned.
@@ -50,12 +55,16 @@ impl ForecastHandler {
                     self.services.followed_alias
                 ),
             )),
-            Pick::Version(version) if *version == served.version => Ok(served),
-            Pick::Version(version) => Err(Error::UnknownVersion {
-                series: name.clone(),
-                version: *version,
-                served: served.version,
-            }),
+            Pick::Version(version) => {
+                self.services
+                    .cache
+                    .version(name, *version)
+                    .ok_or_else(|| Error::UnknownVersion {
+                        series: name.clone(),
+                        version: *version,
+                        served: served.version,
+                    })
+            }
         }
     }
 }
@@ -83,9 +92,41 @@ impl ForecastService for ForecastHandler {
 
     async fn batch_get_forecasts(
         &self,
-        _: Request<pb::BatchGetForecastsRequest>,
+        request: Request<pb::BatchGetForecastsRequest>,
     ) -> std::result::Result<Response<Self::BatchGetForecastsStream>, Status> {
-        Err(not_yet("BatchGetForecasts", "ask GetForecast for each series").into())
+        let (selector, alias, question) = question::batch(request.into_inner())?;
+        let handler = self.clone();
+        let state = handler.services.cache.state();
+        let epoch = state.epoch;
+        let mut names: Vec<SeriesName> = if selector.names().next().is_some() {
+            let named = selector.names().filter(|name| {
+                // A name that nobody knows has no labels to miss by: it is an error of its own.
+                let entry = state.entries.get(*name);
+                entry.is_none_or(|entry| selector.matches(name, &entry.series.labels))
+            });
+            named.cloned().collect()
+        } else {
+            let served = state.entries.iter().filter(|(name, entry)| {
+                entry.served.is_some() && selector.matches(name, &entry.series.labels)
+            });
+            served.map(|(name, _)| name.clone()).collect()
+        };
+        drop(state);
+        names.sort_unstable();
+        let now = handler.services.cache.clock().now();
+        let pick = Pick::Alias(alias);
+        let items = futures::stream::iter(names).then(move |name| {
+            let served = handler.pick(&name, &pick);
+            let question = question.clone();
+            async move {
+                let answer = match served {
+                    Ok(served) => answer_off_thread(served, question, now).await,
+                    Err(error) => Err(error),
+                };
+                Ok(convert::batch_item(&name, answer, epoch))
+            }
+        });
+        Ok(Response::new(Box::pin(items)))
     }
 
     type WatchForecastsStream = Boxed<pb::WatchForecastsResponse>;
@@ -96,25 +137,37 @@ impl ForecastService for ForecastHandler {
     ) -> std::result::Result<Response<Self::WatchForecastsStream>, Status> {
         let request = request.into_inner();
         let question = question::watch_question(&request)?;
-        let cache = Arc::clone(&self.services.cache);
+        let movement = request.condition.as_ref().map(question::movement);
+        let movement = movement.transpose()?;
+        let asked = watch::asked(&request);
         let selector = question::selector(request.selector)?;
-        let start = feed::start(&cache, &selector, &request.token, request.snapshot_on_gap)?;
-        let epoch = cache.state().epoch;
-        let filter = selector.fingerprint();
-        let updates =
-            forecasts::updates(cache, selector, question, start, self.services.stop.clone());
-        let messages = updates.map(move |positioned| {
-            let token = Token {
-                epoch,
-                revision: positioned.revision,
-                filter,
-                complete: positioned.complete,
-            };
-            Ok(convert::watch_forecasts(
-                positioned.update,
-                token.encode(),
-                epoch,
-            ))
+        let filter = selector.fingerprint() ^ crc32fast::hash(&asked);
+        let cache = Arc::clone(&self.services.cache);
+        let start = match feed::start(&cache, filter, &request.token, request.snapshot_on_gap)? {
+            // What was told last, a condition needs and a token does not carry.
+            feed::Start::After(_) if movement.is_some() => feed::Start::Snapshot(None),
+            start => start,
+        };
+        let watch = Watch {
+            selector,
+            step_seconds: question.step_seconds,
+            start,
+            known: question::known_versions(request.known_versions)?,
+            condition: movement
+                .map(|movement| watch::condition(movement, &question, cache.state().epoch)),
+        };
+        let renderer = Arc::new(watch::Renderer {
+            updates: Arc::clone(&self.updates),
+            epoch: cache.state().epoch,
+            asked,
+            question,
+            filter,
+        });
+        let updates = forecasts::updates(cache, watch, self.services.stop.clone());
+        let messages = updates.then(move |positioned| {
+            let renderer = Arc::clone(&renderer);
+            // Boxed, so that a stream that waits has no place for it.
+            async move { Ok(renderer.render(positioned).await) }.boxed()
         });
         Ok(Response::new(Box::pin(ended_by_going_away(messages))))
     }

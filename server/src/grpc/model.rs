@@ -3,43 +3,44 @@
 use std::{collections::BTreeMap, pin::Pin, sync::Arc};
 
 use futures::{Stream, StreamExt as _};
-use loadcast_model::series::SeriesName;
 use loadcast_proto::v1::{self as pb, model_service_server::ModelService};
 use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument as _;
 
 use crate::{
     error::{Error, Result},
     feed::{
-        self, Known,
-        forecasts::not_served,
+        self,
         models::{self, Subscription},
     },
     grpc::{
         Services,
         convert::{header, model as convert, question, timestamp_out},
         forecast::{ended_by_going_away, not_yet},
-        push,
+        push, watch,
     },
     layers::traceparent,
-    served::{Change, Entry},
+    served::{Change, Entry, not_served},
     token::Token,
 };
 
 /// The most models on one page; the default too.
 const PAGE_SIZE: u32 = 1_000;
 
-/// The most known versions that one watch may bring.
-const MAX_KNOWN: usize = 100_000;
+/// The longest reason of a retirement.
+const MAX_REASON_BYTES: usize = 1_024;
 
 /// Answers about models, and takes them.
 #[derive(Debug)]
 pub(crate) struct ModelHandler {
     services: Services,
+    events: Arc<watch::models::Events>,
 }
 
 impl ModelHandler {
     pub(crate) fn new(services: Services) -> Self {
-        Self { services }
+        let events = Arc::new(watch::models::Events::new(watch::models::MAX_EVENT_BYTES));
+        Self { services, events }
     }
 
     fn registry_status(&self) -> pb::RegistryStatus {
@@ -60,6 +61,7 @@ impl ModelHandler {
         Token {
             epoch: self.services.cache.state().epoch,
             revision,
+            second: 0,
             filter: crate::selector::Selector::default().fingerprint(),
             complete: true,
         }
@@ -87,14 +89,21 @@ impl ModelService for ModelHandler {
         };
         let state = self.services.cache.state();
         let now = self.services.cache.clock().now();
+        let aspirations = self.services.aspirations.all();
+        let first_loads: Vec<Arc<Entry>> = aspirations
+            .keys()
+            .filter(|name| !state.entries.contains_key(name))
+            .map(|name| Arc::new(Entry::unknown(name)))
+            .collect();
         let mut entries: Vec<&Arc<Entry>> = state
             .entries
-            .iter()
-            .filter(|(name, entry)| {
-                after.as_ref().is_none_or(|after| *name > after)
+            .values()
+            .chain(&first_loads)
+            .filter(|entry| {
+                let name = &entry.series.name;
+                after.as_ref().is_none_or(|after| name > after)
                     && selector.matches(name, &entry.series.labels)
             })
-            .map(|(_, entry)| entry)
             .collect();
         entries.sort_unstable_by(|a, b| a.series.name.cmp(&b.series.name));
         let more = entries.len() > size as usize;
@@ -106,7 +115,10 @@ impl ModelService for ModelHandler {
         Ok(Response::new(pb::ListModelsResponse {
             models: entries
                 .iter()
-                .map(|entry| convert::model(entry, &state, now, BTreeMap::new()))
+                .map(|entry| {
+                    let aspiration = aspirations.get(&entry.series.name);
+                    convert::model(entry, aspiration, &state, now, BTreeMap::new())
+                })
                 .collect(),
             next_page_token,
             epoch: state.epoch.to_string(),
@@ -121,8 +133,11 @@ impl ModelService for ModelHandler {
     ) -> std::result::Result<Response<pb::GetModelResponse>, Status> {
         let name = question::series_name("series", &request.into_inner().series)?;
         let state = self.services.cache.state();
-        let Some(entry) = state.entries.get(&name) else {
-            return Err(not_served(&name, None).into());
+        let aspiration = self.services.aspirations.get(&name);
+        let entry = match state.entries.get(&name) {
+            Some(entry) => Arc::clone(entry),
+            None if aspiration.is_some() => Arc::new(Entry::unknown(&name)),
+            None => return Err(not_served(&name, None).into()),
         };
         let now = self.services.cache.clock().now();
         let aliases = entry
@@ -131,7 +146,13 @@ impl ModelService for ModelHandler {
             .map(|served| (served.alias.clone(), served.version))
             .collect();
         Ok(Response::new(pb::GetModelResponse {
-            model: Some(convert::model(entry, &state, now, aliases)),
+            model: Some(convert::model(
+                &entry,
+                aspiration.as_ref(),
+                &state,
+                now,
+                aliases,
+            )),
             epoch: state.epoch.to_string(),
             revision: state.revision,
             registry: Some(self.registry_status()),
@@ -147,29 +168,17 @@ impl ModelService for ModelHandler {
         let request = request.into_inner();
         let selector = question::selector(request.selector)?;
         let cache = Arc::clone(&self.services.cache);
-        let start = feed::start(&cache, &selector, &request.token, request.snapshot_on_gap)?;
-        let known = known(request.known_versions)?;
-        let epoch = cache.state().epoch;
         let filter = selector.fingerprint();
         let subscription = Subscription {
+            start: feed::start(&cache, filter, &request.token, request.snapshot_on_gap)?,
+            known: question::known_versions(request.known_versions)?,
             selector,
-            start,
-            known,
         };
         let updates = models::updates(Arc::clone(&cache), subscription, self.services.stop.clone());
-        let messages = updates.map(move |positioned| {
-            let token = Token {
-                epoch,
-                revision: positioned.revision,
-                filter,
-                complete: positioned.complete,
-            };
-            Ok(convert::watch_models(
-                &positioned.update,
-                token.encode(),
-                &cache.state(),
-                cache.clock().now(),
-            ))
+        let renderer = watch::models::Renderer::new(cache, Arc::clone(&self.events), filter);
+        let messages = updates.then(move |positioned| {
+            let renderer = renderer.clone();
+            async move { Ok(renderer.render(positioned).await) }
         });
         Ok(Response::new(Box::pin(ended_by_going_away(messages))))
     }
@@ -180,7 +189,9 @@ impl ModelService for ModelHandler {
     ) -> std::result::Result<Response<pb::PushModelResponse>, Status> {
         let push = push::receive(request.into_inner(), traceparent()).await?;
         let sha256 = push.metadata.sha256.clone();
-        let published = self.services.publisher.publish(push).await?;
+        let publisher = self.services.publisher.clone();
+        let published =
+            whatever_the_caller_does(async move { publisher.publish(push).await }).await?;
         Ok(Response::new(pb::PushModelResponse {
             version: published.version,
             revision: published.revision,
@@ -212,23 +223,70 @@ impl ModelService for ModelHandler {
 
     async fn set_alias(
         &self,
-        _: Request<pb::SetAliasRequest>,
+        request: Request<pb::SetAliasRequest>,
     ) -> std::result::Result<Response<pb::SetAliasResponse>, Status> {
-        Err(not_yet("SetAlias", "push the model with the alias you want").into())
+        let request = request.into_inner();
+        let series = question::series_name("series", &request.series)?;
+        let alias = question::series_name("alias", &request.alias)?.to_string();
+        let version = version("version", request.version)?;
+        let (publisher, traceparent) = (self.services.publisher.clone(), traceparent());
+        let moved = whatever_the_caller_does(async move {
+            let expected = request.expected_version;
+            publisher
+                .set_alias(&series, &alias, version, expected, traceparent)
+                .await
+        })
+        .await?;
+        Ok(Response::new(pb::SetAliasResponse {
+            revision: moved.revision,
+            epoch: moved.epoch.to_string(),
+        }))
     }
 
     async fn rollback(
         &self,
-        _: Request<pb::RollbackRequest>,
+        request: Request<pb::RollbackRequest>,
     ) -> std::result::Result<Response<pb::RollbackResponse>, Status> {
-        Err(not_yet("Rollback", "push the earlier model again").into())
+        let request = request.into_inner();
+        let series = question::series_name("series", &request.series)?;
+        let (publisher, traceparent) = (self.services.publisher.clone(), traceparent());
+        let moved = whatever_the_caller_does(async move {
+            publisher
+                .rollback(&series, request.version, traceparent)
+                .await
+        })
+        .await?;
+        Ok(Response::new(pb::RollbackResponse {
+            version: moved.version,
+            revision: moved.revision,
+            epoch: moved.epoch.to_string(),
+        }))
     }
 
     async fn retire_series(
         &self,
-        _: Request<pb::RetireSeriesRequest>,
+        request: Request<pb::RetireSeriesRequest>,
     ) -> std::result::Result<Response<pb::RetireSeriesResponse>, Status> {
-        Err(not_yet("RetireSeries", "stop asking for the series").into())
+        let request = request.into_inner();
+        let series = question::series_name("series", &request.series)?;
+        if request.reason.trim().is_empty() || request.reason.len() > MAX_REASON_BYTES {
+            return Err(Error::invalid(
+                "reason",
+                format!(
+                    "say why in 1 to {MAX_REASON_BYTES} bytes; whoever asks for the series is told"
+                ),
+            )
+            .into());
+        }
+        let (publisher, traceparent) = (self.services.publisher.clone(), traceparent());
+        let moved = whatever_the_caller_does(async move {
+            publisher.retire(&series, request.reason, traceparent).await
+        })
+        .await?;
+        Ok(Response::new(pb::RetireSeriesResponse {
+            revision: moved.revision,
+            epoch: moved.epoch.to_string(),
+        }))
     }
 
     async fn observe_actuals(
@@ -239,21 +297,22 @@ impl ModelService for ModelHandler {
     }
 }
 
-fn known(wire: Vec<pb::KnownVersion>) -> Result<BTreeMap<SeriesName, Known>> {
-    if wire.len() > MAX_KNOWN {
+/// Runs `order` to its end even when the caller hangs up or its deadline passes: half a move would leave the registry and
+/// this server apart until the next poll.
+async fn whatever_the_caller_does<T: Send + 'static>(
+    order: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    tokio::spawn(order.in_current_span())
+        .await
+        .map_err(|error| Error::Internal(format!("an order died: {error}")))?
+}
+
+fn version(field: &str, version: u64) -> Result<u64> {
+    if version == 0 {
         return Err(Error::invalid(
-            "known_versions",
-            format!("{} versions; at most {MAX_KNOWN}", wire.len()),
+            field,
+            "0 is no version; GetModel and the registry tell which there are",
         ));
     }
-    wire.into_iter()
-        .map(|known| {
-            let series = question::series_name("known_versions.series", &known.series)?;
-            let held = Known {
-                version: known.version,
-                sha256: known.artifact_sha256,
-            };
-            Ok((series, held))
-        })
-        .collect()
+    Ok(version)
 }

@@ -37,6 +37,9 @@ pub(crate) async fn receive(
     while let Some(part) = next(&mut stream).await? {
         parts.add(part)?;
     }
+    // hyper takes the reset of a client that died for the end of its stream, and drops this call when it next waits. So
+    // wait once: a push is whole only when its client lives to say so, or attachments still to come would be missing.
+    tokio::task::yield_now().await;
     Ok(parts.finish(traceparent)?)
 }
 

@@ -12,7 +12,7 @@ use crate::error::{Error, Gap};
 /// The domain of every ErrorInfo.
 const DOMAIN: &str = "loadcast.v1";
 
-/// How long to wait when the registry or the disk does not answer.
+/// How long to wait when the registry or the disk does not answer, or a bound was reached.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl Error {
@@ -22,6 +22,8 @@ impl Error {
             Self::Invalid { .. } => (Code::InvalidArgument, "INVALID_FIELD"),
             Self::UnknownSeries { reason, .. } => (Code::NotFound, reason),
             Self::UnknownVersion { .. } => (Code::NotFound, "UNKNOWN_VERSION"),
+            Self::Retired { .. } => (Code::FailedPrecondition, "RETIRED"),
+            Self::NoPreviousVersion { .. } => (Code::FailedPrecondition, "NO_PREVIOUS_VERSION"),
             Self::Unsupported { .. } => (Code::Unimplemented, "UNSUPPORTED"),
             Self::NeedsInput { .. } => (Code::FailedPrecondition, "INPUT_NEEDED"),
             Self::Rejected { code, .. } => (Code::InvalidArgument, code),
@@ -66,7 +68,12 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         } => vec![("current", current.to_string())],
         Error::UnknownSeries { series, .. } => vec![("series", series.clone())],
         Error::NeedsInput { input, .. } => vec![("input", format!("future.{input}"))],
-        Error::UnknownVersion { served, .. } => vec![("served", served.to_string())],
+        Error::Retired { series, reason } => {
+            vec![("series", series.to_string()), ("retired", reason.clone())]
+        }
+        Error::NoPreviousVersion { served, .. } | Error::UnknownVersion { served, .. } => {
+            vec![("served", served.to_string())]
+        }
         Error::Registry(RegistryError::AliasMoved { actual, .. }) => {
             vec![("actual", actual.to_string())]
         }
@@ -114,7 +121,7 @@ impl From<Error> for Status {
             }
             _ => {}
         }
-        if code == Code::Unavailable {
+        if matches!(code, Code::Unavailable | Code::ResourceExhausted) {
             details.set_retry_info(Some(RETRY_AFTER));
         }
         match (&error, code) {
@@ -124,5 +131,35 @@ impl From<Error> for Status {
             _ => tracing::debug!(?code, %error, "answering"),
         }
         Self::with_error_details(code, error.to_string(), details)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_come_back_is_told_when() {
+        let unreachable = Error::Registry(RegistryError::Unreachable {
+            reason: "connection refused".to_owned(),
+        });
+        let status = Status::from(unreachable);
+        assert_eq!(status.code(), Code::Unavailable);
+        let retry = status.get_error_details().retry_info().cloned().unwrap();
+        assert_eq!(retry.retry_delay, Some(RETRY_AFTER));
+        let exhausted = Error::Exhausted {
+            subject: "streams",
+            description: "100 are open; close some".to_owned(),
+        };
+        let status = Status::from(exhausted);
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        let details = status.get_error_details();
+        assert_eq!(
+            details.quota_failure().unwrap().violations[0].subject,
+            "streams"
+        );
+        assert!(details.retry_info().is_some());
+        let invalid = Status::from(Error::invalid("step", "give one"));
+        assert!(invalid.get_error_details().retry_info().is_none());
     }
 }

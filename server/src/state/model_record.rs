@@ -1,6 +1,4 @@
-//! One served model as `models.seg` keeps it.
-
-use std::collections::BTreeMap;
+//! One served model as the parameter segment keeps it.
 
 use jiff::Timestamp;
 use loadcast_model::{artifact::Metadata, series::SeriesName};
@@ -8,8 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::state::record::Record;
 
+/// The longest body that is believed, unpacked.
+const MAX_BODY_BYTES: usize = 256 * 1024 * 1024;
+
 /// A series began to be served, or stopped.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ModelRecord {
     /// The revision of the change.
     pub revision: u64,
@@ -20,16 +21,17 @@ pub struct ModelRecord {
 }
 
 /// What it takes to serve a version again.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StoredModel {
     /// Facts about the version.
     pub facts: StoredFacts,
-    /// The model without its history, encoded as model.pr. Its digest is not the artifact's: that is in the facts.
-    pub model_pr: Vec<u8>,
+    /// The model without its history, as the JSON of Prophet's `model_to_dict`. Its digest is not the artifact's: that
+    /// is in the facts.
+    pub model_json: Vec<u8>,
 }
 
 /// Facts about a served version that are not in the model itself.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StoredFacts {
     /// The registry's number.
     pub version: u64,
@@ -43,59 +45,89 @@ pub struct StoredFacts {
     pub metadata: Metadata,
 }
 
-/// The JSON part of a record.
-#[derive(Serialize, Deserialize)]
-struct Head {
-    revision: u64,
-    series: SeriesName,
-    facts: Option<StoredFacts>,
+/// The beginning of a record, which says whose it is without unpacking the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The revision of the change.
+    pub revision: u64,
+    /// The series.
+    pub series: SeriesName,
+    /// False for a removal.
+    pub is_served: bool,
 }
 
-/// Payload: `[length of the JSON part u32 LE][JSON part][model.pr]`.
+/// Payload: `[revision u64 LE][length of the name u8][name][body]`; the body is empty after a removal, else the LZ4 block
+/// of `[length of the facts u32 LE][facts as JSON][model as JSON]` behind its unpacked length, u32 LE.
 impl Record for ModelRecord {
     fn encode(&self) -> Result<Vec<u8>, String> {
-        let head = Head {
-            revision: self.revision,
-            series: self.series.clone(),
-            facts: self.model.as_ref().map(|model| model.facts.clone()),
-        };
-        let head = serde_json::to_vec(&head).map_err(|error| error.to_string())?;
-        let length = u32::try_from(head.len()).map_err(|error| error.to_string())?;
-        let mut payload = length.to_le_bytes().to_vec();
-        payload.extend_from_slice(&head);
+        let name = self.series.as_ref().as_bytes();
+        let length = u8::try_from(name.len()).map_err(|error| error.to_string())?;
+        let mut payload = self.revision.to_le_bytes().to_vec();
+        payload.push(length);
+        payload.extend_from_slice(name);
         if let Some(model) = &self.model {
-            payload.extend_from_slice(&model.model_pr);
+            let facts = serde_json::to_vec(&model.facts).map_err(|error| error.to_string())?;
+            let length = u32::try_from(facts.len()).map_err(|error| error.to_string())?;
+            let body = [&length.to_le_bytes(), facts.as_slice(), &model.model_json].concat();
+            payload.extend_from_slice(&lz4_flex::compress_prepend_size(&body));
         }
         Ok(payload)
     }
 
     fn decode(payload: &[u8]) -> Result<Self, String> {
-        let (length, rest) = payload.split_first_chunk().ok_or("no length")?;
-        let (head, model_pr) = rest
-            .split_at_checked(u32::from_le_bytes(*length) as usize)
-            .ok_or("the length exceeds the record")?;
-        let head: Head = serde_json::from_slice(head).map_err(|error| error.to_string())?;
+        let (
+            Head {
+                revision, series, ..
+            },
+            body,
+        ) = Head::split(payload)?;
         Ok(Self {
-            revision: head.revision,
-            series: head.series,
-            model: head.facts.map(|facts| StoredModel {
-                facts,
-                model_pr: model_pr.to_vec(),
-            }),
+            revision,
+            series,
+            model: (!body.is_empty()).then(|| unpack(body)).transpose()?,
         })
     }
 }
 
-/// The last record of each series, without the removed ones, ascending by revision.
-pub fn last_of_each_series(records: impl Iterator<Item = ModelRecord>) -> Vec<ModelRecord> {
-    let mut last = BTreeMap::new();
-    for record in records {
-        last.insert(record.series.clone(), record);
+impl Head {
+    /// The head of a payload, and the body behind it.
+    ///
+    /// # Errors
+    /// A message for the log.
+    pub fn split(payload: &[u8]) -> Result<(Self, &[u8]), String> {
+        let split = || {
+            let (revision, rest) = payload.split_first_chunk()?;
+            let (&length, rest) = rest.split_first()?;
+            let (name, body) = rest.split_at_checked(usize::from(length))?;
+            Some((u64::from_le_bytes(*revision), name, body))
+        };
+        let (revision, name, body) = split().ok_or("it ends within its head")?;
+        let name = std::str::from_utf8(name).map_err(|error| error.to_string())?;
+        let series = name
+            .parse()
+            .map_err(|error: loadcast_model::error::Error| error.to_string())?;
+        let head = Self {
+            revision,
+            series,
+            is_served: !body.is_empty(),
+        };
+        Ok((head, body))
     }
-    let mut live: Vec<_> = last
-        .into_values()
-        .filter(|record| record.model.is_some())
-        .collect();
-    live.sort_by_key(|record| record.revision);
-    live
+}
+
+fn unpack(body: &[u8]) -> Result<StoredModel, String> {
+    let (length, block) =
+        lz4_flex::block::uncompressed_size(body).map_err(|error| error.to_string())?;
+    if length > MAX_BODY_BYTES {
+        return Err(format!("a body of {length} bytes"));
+    }
+    let body = lz4_flex::decompress(block, length).map_err(|error| error.to_string())?;
+    let (length, rest) = body.split_first_chunk().ok_or("no length of the facts")?;
+    let (facts, model_json) = rest
+        .split_at_checked(u32::from_le_bytes(*length) as usize)
+        .ok_or("the facts exceed the record")?;
+    Ok(StoredModel {
+        facts: serde_json::from_slice(facts).map_err(|error| error.to_string())?,
+        model_json: model_json.to_vec(),
+    })
 }

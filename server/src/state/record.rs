@@ -49,28 +49,26 @@ pub struct Contents<T> {
 }
 
 impl<T: Record> RecordFile<T> {
-    /// Opens `path` (made when absent), reads every record, and cuts off one torn at the end.
+    /// Opens `path` (made when absent), reads every record, and cuts off one torn at the end. Damage is left where it
+    /// is, so that a crash now does not hide it.
     ///
     /// # Errors
     /// [`Error::State`] when the file cannot be read or written.
     pub fn open(path: &Path) -> Result<(Self, Contents<T>)> {
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)
-            .map_err(|error| Error::state(path, error))?;
-        let scan = scan::<T>(path)?;
-        file.set_len(scan.good_bytes)
-            .and_then(|()| file.sync_all())
-            .map_err(|error| Error::state(path, error))?;
+        let file = open_to_append(path)?;
+        let (contents, good_bytes) = read_all::<T>(path)?;
+        if !contents.damaged {
+            file.set_len(good_bytes)
+                .and_then(|()| file.sync_all())
+                .map_err(|error| Error::state(path, error))?;
+        }
         let opened = Self {
             path: path.to_owned(),
             file,
-            len: scan.contents.items.len(),
+            len: contents.items.len(),
             _record: PhantomData,
         };
-        Ok((opened, scan.contents))
+        Ok((opened, contents))
     }
 
     /// How many records the file holds.
@@ -78,28 +76,22 @@ impl<T: Record> RecordFile<T> {
         self.len
     }
 
-    /// Appends one record and waits until it is on the disk. A failed append is cut off again.
+    /// Appends `records` and waits until they are on the disk. A failed append is cut off again.
     ///
     /// # Errors
     /// [`Error::State`]
-    pub fn append(&mut self, record: &T) -> Result<()> {
-        let framed = frame(&self.path, record)?;
-        let before = self
-            .file
-            .metadata()
-            .map_err(|error| Error::state(&self.path, error))?
-            .len();
-        let written = self
-            .file
-            .write_all(&framed)
-            .and_then(|()| self.file.sync_data());
-        if let Err(error) = written {
-            if let Err(error) = self.file.set_len(before) {
-                tracing::error!(path = %self.path.display(), %error, "cannot cut off a half-written record");
-            }
-            return Err(Error::state(&self.path, error));
+    pub fn append<'a>(&mut self, records: impl IntoIterator<Item = &'a T>) -> Result<()>
+    where
+        T: 'a,
+    {
+        let mut framed = Vec::new();
+        let mut count = 0;
+        for record in records {
+            framed.extend_from_slice(&frame(&self.path, record)?);
+            count += 1;
         }
-        self.len += 1;
+        append_durably(&self.path, &mut self.file, &framed)?;
+        self.len += count;
         Ok(())
     }
 
@@ -111,94 +103,159 @@ impl<T: Record> RecordFile<T> {
     where
         T: 'a,
     {
-        let mut bytes = Vec::new();
         let mut len = 0;
-        for record in records {
-            bytes.extend_from_slice(&frame(&self.path, record)?);
-            len += 1;
-        }
-        self.file = replace_file(&self.path, &bytes)?;
+        // Record by record: the whole file in memory at once would be its largest allocation by far.
+        self.file = replace_file(&self.path, |file| {
+            for record in records {
+                let framed = frame(&self.path, record).map_err(std::io::Error::other)?;
+                file.write_all(&framed)?;
+                len += 1;
+            }
+            Ok(())
+        })?;
         self.len = len;
         Ok(())
     }
-
-    /// Reads every record again.
-    ///
-    /// # Errors
-    /// [`Error::State`]
-    pub fn read_all(&self) -> Result<Vec<T>> {
-        Ok(scan(&self.path)?.contents.items)
-    }
 }
 
-struct Scan<T> {
-    contents: Contents<T>,
-    good_bytes: u64,
+/// Reads every record of `path` into memory.
+fn read_all<T: Record>(path: &Path) -> Result<(Contents<T>, u64)> {
+    let mut items = Vec::new();
+    let extent = scan(path, |_, payload| {
+        items.push(T::decode(payload)?);
+        Ok(())
+    })?;
+    let damaged = extent.damaged;
+    Ok((Contents { items, damaged }, extent.good_bytes))
 }
 
-fn scan<T: Record>(path: &Path) -> Result<Scan<T>> {
+/// How far a file checks out.
+#[derive(Debug, Clone, Copy)]
+pub struct Extent {
+    /// Up to here.
+    pub good_bytes: u64,
+    /// What follows is not just a record torn at the end of the file.
+    pub damaged: bool,
+}
+
+/// Hands `each` payload of the file, with the offset at which it begins, as long as records check out.
+///
+/// # Errors
+/// [`Error::State`] when the file cannot be read.
+pub fn scan(
+    path: &Path,
+    mut each: impl FnMut(u64, &[u8]) -> std::result::Result<(), String>,
+) -> Result<Extent> {
     let fail = |error| Error::state(path, error);
     let file = File::open(path).map_err(fail)?;
     let total = file.metadata().map_err(fail)?.len();
-    let mut reader = BufReader::new(file);
-    let mut items = Vec::new();
-    let mut good_bytes = 0;
-    let mut damaged = false;
-    while total - good_bytes >= HEAD_BYTES as u64 {
+    let mut reader = BufReader::with_capacity(1 << 20, file);
+    let mut payload = Vec::new();
+    let mut extent = Extent {
+        good_bytes: 0,
+        damaged: false,
+    };
+    while total - extent.good_bytes >= HEAD_BYTES as u64 {
         let mut head = [0; HEAD_BYTES];
         reader.read_exact(&mut head).map_err(fail)?;
         let [l0, l1, l2, l3, c0, c1, c2, c3] = head;
         let length = u32::from_le_bytes([l0, l1, l2, l3]);
         let checksum = u32::from_le_bytes([c0, c1, c2, c3]);
-        let end = good_bytes + HEAD_BYTES as u64 + u64::from(length);
+        let begin = extent.good_bytes + HEAD_BYTES as u64;
+        let end = begin + u64::from(length);
         if end > total {
-            damaged = length > MAX_RECORD_BYTES;
+            extent.damaged = length > MAX_RECORD_BYTES;
             break;
         }
-        let mut payload = vec![0; length as usize];
+        payload.resize(length as usize, 0);
         reader.read_exact(&mut payload).map_err(fail)?;
-        let decoded = (crc32fast::hash(&payload) == checksum)
-            .then(|| T::decode(&payload))
-            .and_then(|decoded| {
-                decoded
-                    .inspect_err(|error| tracing::error!(path = %path.display(), error, "a record cannot be read"))
-                    .ok()
-            });
-        let Some(record) = decoded else {
-            damaged = end < total;
-            break;
+        let outcome = if crc32fast::hash(&payload) == checksum {
+            each(begin, &payload)
+        } else {
+            Err("its checksum is wrong".to_owned())
         };
-        items.push(record);
-        good_bytes = end;
+        if let Err(error) = outcome {
+            tracing::error!(path = %path.display(), offset = begin, error, "a record cannot be read");
+            extent.damaged = end < total;
+            break;
+        }
+        extent.good_bytes = end;
     }
-    Ok(Scan {
-        contents: Contents { items, damaged },
-        good_bytes,
-    })
+    Ok(extent)
 }
 
-fn frame<T: Record>(path: &Path, record: &T) -> Result<Vec<u8>> {
+/// Appends `bytes` and waits until they are on the disk; what a failure left is cut off again.
+///
+/// # Errors
+/// [`Error::State`]
+pub fn append_durably(path: &Path, file: &mut File, bytes: &[u8]) -> Result<()> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let before = file
+        .metadata()
+        .map_err(|error| Error::state(path, error))?
+        .len();
+    let written = file.write_all(bytes).and_then(|()| file.sync_data());
+    if let Err(error) = written {
+        if let Err(error) = file.set_len(before) {
+            tracing::error!(path = %path.display(), %error, "cannot cut off a half-written record");
+        }
+        return Err(Error::state(path, error));
+    }
+    Ok(())
+}
+
+/// Opens `path` (made when absent) for reading and appending.
+///
+/// # Errors
+/// [`Error::State`]
+pub fn open_to_append(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .open(path)
+        .map_err(|error| Error::state(path, error))
+}
+
+/// `record` as it lies in the file of `path`.
+///
+/// # Errors
+/// [`Error::State`] when it cannot be encoded or is too long.
+pub fn frame<T: Record>(path: &Path, record: &T) -> Result<Vec<u8>> {
     let payload = record.encode().map_err(|error| Error::state(path, error))?;
+    let head = head_of(&payload).map_err(|error| Error::state(path, error))?;
+    Ok([&head, payload.as_slice()].concat())
+}
+
+/// Length and checksum of `payload`, as they stand before it.
+///
+/// # Errors
+/// When it is longer than any record may be.
+pub fn head_of(payload: &[u8]) -> std::io::Result<[u8; HEAD_BYTES]> {
     let length = u32::try_from(payload.len())
         .ok()
         .filter(|length| *length <= MAX_RECORD_BYTES)
-        .ok_or_else(|| Error::state(path, format!("a record of {} bytes", payload.len())))?;
-    let mut framed = Vec::with_capacity(HEAD_BYTES + payload.len());
-    framed.extend_from_slice(&length.to_le_bytes());
-    framed.extend_from_slice(&crc32fast::hash(&payload).to_le_bytes());
-    framed.extend_from_slice(&payload);
-    Ok(framed)
+        .ok_or_else(|| std::io::Error::other(format!("a record of {} bytes", payload.len())))?;
+    let ([a, b, c, d], [e, f, g, h]) =
+        (length.to_le_bytes(), crc32fast::hash(payload).to_le_bytes());
+    Ok([a, b, c, d, e, f, g, h])
 }
 
-/// Writes `bytes` beside `path`, fsyncs, renames over it, fsyncs the folder; returns the file, open for appending.
+/// Replaces the file at `path`, atomically, by what `write` writes: beside it, fsynced, renamed over it, folder fsynced.
+/// Returns the file, open for appending.
 ///
 /// # Errors
 /// [`Error::State`]; what was at `path` is then still there.
-pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<File> {
+pub fn replace_file(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
+) -> Result<File> {
     let staged = path.with_extension("new");
     let replace = || {
         let mut writer = BufWriter::new(File::create(&staged)?);
-        writer.write_all(bytes)?;
+        write(&mut writer)?;
         writer.into_inner()?.sync_all()?;
         fs::rename(&staged, path)?;
         if let Some(folder) = path.parent() {

@@ -230,11 +230,6 @@ async fn methods_that_are_not_there_yet_say_so() {
         .await
         .unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented);
-    let status = raw
-        .batch_get_forecasts(pb::BatchGetForecastsRequest::default())
-        .await
-        .unwrap_err();
-    assert_eq!(status.code(), Code::Unimplemented);
 }
 
 #[tokio::test]
@@ -354,4 +349,56 @@ async fn inputs_of_the_request_reach_the_model() {
         assert_eq!(status.code(), tonic::Code::InvalidArgument);
         assert!(status.message().contains(says), "{status}");
     }
+}
+
+#[tokio::test]
+async fn a_batch_has_one_item_a_series_in_the_order_of_names_and_an_error_breaks_none() {
+    let server = TestServer::start().await;
+    for (name, level) in [("c", 3.0), ("a", 1.0), ("b", 2.0)] {
+        server.client().push(push(name, level)).await.unwrap();
+    }
+    let mut raw = ForecastServiceClient::new(server.channel().await);
+    let mut ask = async |names: &[&str], labels: &str, alias: &str| {
+        let request = pb::BatchGetForecastsRequest {
+            selector: Some(pb::SeriesSelector {
+                names: names.iter().map(|name| (*name).to_owned()).collect(),
+                label_selector: labels.to_owned(),
+            }),
+            range: Some(pb::batch_get_forecasts_request::Range::Horizon(
+                prost_types::Duration {
+                    seconds: 3_600,
+                    nanos: 0,
+                },
+            )),
+            alias: alias.to_owned(),
+            ..Default::default()
+        };
+        let mut stream = raw.batch_get_forecasts(request).await?.into_inner();
+        let mut items = Vec::new();
+        while let Some(item) = stream.message().await? {
+            use pb::batch_get_forecasts_response::Result as Wire;
+            let said = match item.result.unwrap() {
+                Wire::Forecast(forecast) => Ok(forecast.yhat[0]),
+                Wire::Error(error) => Err(error.reason),
+            };
+            items.push((item.series, said));
+        }
+        Ok::<_, tonic::Status>(items)
+    };
+    let item =
+        |name: &str, value: Result<f64, &str>| (name.to_owned(), value.map_err(ToOwned::to_owned));
+    let all = [item("a", Ok(1.0)), item("b", Ok(2.0)), item("c", Ok(3.0))];
+    assert_eq!(ask(&[], "", "").await.unwrap(), all);
+    assert_eq!(ask(&[], "namespace=test", "champion").await.unwrap(), all);
+    assert_eq!(ask(&[], "namespace=elsewhere", "").await.unwrap(), []);
+    let some = [item("b", Ok(2.0)), item("x", Err("UNKNOWN_SERIES"))];
+    assert_eq!(ask(&["x", "b"], "", "").await.unwrap(), some);
+    let other_alias = ask(&["a"], "", "candidate").await.unwrap();
+    assert_eq!(other_alias, [item("a", Err("INVALID_FIELD"))]);
+    let status = raw
+        .batch_get_forecasts(pb::BatchGetForecastsRequest::default())
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().starts_with("range"), "{status:?}");
 }

@@ -6,6 +6,7 @@
 mod dependencies;
 mod forecast;
 mod grpcurl;
+mod moves;
 mod push;
 mod restart;
 mod support;

@@ -1,11 +1,15 @@
 //! A server in this process, models to push at it, and the binary as a process.
 
+// Shared by two test binaries, each of which uses a part.
+#![allow(dead_code)]
+
 use std::{
     fs,
     io::{BufRead as _, BufReader},
     net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,6 +19,7 @@ use loadcast_client::{Client, Push, SeriesInfo, Verdict};
 use loadcast_model::{artifact::encode_model_pr, fit::fit, history::History, spec::Spec};
 use loadcast_server::{
     app::App,
+    cache::Cache,
     clock::{Clock, ClockSetter},
     config::Config,
 };
@@ -34,6 +39,7 @@ pub(crate) struct TestServer {
     pub(crate) http: SocketAddr,
     pub(crate) clock: ClockSetter,
     pub(crate) folder: TempDir,
+    pub(crate) cache: Arc<Cache>,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<()>>,
 }
@@ -44,20 +50,31 @@ impl TestServer {
         Self::start_in(tempfile::tempdir().unwrap()).await
     }
 
+    /// The same with its files in memory, where an fsync takes no time, for a test that swaps behind the registry's back:
+    /// it is not asked within any test's time.
+    pub(crate) async fn start_quick() -> Self {
+        Self::start_polling(quick_folder(), "1h").await
+    }
+
     /// A server whose state and registry lie in `folder`.
     pub(crate) async fn start_in(folder: TempDir) -> Self {
+        Self::start_polling(folder, "100ms").await
+    }
+
+    pub(crate) async fn start_polling(folder: TempDir, poll_interval: &str) -> Self {
         let state = folder.path().join("state");
         let config = Config::parse_from([
             "loadcast-server",
             "--grpc-addr=127.0.0.1:0",
             "--http-addr=127.0.0.1:0",
-            "--poll-interval=100ms",
+            &format!("--poll-interval={poll_interval}"),
             "--drain-deadline=2s",
             &format!("--state-dir={}", state.display()),
         ]);
         let (clock, setter) = Clock::set_at(now());
         let app = App::bind(config, clock).await.unwrap();
         let (grpc, http) = (app.grpc_addr(), app.http_addr());
+        let cache = Arc::clone(app.cache());
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(async move {
             app.serve(async { drop(stopped.await) }).await.unwrap();
@@ -67,6 +84,7 @@ impl TestServer {
             http,
             clock: setter,
             folder,
+            cache,
             stop: Some(stop),
             serving: Some(serving),
         }
@@ -85,8 +103,16 @@ impl TestServer {
     pub(crate) async fn stop(mut self) -> TempDir {
         drop(self.stop.take());
         self.serving.take().unwrap().await.unwrap();
-        self.folder
+        let Self { folder, cache, .. } = self;
+        // The last of the server: with it goes the lock on the folder.
+        drop(cache);
+        folder
     }
+}
+
+/// A temporary folder in memory, where the system has such.
+pub(crate) fn quick_folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
 
 /// The bytes of a model whose forecast is `level`, everywhere.
@@ -145,14 +171,23 @@ pub(crate) fn push(series: &str, level: f64) -> Push {
 
 /// The release of the server as a process of its own; killed when dropped.
 pub(crate) struct Process {
-    child: Child,
+    pub(crate) child: Child,
     pub(crate) grpc: String,
 }
 
 impl Process {
-    /// Starts the binary on port 0 and waits until it listens.
+    /// Starts the binary on port 0, with a registry in its memory, and waits until it listens.
     pub(crate) fn start(folder: &Path) -> Self {
-        let mut child = command(folder)
+        Self::spawn(command(folder))
+    }
+
+    /// The same with a registry in `folder`, which outlives it.
+    pub(crate) fn start_durable(folder: &Path) -> Self {
+        Self::spawn(durable_command(folder))
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -193,12 +228,15 @@ impl Drop for Process {
 
 /// The binary, with a registry that is gone with the process: what it serves after a restart it has from its state.
 pub(crate) fn command(folder: &Path) -> Command {
+    let mut command = durable_command(folder);
+    command.arg("--registry=memory:");
+    command
+}
+
+/// The binary, with its registry inside its state directory.
+fn durable_command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadcast-server"));
-    command.args([
-        "--grpc-addr=127.0.0.1:0",
-        "--http-addr=127.0.0.1:0",
-        "--registry=memory:",
-    ]);
+    command.args(["--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0"]);
     command.arg(format!("--state-dir={}", folder.join("state").display()));
     command
 }

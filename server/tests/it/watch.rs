@@ -51,7 +51,7 @@ async fn snapshot(stream: &mut Streaming<pb::WatchModelsResponse>) -> (Vec<Strin
 
 fn event(message: pb::WatchModelsResponse) -> pb::ModelEvent {
     match message.message.unwrap() {
-        wm::Message::Event(event) => event,
+        wm::Message::Event(event) => event.into_message().unwrap(),
         other => panic!("not an event: {other:?}"),
     }
 }
@@ -196,6 +196,7 @@ async fn update(
 ) -> (pb::UpdateCause, Result<(f64, i64), String>) {
     loop {
         if let wf::Message::Update(update) = next(stream).await.message.unwrap() {
+            let update = update.into_message().unwrap();
             let cause = update.cause();
             return match update.result.unwrap() {
                 pb::forecast_update::Result::Forecast(forecast) => (
@@ -269,4 +270,228 @@ async fn a_server_that_leaves_says_so_with_a_token_and_then_unavailable() {
         .unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     stopping.await.unwrap();
+}
+
+/// A watch of forecasts that asks what `change` makes of the plain question.
+async fn watch_asking(
+    server: &TestServer,
+    change: impl FnOnce(&mut pb::WatchForecastsRequest),
+) -> Result<Streaming<pb::WatchForecastsResponse>, tonic::Status> {
+    let mut request = pb::WatchForecastsRequest {
+        horizon: Some(prost_types::Duration {
+            seconds: 3_600,
+            nanos: 0,
+        }),
+        ..Default::default()
+    };
+    change(&mut request);
+    let mut client = ForecastServiceClient::new(server.channel().await);
+    let opened = client.watch_forecasts(request).await;
+    opened.map(tonic::Response::into_inner)
+}
+
+fn labelled(name: &str, level: f64, team: &str) -> loadcast_client::Push {
+    let mut push = push(name, level);
+    push.series
+        .labels
+        .insert("team".to_owned(), team.to_owned());
+    push.idempotency_key = format!("{name}-{level}-{team}");
+    push
+}
+
+#[tokio::test]
+async fn a_watch_by_label_finds_what_is_served_later_and_lets_go_of_what_is_labelled_anew() {
+    let server = TestServer::start().await;
+    let client = server.client();
+    client.push(labelled("a", 1.0, "blue")).await.unwrap();
+    client.push(labelled("b", 1.0, "red")).await.unwrap();
+    let mut stream = watch_asking(&server, |request| {
+        request.selector = Some(pb::SeriesSelector {
+            label_selector: "team=blue".to_owned(),
+            ..Default::default()
+        });
+    })
+    .await
+    .unwrap();
+    let start = now().as_second();
+    assert_eq!(
+        update(&mut stream).await,
+        (pb::UpdateCause::Snapshot, Ok((1.0, start)))
+    );
+    client.push(labelled("c", 3.0, "blue")).await.unwrap();
+    assert_eq!(
+        update(&mut stream).await,
+        (pb::UpdateCause::Version, Ok((3.0, start)))
+    );
+    client.push(labelled("a", 2.0, "red")).await.unwrap();
+    server.clock.set(now() + Duration::from_secs(300));
+    loop {
+        match next(&mut stream).await.message.unwrap() {
+            wf::Message::Gone(gone) => {
+                assert_eq!(
+                    (gone.series.as_str(), gone.reason.as_str()),
+                    ("a", "NOT_SELECTED")
+                );
+                break;
+            }
+            wf::Message::SnapshotEnd(_) => {}
+            wf::Message::Update(update) => {
+                assert_eq!(update.into_message().unwrap().series, "c");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_condition_holds_back_small_movements_and_no_large_ones() {
+    let server = TestServer::start().await;
+    let client = server.client();
+    client.push(push("a", 100.0)).await.unwrap();
+    let mut stream = watch_asking(&server, |request| {
+        request.condition = Some(pb::WatchCondition {
+            level: 0.0,
+            lead: None,
+            moved_percent: 10.0,
+        });
+    })
+    .await
+    .unwrap();
+    let value = async |stream: &mut _| update(stream).await.1.unwrap().0;
+    assert_eq!(value(&mut stream).await, 100.0);
+    // 109 and 91 are within 10 % of what was told, one after the other; 89 is not.
+    for level in [109.0, 91.0, 89.0] {
+        client.push(push("a", level)).await.unwrap();
+    }
+    assert_eq!(value(&mut stream).await, 89.0);
+    // Steps of a constant move nothing; a model that becomes stale is told all the same.
+    server.clock.set(now() + Duration::from_secs(300));
+    server.clock.set(now() + Duration::from_secs(3 * 86_400));
+    let (cause, result) = update(&mut stream).await;
+    assert_eq!(
+        (cause, result.unwrap().0),
+        (pb::UpdateCause::Freshness, 89.0)
+    );
+}
+
+#[tokio::test]
+async fn a_condition_that_makes_no_sense_is_refused_by_field() {
+    let server = TestServer::start().await;
+    let lead = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
+    for (level, lead, moved_percent, field) in [
+        (1.5, None, 1.0, "condition.level"),
+        (-0.1, None, 1.0, "condition.level"),
+        (f64::NAN, None, 1.0, "condition.level"),
+        (0.0, lead(-1), 1.0, "condition.lead"),
+        (0.0, lead(i64::MAX), 1.0, "condition.lead"),
+        (0.0, None, -1.0, "condition.moved_percent"),
+        (0.0, None, f64::INFINITY, "condition.moved_percent"),
+    ] {
+        let condition = pb::WatchCondition {
+            level,
+            lead,
+            moved_percent,
+        };
+        let status = watch_asking(&server, |request| request.condition = Some(condition))
+            .await
+            .unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(status.message().starts_with(field), "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_watch_of_forecasts_resumes_with_what_changed_and_nothing_else() {
+    let server = TestServer::start().await;
+    let client = server.client();
+    for name in ["a", "b", "c"] {
+        client.push(push(name, 1.0)).await.unwrap();
+    }
+    let mut stream = watch_asking(&server, |_| {}).await.unwrap();
+    let token = loop {
+        let message = next(&mut stream).await;
+        if let Some(wf::Message::SnapshotEnd(_)) = message.message {
+            break message.token;
+        }
+    };
+    drop(stream);
+    client.push(push("b", 2.0)).await.unwrap();
+    let resume = |token: String| watch_asking(&server, move |request| request.token = token);
+    let mut stream = resume(token.clone()).await.unwrap();
+    let message = next(&mut stream).await;
+    let Some(wf::Message::Update(first)) = message.message else {
+        panic!("{message:?}");
+    };
+    let first = first.into_message().unwrap();
+    assert_eq!(
+        (first.series.as_str(), first.cause()),
+        ("b", pb::UpdateCause::Version)
+    );
+    // Time has moved on while nobody listened: all have another answer.
+    drop(stream);
+    server.clock.set(now() + Duration::from_secs(600));
+    let mut stream = resume(message.token).await.unwrap();
+    let mut steps = Vec::new();
+    while steps.len() < 3 {
+        match next(&mut stream).await.message.unwrap() {
+            wf::Message::Update(update) => {
+                let update = update.into_message().unwrap();
+                assert_eq!(update.cause(), pb::UpdateCause::Step);
+                steps.push(update.series);
+            }
+            // Of two steps the first was never sent.
+            wf::Message::Lagged(lagged) => assert_eq!(lagged.skipped, 1),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(steps, ["a", "b", "c"]);
+    // The same token under another question is no place to go on from.
+    let other = watch_asking(&server, |request| {
+        request.token = token;
+        request.components = true;
+    });
+    assert_eq!(other.await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn all_who_ask_the_same_get_the_same_bytes() {
+    let server = TestServer::start().await;
+    server.client().push(push("a", 1.0)).await.unwrap();
+    let mut streams = Vec::new();
+    for i in 0..20 {
+        let change = |request: &mut pb::WatchForecastsRequest| request.components = i % 2 == 1;
+        streams.push(watch_asking(&server, change).await.unwrap());
+    }
+    let mut answers = Vec::new();
+    for stream in &mut streams {
+        answers.push(loop {
+            if let Some(wf::Message::Update(update)) = next(stream).await.message {
+                break update.into_message().unwrap();
+            }
+        });
+    }
+    for (i, answer) in answers.iter().enumerate() {
+        assert_eq!(*answer, answers[i % 2]);
+    }
+    assert_ne!(answers[0], answers[1]);
+}
+
+#[tokio::test]
+async fn a_watch_ends_by_the_deadline_of_its_call() {
+    let server = TestServer::start().await;
+    let mut request = tonic::Request::new(pb::WatchModelsRequest::default());
+    request.set_timeout(Duration::from_millis(300));
+    let mut client = ModelServiceClient::new(server.channel().await);
+    let mut messages = client.watch_models(request).await.unwrap().into_inner();
+    let ended = async {
+        loop {
+            match messages.message().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("it ended without a status"),
+                Err(status) => return status,
+            }
+        }
+    };
+    let status = tokio::time::timeout(Duration::from_secs(20), ended).await;
+    assert_eq!(status.unwrap().code(), tonic::Code::DeadlineExceeded);
 }

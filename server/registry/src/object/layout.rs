@@ -19,6 +19,10 @@ pub(super) fn manifest(series: &SeriesName, version: u64) -> Path {
     file(series, version, "manifest.json")
 }
 
+pub(super) fn completed(series: &SeriesName, version: u64) -> Path {
+    file(series, version, "completed")
+}
+
 pub(super) fn file(series: &SeriesName, version: u64, name: &str) -> Path {
     version_folder(series, version).join(name)
 }
@@ -39,4 +43,12 @@ pub(super) fn aliases(alias: &str) -> Path {
 
 pub(super) fn alias(alias: &str, series: &SeriesName) -> Path {
     aliases(alias).join(series.as_ref())
+}
+
+pub(super) fn tombstones() -> Path {
+    Path::from("tombstones")
+}
+
+pub(super) fn tombstone(series: &SeriesName) -> Path {
+    tombstones().join(series.as_ref())
 }

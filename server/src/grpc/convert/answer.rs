@@ -1,16 +1,17 @@
 //! Answers, on their way out.
 
 use jiff::Timestamp;
+use loadcast_model::series::SeriesName;
 use loadcast_proto::v1 as pb;
 use tonic::Status;
 use uuid::Uuid;
 
 use crate::{
     answer::Answer,
-    error::Error,
-    feed::forecasts::{Cause, Update},
+    error::{Error, Result},
+    feed::forecasts::Cause,
     freshness::Freshness,
-    grpc::convert::{duration_out, seconds_out, span_out, timestamp_out},
+    grpc::convert::{seconds_out, span_out, timestamp_out},
     served::Served,
 };
 
@@ -119,56 +120,42 @@ pub(crate) fn item_error(error: Error) -> pb::ItemError {
     }
 }
 
-/// A forecast feed's update on its way out.
-pub(crate) fn watch_forecasts(
-    update: Update,
-    token: String,
+/// The latest of one series, or why there is none.
+pub(crate) fn update(
+    series: &SeriesName,
+    cause: Cause,
+    result: Result<Answer>,
     epoch: Uuid,
-) -> pb::WatchForecastsResponse {
-    use pb::watch_forecasts_response::Message;
-    let message = match update {
-        Update::SnapshotBegin { revision, gap } => Message::SnapshotBegin(pb::SnapshotBegin {
-            revision,
-            reason: gap.map_or_else(String::new, |gap| gap.code().to_owned()),
-        }),
-        Update::SnapshotEnd { revision } => Message::SnapshotEnd(pb::SnapshotEnd { revision }),
-        Update::Forecast {
-            series,
-            cause,
-            result,
-        } => {
-            let result = match *result {
-                Ok(answer) => pb::forecast_update::Result::Forecast(forecast(answer, epoch, true)),
-                Err(error) => pb::forecast_update::Result::Error(item_error(error)),
-            };
-            Message::Update(pb::ForecastUpdate {
-                cause: match cause {
-                    Cause::Snapshot => pb::UpdateCause::Snapshot,
-                    Cause::Version => pb::UpdateCause::Version,
-                    Cause::Step => pb::UpdateCause::Step,
-                    Cause::Freshness => pb::UpdateCause::Freshness,
-                }
-                .into(),
-                series: series.to_string(),
-                result: Some(result),
-            })
-        }
-        Update::Gone {
-            series,
-            revision,
-            reason,
-        } => Message::Gone(pb::SeriesGone {
-            series: series.to_string(),
-            revision,
-            reason,
-        }),
-        Update::Bookmark { revision } => Message::Bookmark(pb::Bookmark { revision }),
-        Update::GoingAway { retry_after } => Message::GoingAway(pb::GoingAway {
-            retry_after: Some(duration_out(retry_after)),
-        }),
+) -> pb::ForecastUpdate {
+    use pb::forecast_update::Result as Wire;
+    let cause = match cause {
+        Cause::Snapshot => pb::UpdateCause::Snapshot,
+        Cause::Version => pb::UpdateCause::Version,
+        Cause::Step => pb::UpdateCause::Step,
+        Cause::Freshness => pb::UpdateCause::Freshness,
     };
-    pb::WatchForecastsResponse {
-        token,
-        message: Some(message),
+    pb::ForecastUpdate {
+        cause: cause.into(),
+        series: series.to_string(),
+        result: Some(match result {
+            Ok(answer) => Wire::Forecast(forecast(answer, epoch, true)),
+            Err(error) => Wire::Error(item_error(error)),
+        }),
+    }
+}
+
+/// One item of many, on its way out.
+pub(crate) fn batch_item(
+    series: &SeriesName,
+    result: Result<Answer>,
+    epoch: Uuid,
+) -> pb::BatchGetForecastsResponse {
+    use pb::batch_get_forecasts_response::Result as Wire;
+    pb::BatchGetForecastsResponse {
+        series: series.to_string(),
+        result: Some(match result {
+            Ok(answer) => Wire::Forecast(forecast(answer, epoch, true)),
+            Err(error) => Wire::Error(item_error(error)),
+        }),
     }
 }

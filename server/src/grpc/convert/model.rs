@@ -10,10 +10,10 @@ use loadcast_model::{
 use loadcast_proto::v1 as pb;
 
 use crate::{
+    aspired::Aspiration,
     event::{Event, EventKind, Reason},
-    feed::models::Update,
     freshness::Limits,
-    grpc::convert::{answer::freshness_out, duration_out, span_out, timestamp_out},
+    grpc::convert::{answer::freshness_out, span_out, timestamp_out},
     served::{Entry, Rejection, Served, State},
 };
 
@@ -59,18 +59,19 @@ pub(crate) fn scores(scores: &Scores) -> pb::Scores {
 /// One series as ListModels, GetModel and snapshots tell of it.
 pub(crate) fn model(
     entry: &Entry,
+    aspiration: Option<&Aspiration>,
     state: &State,
     now: Timestamp,
     aliases: BTreeMap<String, u64>,
 ) -> pb::Model {
-    let (model_state, reason, message) = model_state(entry, state);
+    let (model_state, reason, message) = model_state(entry, aspiration, state);
     pb::Model {
         series: Some(series(&entry.series)),
         state: model_state.into(),
         reason,
         message,
         served: entry.served.as_deref().map(served),
-        aspired: None,
+        aspired: aspiration.map(aspired),
         last_rejection: entry.rejection.as_ref().map(rejection),
         freshness: entry
             .served
@@ -81,12 +82,28 @@ pub(crate) fn model(
             })
             .into(),
         live_scores: None,
-        kept_versions: Vec::new(),
+        kept_versions: entry.kept.iter().map(|kept| kept.version).collect(),
         aliases,
     }
 }
 
-fn model_state(entry: &Entry, state: &State) -> (pb::ModelState, String, String) {
+fn model_state(
+    entry: &Entry,
+    aspiration: Option<&Aspiration>,
+    state: &State,
+) -> (pb::ModelState, String, String) {
+    if let Some(aspiration) = aspiration
+        && state.registry_unreachable.is_none()
+    {
+        return match &aspiration.trouble {
+            Some(trouble) => (
+                pb::ModelState::Loading,
+                "RETRYING".to_owned(),
+                trouble.clone(),
+            ),
+            None => (pb::ModelState::Loading, String::new(), String::new()),
+        };
+    }
     if entry.served.is_some() {
         return match &state.registry_unreachable {
             Some(message) => (
@@ -115,6 +132,15 @@ fn model_state(entry: &Entry, state: &State) -> (pb::ModelState, String, String)
             "UNKNOWN_SERIES".to_owned(),
             "nothing is known of it here".to_owned(),
         ),
+    }
+}
+
+fn aspired(aspiration: &Aspiration) -> pb::AspiredVersion {
+    pb::AspiredVersion {
+        version: aspiration.version,
+        alias: aspiration.alias.clone(),
+        seen_at: Some(timestamp_out(aspiration.seen_at)),
+        activate_at: None,
     }
 }
 
@@ -226,43 +252,5 @@ pub(crate) fn event(event: &Event) -> pb::ModelEvent {
             kind: pb::ModelEventKind::RegistryBack.into(),
             ..base
         },
-    }
-}
-
-/// A model feed's update on its way out. `state` is what the snapshot's entries are told against.
-pub(crate) fn watch_models(
-    update: &Update,
-    token: String,
-    state: &State,
-    now: Timestamp,
-) -> pb::WatchModelsResponse {
-    use pb::watch_models_response::Message;
-    let message = match update {
-        Update::SnapshotBegin { revision, gap } => Message::SnapshotBegin(pb::SnapshotBegin {
-            revision: *revision,
-            reason: gap
-                .as_ref()
-                .map_or_else(String::new, |gap| gap.code().to_owned()),
-        }),
-        Update::Entry(entry) => Message::Model(model(entry, state, now, BTreeMap::new())),
-        Update::SnapshotEnd { revision } => Message::SnapshotEnd(pb::SnapshotEnd {
-            revision: *revision,
-        }),
-        Update::Event(happened) => Message::Event(event(happened)),
-        Update::Bookmark { revision } => Message::Bookmark(pb::Bookmark {
-            revision: *revision,
-        }),
-        Update::Lagged { skipped, from, to } => Message::Lagged(pb::Lagged {
-            skipped: *skipped,
-            from_revision: *from,
-            to_revision: *to,
-        }),
-        Update::GoingAway { retry_after } => Message::GoingAway(pb::GoingAway {
-            retry_after: Some(duration_out(*retry_after)),
-        }),
-    };
-    pb::WatchModelsResponse {
-        token,
-        message: Some(message),
     }
 }

@@ -5,11 +5,15 @@ use loadcast_proto::v1::{self as pb, get_forecast_request::Range as WireRange};
 
 use crate::{
     error::{Error, Result},
+    feed::{Known, KnownVersions},
     grpc::convert::{step_in, timestamp_in, whole_second_in, whole_seconds_in},
-    question::{MAX_LEVELS, Question, Range},
+    question::{MAX_LEAD_SECONDS, MAX_LEVELS, Question, Range},
     selector::Selector,
     window::Window,
 };
+
+/// The most known versions that one watch may bring.
+const MAX_KNOWN: usize = 100_000;
 
 /// Which version is to answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,14 +83,34 @@ pub(crate) fn question(request: pb::GetForecastRequest) -> Result<(SeriesName, P
     Ok((name, pick, question))
 }
 
+/// A request for many series on its way in, and the alias that is to answer.
+pub(crate) fn batch(
+    request: pb::BatchGetForecastsRequest,
+) -> Result<(Selector, Option<String>, Question)> {
+    use pb::batch_get_forecasts_request::Range as Many;
+    let one = pb::GetForecastRequest {
+        // The question of each series is the same; whose it is comes from the selector.
+        series: "any".to_owned(),
+        range: request.range.map(|range| match range {
+            Many::TimeRange(range) => WireRange::TimeRange(range),
+            Many::Horizon(horizon) => WireRange::Horizon(horizon),
+            Many::Window(window) => WireRange::Window(window),
+        }),
+        step: request.step,
+        levels: request.levels,
+        components: request.components,
+        as_of: request.as_of,
+        format: request.format,
+        clamps: request.clamps,
+        ..pb::GetForecastRequest::default()
+    };
+    let (_, _, question) = question(one)?;
+    let alias = Some(request.alias).filter(|alias| !alias.is_empty());
+    Ok((selector(request.selector)?, alias, question))
+}
+
 /// A watch of forecasts on its way in.
 pub(crate) fn watch_question(request: &pb::WatchForecastsRequest) -> Result<Question> {
-    if request.condition.is_some() {
-        return Err(Error::Unsupported {
-            feature: "condition".to_owned(),
-            description: "every change is sent for now; leave it out".to_owned(),
-        });
-    }
     let horizon = request
         .horizon
         .as_ref()
@@ -132,6 +156,79 @@ fn inputs(wire: pb::FutureInputs) -> Result<Inputs> {
             .collect(),
         holidays: holidays.collect::<Result<_>>()?,
     })
+}
+
+/// "When this quantile at this lead has moved by more than so many percent."
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Movement {
+    /// `None`: the point forecast.
+    pub(crate) level: Option<f64>,
+    /// Seconds from now floored to the step.
+    pub(crate) lead: i64,
+    /// Of the value told last.
+    pub(crate) percent: f64,
+}
+
+/// A condition on its way in.
+pub(crate) fn movement(wire: &pb::WatchCondition) -> Result<Movement> {
+    let level = match wire.level {
+        0.0 => None,
+        level if level > 0.0 && level < 1.0 => Some(level),
+        level => {
+            return Err(Error::invalid(
+                "condition.level",
+                format!(
+                    "{level} is not between 0 and 1; give for example 0.9, or 0 for the point forecast"
+                ),
+            ));
+        }
+    };
+    let lead = match &wire.lead {
+        None
+        | Some(prost_types::Duration {
+            seconds: 0,
+            nanos: 0,
+        }) => 0,
+        Some(lead) => whole_seconds_in("condition.lead", lead)?,
+    };
+    if lead > MAX_LEAD_SECONDS {
+        return Err(Error::invalid(
+            "condition.lead",
+            "more than 5 years ahead, where no model here knows anything; give a nearer one",
+        ));
+    }
+    let percent = wire.moved_percent;
+    if !(percent >= 0.0 && percent.is_finite()) {
+        return Err(Error::invalid(
+            "condition.moved_percent",
+            format!("{percent} is no share of a value; give for example 5, or 0 for any movement"),
+        ));
+    }
+    Ok(Movement {
+        level,
+        lead,
+        percent,
+    })
+}
+
+/// What a client holds, on its way in.
+pub(crate) fn known_versions(wire: Vec<pb::KnownVersion>) -> Result<KnownVersions> {
+    if wire.len() > MAX_KNOWN {
+        return Err(Error::invalid(
+            "known_versions",
+            format!("{} versions; at most {MAX_KNOWN}", wire.len()),
+        ));
+    }
+    wire.into_iter()
+        .map(|known| {
+            let series = series_name("known_versions.series", &known.series)?;
+            let held = Known {
+                version: known.version,
+                sha256: known.artifact_sha256,
+            };
+            Ok((series, held))
+        })
+        .collect()
 }
 
 fn step(wire: Option<&prost_types::Duration>) -> Result<Option<u32>> {
