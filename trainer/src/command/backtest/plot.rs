@@ -155,8 +155,21 @@ fn picture(title: &str, grid: &Grid, at: usize, origin: &Origin) -> String {
         &scale,
         observed.into_iter(),
         OBSERVED,
-        r#"stroke-width="1""#,
+        r#"stroke-width="1" stroke-opacity="0.6""#,
     );
+    // Above the observations, which hide the band where they are dense.
+    if let [lower, .., upper] = quantiles.as_slice() {
+        for (_, edge) in [lower, upper] {
+            let edge = origin.ds.iter().copied().zip(edge.iter().copied());
+            curve(
+                &mut svg,
+                &scale,
+                edge,
+                FORECAST,
+                r#"stroke-width="0.8" stroke-opacity="0.9""#,
+            );
+        }
+    }
     curve(
         &mut svg,
         &scale,
