@@ -4,8 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 mkdir -p target
-export LOADCAST_COMPONENTS="$PWD/target/components.txt"
-: >"$LOADCAST_COMPONENTS"
+export LOADCAST_TEST_COMPONENTS="$PWD/target/components.txt"
+: >"$LOADCAST_TEST_COMPONENTS"
 log=target/test.log
 
 .ci/tools.sh
@@ -17,7 +17,7 @@ cargo test --workspace --no-fail-fast 2>&1 | tee "$log" || outcome=$?
 
 echo
 echo "Components"
-sort -u "$LOADCAST_COMPONENTS"
+sort -u "$LOADCAST_TEST_COMPONENTS"
 echo
 echo "Summary"
 grep -E '^(test result: |error: |    `-p )|FAILED$|panicked at' "$log" || true

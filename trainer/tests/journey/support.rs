@@ -144,7 +144,7 @@ pub(crate) fn grpcurl() -> Option<PathBuf> {
 
 /// A line for the list that ends `make test`.
 fn component(line: &str) {
-    if let Some(path) = std::env::var_os("LOADCAST_COMPONENTS") {
+    if let Some(path) = std::env::var_os("LOADCAST_TEST_COMPONENTS") {
         let file = OpenOptions::new().append(true).create(true).open(path);
         writeln!(file.unwrap(), "{line}").unwrap();
     }

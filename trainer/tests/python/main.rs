@@ -46,7 +46,7 @@ fn python() -> Option<PathBuf> {
 /// A line for the list that ends `make test`.
 fn component(line: &str) {
     use std::io::Write as _;
-    if let Some(path) = std::env::var_os("LOADCAST_COMPONENTS") {
+    if let Some(path) = std::env::var_os("LOADCAST_TEST_COMPONENTS") {
         let file = fs::OpenOptions::new().append(true).create(true).open(path);
         writeln!(file.unwrap(), "{line}").unwrap();
     }
