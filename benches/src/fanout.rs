@@ -22,7 +22,7 @@ const PUSHES: usize = 40;
 /// Points of an update, as a scaler asks for them.
 const POINTS: i64 = 12;
 
-/// Points of an update of which no socket buffer holds many: 14 kB, and what is stuck is soon stuck in the server.
+/// Points of an update of which buffers hold few: 14 kB.
 const MANY_POINTS: i64 = 1_800;
 
 /// Pushes before anything is measured beside stuck subscribers: enough to fill every buffer between.
@@ -192,7 +192,7 @@ async fn beside(others: usize, are_stuck: bool) -> Result<(f64, f64)> {
     let (nowhere, _silent) = mpsc::channel(1);
     if are_stuck {
         for _ in 0..others {
-            let peer = Peer::connect(server.addr()).await?;
+            let peer = Peer::connect_narrow(server.addr()).await?;
             subscribe(&peer, MANY_POINTS, nowhere.clone()).await?;
             peer.get_stuck();
             peers.push(peer);

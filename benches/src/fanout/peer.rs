@@ -15,9 +15,13 @@ use anyhow::Result;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 use tonic::transport::{Channel, Endpoint};
+
+/// What the system holds for a peer that does not read. By itself it would grow to tens of megabytes, and nobody would
+/// ever be stuck.
+const RECEIVE_BUFFER_BYTES: u32 = 32 * 1024;
 
 /// The largest window that HTTP/2 allows.
 const HUGE: u32 = (1 << 31) - 1;
@@ -32,12 +36,25 @@ pub(super) struct Peer {
 impl Peer {
     /// Connects, with huge windows.
     pub(super) async fn connect(addr: SocketAddr) -> Result<Self> {
+        Self::connect_with(addr, None).await
+    }
+
+    /// The same, with a small socket buffer behind the windows: once nothing is read, it is soon full.
+    pub(super) async fn connect_narrow(addr: SocketAddr) -> Result<Self> {
+        Self::connect_with(addr, Some(RECEIVE_BUFFER_BYTES)).await
+    }
+
+    async fn connect_with(addr: SocketAddr, receive_buffer: Option<u32>) -> Result<Self> {
         let stuck = Arc::new(AtomicBool::new(false));
         let gate = Arc::clone(&stuck);
         let connect = tower::service_fn(move |_| {
             let gate = Arc::clone(&gate);
             async move {
-                let socket = TcpStream::connect(addr).await?;
+                let socket = TcpSocket::new_v4()?;
+                if let Some(bytes) = receive_buffer {
+                    socket.set_recv_buffer_size(bytes)?;
+                }
+                let socket = socket.connect(addr).await?;
                 socket.set_nodelay(true)?;
                 Ok::<_, io::Error>(TokioIo::new(Gated { socket, gate }))
             }

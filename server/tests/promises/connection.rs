@@ -13,9 +13,13 @@ use std::{
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 use tonic::transport::{Channel, Endpoint};
+
+/// What the system holds for a peer that does not read. By itself it would grow to tens of megabytes, and nobody would
+/// ever be stuck.
+const RECEIVE_BUFFER_BYTES: u32 = 32 * 1024;
 
 /// A peer that, from a moment on, takes nothing from its socket, and had opened huge windows before.
 pub(crate) struct StuckPeer {
@@ -31,7 +35,10 @@ impl StuckPeer {
         let connect = tower::service_fn(move |_| {
             let (gate, target) = (Arc::clone(&gate), target.clone());
             async move {
-                let socket = TcpStream::connect(target).await?;
+                let socket = TcpSocket::new_v4()?;
+                socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
+                let socket = socket.connect(target.parse().unwrap()).await?;
+                socket.set_nodelay(true)?;
                 Ok::<_, io::Error>(TokioIo::new(Gated { socket, gate }))
             }
         });
