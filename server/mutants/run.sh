@@ -23,7 +23,8 @@ if [ ! -d "$CARGO_TARGET_DIR" ] && [ -d target/debug/deps ]; then
 fi
 rm -rf "$tree"
 mkdir -p "$tree"
-git ls-files -z --cached --others --exclude-standard | xargs -0 tar c --ignore-failed-read 2>/dev/null | tar x -C "$tree"
+# With new times: cargo goes by them, and would take what the last mutant left behind for what these sources make.
+git ls-files -z --cached --others --exclude-standard | xargs -0 tar c --ignore-failed-read 2>/dev/null | tar x --touch -C "$tree"
 
 patches() {
   if [ $# -eq 0 ]; then set -- p; fi

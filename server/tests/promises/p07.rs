@@ -57,6 +57,7 @@ async fn up_to(
 ) -> (u64, u64) {
     let (mut delivered, mut skipped) = (0, 0);
     let mut told_of_gap = true;
+    let mut so_far = Vec::new();
     let mut before: Option<(u64, i64)> = None;
     loop {
         match told(next(stream).await) {
@@ -66,8 +67,12 @@ async fn up_to(
                 let at = (version, forecast.as_of.unwrap().seconds);
                 if let Some(before) = before {
                     let changes = at.0 - before.0 + (at.1 - before.1).unsigned_abs() / 300;
-                    assert!(changes == 1 || told_of_gap, "{before:?} to {at:?} untold");
+                    assert!(
+                        changes == 1 || told_of_gap,
+                        "{before:?} to {at:?} untold after {so_far:?}"
+                    );
                 }
+                so_far.push(format!("{at:?}"));
                 (before, told_of_gap) = (Some(at), false);
                 if at == last {
                     return (delivered, skipped);
@@ -75,6 +80,7 @@ async fn up_to(
             }
             Told::Lagged(lagged) => {
                 assert!(lagged.skipped > 0);
+                so_far.push(format!("{lagged:?}"));
                 skipped += lagged.skipped;
                 told_of_gap = true;
             }
