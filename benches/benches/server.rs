@@ -1,7 +1,7 @@
 //! The server with 100,000 models: memory, a swap, a lookup, and from the start of the process to the first answer.
 //!
-//! `cargo bench -p loadcast-benches --bench server [-- MODELS]` prints `name: number` pairs and writes them to
-//! `target/bench/server.json`. The state lies on the disk of the temporary folder; the server runs as a process of its
+//! `cargo bench -p loadcast-benches --bench server [-- MODELS]` prints a table and writes it into the section `server` of
+//! `target/bench/report.json`. The state lies on the disk of the temporary folder; the server runs as a process of its
 //! own, which this program starts from itself.
 
 // A bench is no library: what goes wrong ends it.
@@ -20,6 +20,7 @@ use std::{
 use arc_swap::ArcSwap;
 use clap::Parser as _;
 use jiff::Timestamp;
+use loadcast_benches::report::{self, Section};
 use loadcast_client::{Client, ForecastQuery, Range};
 use loadcast_model::{
     artifact::{METADATA_SCHEMA, Metadata, encode_model_pr, sha256_hex},
@@ -50,7 +51,7 @@ fn main() {
         ["count", folder] => count_in_memory(Path::new(folder)),
         words => {
             let models = words.iter().find_map(|word| word.parse().ok());
-            report(models.unwrap_or(MODELS));
+            measure(models.unwrap_or(MODELS));
         }
     }
 }
@@ -124,10 +125,11 @@ impl Fleet {
     }
 }
 
-fn report(models: usize) {
+fn measure(models: usize) {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
-    let mut rows: Vec<(&str, f64)> = vec![("models", models as f64)];
+    let mut rows = Section::default();
+    rows.put("models", models as f64);
 
     let fleet = Fleet::new();
     let begin = Instant::now();
@@ -135,9 +137,9 @@ fn report(models: usize) {
     cache
         .commit_all((0..models).map(|i| fleet.serve(i, 1)))
         .unwrap();
-    rows.push(("fill_seconds", begin.elapsed().as_secs_f64()));
+    rows.put("fill_seconds", begin.elapsed().as_secs_f64());
     let segment = fs::metadata(state.join("models.bin")).unwrap().len();
-    rows.push(("segment_bytes_per_model", segment as f64 / models as f64));
+    rows.put("segment_bytes_per_model", segment as f64 / models as f64);
     let (swap, one) = (swap_micros(&cache, &fleet, models), {
         let alone = tempfile::tempdir().unwrap();
         let cache = Cache::open(alone.path(), Clock::system()).unwrap();
@@ -145,38 +147,30 @@ fn report(models: usize) {
         swap_micros(&cache, &fleet, 1)
     });
     for (name, of) in [("swap", &swap), ("swap_of_one_model", &one)] {
-        let name = name.to_owned();
-        rows.push((leak(&name, "_p50_us"), quantile(of, 0.5)));
-        rows.push((leak(&name, "_p99_us"), quantile(of, 0.99)));
+        rows.put(format!("{name}_p50_us"), quantile(of, 0.5));
+        rows.put(format!("{name}_p99_us"), quantile(of, 0.99));
     }
     let lookups = lookup_micros(&cache, models);
-    rows.push(("lookup_p50_us", quantile(&lookups, 0.5)));
-    rows.push(("lookup_p99_us", quantile(&lookups, 0.99)));
+    rows.put("lookup_p50_us", quantile(&lookups, 0.5));
+    rows.put("lookup_p99_us", quantile(&lookups, 0.99));
     drop(cache);
 
-    let restarts: Vec<f64> = (0..3)
-        .map(|_| restart_seconds(&state, models, &mut rows))
-        .collect();
-    let mut restarts = restarts;
-    restarts.sort_by(f64::total_cmp);
-    rows.push(("restart_to_first_answer_seconds", restarts[1]));
-    rows.push(("restart_to_first_answer_seconds_worst", restarts[2]));
-
-    let pairs: serde_json::Map<String, serde_json::Value> = rows
-        .iter()
-        .map(|(name, number)| ((*name).to_owned(), (*number).into()))
-        .collect();
-    for (name, number) in &rows {
-        println!("{name}: {number:.3}");
+    let mut restarts = Vec::new();
+    for turn in 0..3 {
+        let (seconds, notes) = restart(&state, models);
+        restarts.push(seconds);
+        if turn == 0 {
+            notes
+                .into_iter()
+                .for_each(|(name, value)| rows.put(name, value));
+        }
     }
-    let out = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench");
-    fs::create_dir_all(&out).unwrap();
-    let json = serde_json::to_vec_pretty(&pairs).unwrap();
-    fs::write(out.join("server.json"), json).unwrap();
-}
+    restarts.sort_by(f64::total_cmp);
+    rows.put("restart_to_first_answer_seconds", restarts[1]);
+    rows.put("restart_to_first_answer_seconds_worst", restarts[2]);
 
-fn leak(name: &str, unit: &str) -> &'static str {
-    Box::leak(format!("{name}{unit}").into_boxed_str())
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench/report.json");
+    report::publish(&path, &[("server", rows)]).unwrap();
 }
 
 fn quantile(sorted: &[f64], q: f64) -> f64 {
@@ -242,7 +236,7 @@ impl Drop for Server {
 }
 
 /// From the start of the process to the first answer; notes its memory then.
-fn restart_seconds(state: &Path, models: usize, rows: &mut Vec<(&str, f64)>) -> f64 {
+fn restart(state: &Path, models: usize) -> (f64, [(&'static str, f64); 4]) {
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -274,15 +268,16 @@ fn restart_seconds(state: &Path, models: usize, rows: &mut Vec<(&str, f64)>) -> 
         let line = status.lines().find(|line| line.starts_with(key)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     };
-    rows.retain(|(name, _)| !name.starts_with("rss") && *name != "restart_cpu_seconds");
-    rows.push(("restart_cpu_seconds", cpu_seconds(server.0.id())));
-    rows.push(("rss_mib", kib("VmRSS:") / 1_024.0));
-    rows.push(("rss_peak_mib", kib("VmHWM:") / 1_024.0));
-    rows.push((
-        "rss_bytes_per_model",
-        kib("VmRSS:") * 1_024.0 / models as f64,
-    ));
-    seconds
+    let notes = [
+        ("restart_cpu_seconds", cpu_seconds(server.0.id())),
+        ("rss_mib", kib("VmRSS:") / 1_024.0),
+        ("rss_peak_mib", kib("VmHWM:") / 1_024.0),
+        (
+            "rss_bytes_per_model",
+            kib("VmRSS:") * 1_024.0 / models as f64,
+        ),
+    ];
+    (seconds, notes)
 }
 
 /// What a process has used of all cores so far: what a restart takes where other work shares the machine.
