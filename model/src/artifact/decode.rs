@@ -1,8 +1,8 @@
 //! Reading `model.pr`: every model that Python's Prophet 1.x writes.
 
-use std::borrow::Cow;
+mod shape;
 
-use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use std::borrow::Cow;
 
 use crate::{
     artifact::{
@@ -11,7 +11,7 @@ use crate::{
         pandas,
     },
     error::{Error, Result},
-    features::{Features, MAX_COLUMNS, Mode, Regressor, Seasonality, Standardize},
+    features::{Features, MAX_COLUMNS, Mode, Regressor, Seasonality},
     holiday::{self, Holiday, HolidayColumn, MAX_HOLIDAYS},
     inputs::Inputs,
     prophet::{Ends, ProphetModel},
@@ -21,11 +21,13 @@ use crate::{
     },
 };
 
+use shape::{
+    ComponentRow, HistoryRow, HolidayRow, MAX_NAMED, Parameter, Properties, RegressorProps,
+    SeasonalityProps,
+};
+
 /// The most changepoints of a model, as a number of elements.
 const CHANGEPOINTS: usize = MAX_CHANGEPOINTS as usize;
-
-/// The most seasonalities, and the most regressors, of one model.
-const MAX_NAMED: usize = 256;
 
 /// The fields of `model_to_dict` that are read.
 #[rustfmt::skip]
@@ -77,71 +79,6 @@ pub fn decode_model_pr(bytes: &[u8]) -> Result<ProphetModel> {
 struct Dict<'a> {
     fields: Fields<'a>,
     params: Fields<'a>,
-}
-
-/// One row of a parameter; several are MCMC samples.
-struct Parameter {
-    row: Vec<f64>,
-    rows: usize,
-}
-
-impl<'de> Deserialize<'de> for Parameter {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        let rows = EndsOf::<List<f64, MAX_COLUMNS>>::deserialize(deserializer)?;
-        Ok(Self {
-            rows: rows.count,
-            row: rows.first.unwrap_or_default().0,
-        })
-    }
-}
-
-#[derive(Deserialize)]
-struct SeasonalityProps {
-    period: f64,
-    fourier_order: f64,
-    prior_scale: f64,
-    mode: Mode,
-    #[serde(default)]
-    condition_name: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct RegressorProps {
-    prior_scale: f64,
-    #[serde(default)]
-    standardize: Standardize,
-    mu: f64,
-    std: f64,
-    mode: Mode,
-}
-
-#[derive(Deserialize)]
-struct HolidayRow {
-    holiday: String,
-    ds: String,
-    #[serde(default)]
-    lower_window: Option<f64>,
-    #[serde(default)]
-    upper_window: Option<f64>,
-    #[serde(default)]
-    prior_scale: Option<f64>,
-}
-
-#[derive(Deserialize)]
-struct HistoryRow {
-    ds: String,
-    y: f64,
-    #[serde(default)]
-    cap: Option<f64>,
-    #[serde(default)]
-    floor: Option<f64>,
-}
-
-/// The columns of train_component_cols that say how a feature joins the trend.
-#[derive(Deserialize)]
-struct ComponentRow {
-    additive_terms: f64,
-    multiplicative_terms: f64,
 }
 
 impl Dict<'_> {
@@ -498,38 +435,6 @@ impl Dict<'_> {
             ));
         }
         Ok(())
-    }
-}
-
-/// Properties by name, at most [`MAX_NAMED`].
-struct Properties<T>(std::collections::BTreeMap<String, T>);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Properties<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Named<T>(std::marker::PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> serde::de::Visitor<'de> for Named<T> {
-            type Value = Properties<T>;
-
-            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                formatter.write_str("properties by name")
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> std::result::Result<Self::Value, A::Error> {
-                let mut all = std::collections::BTreeMap::new();
-                while let Some(name) = map.next_key()? {
-                    if all.len() > MAX_NAMED {
-                        map.next_value::<IgnoredAny>()?;
-                    } else {
-                        all.insert(name, map.next_value()?);
-                    }
-                }
-                Ok(Properties(all))
-            }
-        }
-        deserializer.deserialize_map(Named(std::marker::PhantomData))
     }
 }
 

@@ -183,22 +183,9 @@ impl Args {
         })
     }
 
-    /// With the remedy that this command has.
     fn refused(&self, error: ModelError) -> Error {
-        match &error {
-            ModelError::MissingInput { input, .. } if input == "holidays" => Error::data(
-                error.to_string(),
-                "give them with --holidays FILE.csv, columns holiday and ds",
-            ),
-            ModelError::MissingInput { input, .. } => {
-                let column = input
-                    .rsplit_once('.')
-                    .map_or(input.as_str(), |(_, name)| name);
-                let remedy = format!("add the column `{column}` to {}", self.data);
-                Error::data(error.to_string(), remedy)
-            }
-            _ => Error::of_model(error).of_place(&self.data),
-        }
+        columns::missing_input(&error, &self.data)
+            .unwrap_or_else(|| Error::of_model(error).of_place(&self.data))
     }
 }
 

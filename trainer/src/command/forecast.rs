@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use loadcast_model::artifact::Clamps;
-use loadcast_model::error::Error as ModelError;
 use loadcast_model::forecaster::{Forecast, Forecaster, Question};
 use loadcast_model::zone::Zone;
 
@@ -84,9 +83,9 @@ impl Args {
             .with_inputs(&inputs)
             .with_components(self.components)
             .with_levels(&levels);
-        let mut forecast = forecaster
-            .forecast(&question)
-            .map_err(|error| refused(error, &self.times))?;
+        let mut forecast = forecaster.forecast(&question).map_err(|error| {
+            columns::missing_input(&error, &self.times).unwrap_or_else(|| Error::of_model(error))
+        })?;
         if let Some(metadata) = &metadata {
             let cutoff = forecaster.model().ends.last.0;
             metadata.finish(&mut forecast, &ds, cutoff, Clamps::default());
@@ -98,24 +97,6 @@ impl Args {
         };
         let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         written.map_err(|error| Error::output(format!("standard output: {error}"), "keep it open"))
-    }
-}
-
-/// With the remedy that this command has: a file for what is missing.
-fn refused(error: ModelError, times: &str) -> Error {
-    match &error {
-        ModelError::MissingInput { input, .. } if input == "holidays" => Error::data(
-            error.to_string(),
-            "give them with --holidays FILE.csv, columns holiday and ds",
-        ),
-        ModelError::MissingInput { input, .. } => {
-            let column = input
-                .rsplit_once('.')
-                .map_or(input.as_str(), |(_, name)| name);
-            let remedy = format!("add the column `{column}` to {times}");
-            Error::data(error.to_string(), remedy)
-        }
-        _ => Error::of_model(error),
     }
 }
 

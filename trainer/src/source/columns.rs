@@ -1,5 +1,6 @@
 //! The columns of a table that a model reads: times, values, capacities, regressors, conditions; and tables of holidays.
 
+use loadcast_model::error::Error as ModelError;
 use loadcast_model::holiday::Holiday;
 use loadcast_model::inputs::Inputs;
 use loadcast_model::zone::Zone;
@@ -7,6 +8,21 @@ use loadcast_model::zone::Zone;
 use crate::error::{Error, Result};
 use crate::source::table::{Rows, Table};
 use crate::time::{self, Written};
+
+/// Where `error` is a model that misses an input: that, with the remedy of a command that reads the table at `place`.
+pub fn missing_input(error: &ModelError, place: &str) -> Option<Error> {
+    let ModelError::MissingInput { input, .. } = error else {
+        return None;
+    };
+    let remedy = match input.rsplit_once('.') {
+        None if input == "holidays" => {
+            "give them with --holidays FILE.csv, columns holiday and ds".to_owned()
+        }
+        None => format!("add the column `{input}` to {place}"),
+        Some((_, name)) => format!("add the column `{name}` to {place}"),
+    };
+    Some(Error::data(error.to_string(), remedy))
+}
 
 /// The times in the column `name`, in seconds of the wall clock of `zone`; times without a zone are taken as they are.
 ///
