@@ -5,7 +5,6 @@
 //! | seasonal naive | the same as yesterday | 1 day |
 //! | daily profile | the median of the last 7 days at this time of day | 1 day |
 //! | smooth profile | the same, of half an hour on either side too | 1 day, and a step of at most that |
-//! | flat | no shape at all: only its anchor | 1 day |
 //! | Prophet | linear trend and Prophet's own choice of seasonalities, after winsorizing at 3 IQR | 2 days |
 //! | weekly naive | the same as a week ago | 14 days |
 //! | weekly profile | the median of the last 4 weeks at this time of the week | 7 days; below 14 it must earn its place |
@@ -63,8 +62,6 @@ pub enum Candidate {
     DailyProfile,
     /// The median of the last 7 days at this time of day, half an hour on either side included.
     SmoothProfile,
-    /// No shape at all: only its anchor.
-    Flat,
     /// Prophet on winsorized values.
     Prophet,
     /// The same as a week ago.
@@ -156,7 +153,6 @@ pub(super) fn propose(past: &Past<'_>, horizon: usize) -> Result<Vec<Proposal>> 
             horizon,
         ));
     }
-    proposals.push(flat(past, horizon));
     if past.values.len() >= 2 * day {
         proposals.push(prophet(past, horizon)?);
     }
@@ -213,15 +209,6 @@ fn profile(
         candidate,
         shifts,
         values: shape.into_iter().cycle().take(horizon).collect(),
-    }
-}
-
-fn flat(past: &Past<'_>, horizon: usize) -> Proposal {
-    let shifts = past.shifts(past.values.iter().rev().copied());
-    Proposal {
-        candidate: Candidate::Flat,
-        values: vec![0.0; horizon],
-        shifts,
     }
 }
 
@@ -289,18 +276,6 @@ mod tests {
     }
 
     #[test]
-    fn a_flat_candidate_is_the_median_of_the_last_hours() {
-        let values: Vec<f64> = (0..48).map(f64::from).collect();
-        let hourly = Past {
-            step: 3_600,
-            ..past(&values)
-        };
-        let proposal = flat(&hourly, 2);
-        assert_eq!(proposal.values, [0.0, 0.0]);
-        assert_eq!(proposal.shifts, [46.0, 46.0, 44.5, 41.5]);
-    }
-
-    #[test]
     fn a_smooth_profile_takes_in_its_neighbours_round_the_day() {
         let values = [8.0, 1.0, 2.0, 3.0];
         let smooth = profile(Candidate::SmoothProfile, &past(&values), 4, 7, 1, 4);
@@ -315,7 +290,7 @@ mod tests {
         };
         assert_eq!(
             (of_days(1), of_days(6), of_days(7), of_days(14)),
-            (3, 4, 5, 6)
+            (2, 3, 4, 5)
         );
     }
 

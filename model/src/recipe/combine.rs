@@ -130,12 +130,12 @@ mod tests {
     #[test]
     fn an_anchor_is_of_the_hours_that_it_names() {
         let proposals = [Proposal {
-            candidate: Candidate::Flat,
+            candidate: Candidate::Prophet,
             values: vec![0.0; 3],
             shifts: [5.0, 4.0, 3.0, 2.0],
         }];
         let weights = [Weighted {
-            candidate: Candidate::Flat,
+            candidate: Candidate::Prophet,
             weight: 1.0,
         }];
         let said = |anchor| combine(&proposals, anchor, &weights, 3_600);
