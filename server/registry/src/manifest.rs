@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use loadcast_model::{artifact::Metadata, series::SeriesName};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    registry::Registered,
+};
 
 /// The schema that this build writes; it reads this one and older ones.
 pub const SCHEMA: u32 = 1;
@@ -66,5 +69,24 @@ impl Manifest {
             )));
         }
         Ok(manifest)
+    }
+
+    /// What to answer to a push of this manifest's key that carries bytes of `sha256`.
+    ///
+    /// # Errors
+    /// [`Error::KeyReused`] when these are other bytes.
+    pub fn registered_again(self, sha256: &str) -> Result<Registered> {
+        if self.metadata.sha256 == sha256 {
+            Ok(Registered {
+                version: self.version,
+                already_registered: true,
+            })
+        } else {
+            Err(Error::KeyReused {
+                series: self.series,
+                version: self.version,
+                sha256: self.metadata.sha256,
+            })
+        }
     }
 }

@@ -10,32 +10,59 @@ use object_store::{local::LocalFileSystem, memory::InMemory};
 use url::Url;
 
 use crate::{
+    bucket::{is_bucket, open_bucket},
+    environment::Environment,
     error::{Error, Result},
-    object::ObjectRegistry,
+    object::{ObjectRegistry, Writers},
     registry::Registry,
 };
 
 /// The file in a registry's folder that its one writer keeps locked.
 const LOCK_FILE: &str = ".writer.lock";
 
-/// Opens the registry at `url`: `memory:`, or `file:///FOLDER` (made when absent, locked for one writer, every write
-/// fsynced).
+/// What a person may write.
+const FORMS: &str = "file:///absolute/folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or memory:";
+
+/// Opens the registry at `url`, with endpoints and credentials from this process's environment. See [`open_with`].
 ///
 /// # Errors
-/// [`Error::InvalidUrl`] for anything else, [`Error::Locked`] when another server holds the folder,
-/// [`Error::Unreachable`] when the folder cannot be made or written.
+/// As [`open_with`].
 pub fn open(url: &str) -> Result<Arc<dyn Registry>> {
+    open_with(url, &Environment::of_process())
+}
+
+/// Opens the registry at `url`:
+///
+/// | URL | registry | variables read |
+/// |---|---|---|
+/// | `memory:` | gone with the process | |
+/// | `file:///FOLDER` | made when absent, locked for one writer, every write fsynced | |
+/// | `s3://BUCKET/PREFIX` | S3 and what speaks it | `AWS_*`, of them `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP` |
+/// | `gs://BUCKET/PREFIX` | Google Cloud Storage | `GOOGLE_*` |
+/// | `az://CONTAINER/PREFIX` | Azure Blob Storage | `AZURE_*` |
+///
+/// Nothing is sent yet: a registry that is down can be opened.
+///
+/// # Errors
+/// [`Error::InvalidUrl`] for anything else and for credentials in the URL, [`Error::Locked`] when another server holds
+/// the folder, [`Error::Unreachable`] when the folder cannot be made or written.
+pub fn open_with(url: &str, environment: &Environment) -> Result<Arc<dyn Registry>> {
     let invalid = |reason: String| Error::InvalidUrl {
         url: url.to_owned(),
         reason,
     };
-    let parsed = Url::parse(url)
-        .map_err(|error| invalid(format!("{error}; write file:///absolute/folder or memory:")))?;
+    let parsed = Url::parse(url).map_err(|error| invalid(format!("{error}; write {FORMS}")))?;
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return Err(Error::InvalidUrl {
+            url: without_credentials(parsed),
+            reason: "credentials do not belong in a URL; put them in the environment".to_owned(),
+        });
+    }
     match parsed.scheme() {
         "memory" => Ok(Arc::new(ObjectRegistry::new(
             Arc::new(InMemory::new()),
             "memory:".to_owned(),
-            None,
+            Writers::Many,
         ))),
         "file" => {
             let folder = parsed.to_file_path().map_err(|()| {
@@ -45,20 +72,26 @@ pub fn open(url: &str) -> Result<Arc<dyn Registry>> {
             })?;
             open_folder(&folder, url)
         }
-        "s3" | "gs" | "az" | "mlflow+http" | "mlflow+https" => Err(invalid(format!(
-            "{} registries are not supported yet; use file:///absolute/folder or memory:",
-            parsed.scheme()
+        scheme if is_bucket(scheme) => Ok(Arc::new(ObjectRegistry::new(
+            open_bucket(&parsed, environment)?,
+            url.to_owned(),
+            Writers::Many,
         ))),
-        other => Err(invalid(format!(
-            "unknown scheme {other}; use file:///absolute/folder or memory:"
-        ))),
+        other => Err(invalid(format!("unknown scheme {other}; write {FORMS}"))),
     }
 }
 
+/// `url` as it may be shown.
+fn without_credentials(mut url: Url) -> String {
+    // Both fail only for URLs that cannot have them.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.into()
+}
+
 fn open_folder(folder: &Path, url: &str) -> Result<Arc<dyn Registry>> {
-    let unreachable = |error: std::io::Error| Error::Unreachable {
-        reason: format!("{}: {error}", folder.display()),
-    };
+    let unreachable =
+        |error: std::io::Error| Error::unreachable(format!("{}: {error}", folder.display()));
     fs::create_dir_all(folder).map_err(unreachable)?;
     let lock = File::create(folder.join(LOCK_FILE)).map_err(unreachable)?;
     match lock.try_lock() {
@@ -75,7 +108,7 @@ fn open_folder(folder: &Path, url: &str) -> Result<Arc<dyn Registry>> {
     Ok(Arc::new(ObjectRegistry::new(
         Arc::new(store),
         url.to_owned(),
-        Some(lock),
+        Writers::One(lock),
     )))
 }
 
@@ -121,6 +154,40 @@ mod tests {
             error.contains("--registry") && error.contains("file:///"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn credentials_in_a_url_are_refused_and_not_repeated() {
+        for url in [
+            "s3://key:s3cret@bucket/prefix",
+            "mlflow+https://me:s3cret@mlflow.example",
+        ] {
+            let error = open(url).unwrap_err().to_string();
+            assert!(
+                error.contains("environment") && !error.contains("s3cret"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_bucket_is_opened_without_talking_to_it() {
+        let environment = Environment::from([
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+            ("AWS_ACCESS_KEY_ID", "a"),
+            ("AWS_SECRET_ACCESS_KEY", "s3cret"),
+            ("AZURE_STORAGE_ACCOUNT_NAME", "account"),
+            ("GOOGLE_SKIP_SIGNATURE", "true"),
+        ]);
+        for url in ["s3://bucket/prefix", "gs://bucket", "az://container/a/b"] {
+            let registry = open_with(url, &environment).unwrap();
+            assert_eq!(registry.url(), url);
+            assert!(!format!("{registry:?}").contains("s3cret"));
+        }
+        let error = open_with("s3:///prefix", &environment)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("s3://BUCKET"), "{error}");
     }
 
     #[test]

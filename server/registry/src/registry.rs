@@ -3,10 +3,16 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
-use loadcast_model::{artifact::Metadata, series::SeriesName};
+use loadcast_model::{
+    artifact::{Metadata, sha256_hex},
+    series::SeriesName,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::{error::Result, manifest::Manifest};
+use crate::{
+    error::{Error, Result},
+    manifest::Manifest,
+};
 
 /// Where versions are durable and aliases say which one is meant.
 ///
@@ -17,10 +23,24 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
     /// Scheme and place, for people; carries no credentials.
     fn url(&self) -> &str;
 
-    /// Every series that `alias` names and that is not retired, with the version it points at, sorted by series.
+    /// Every series that is to be served and is not retired, with its version, sorted by series. Where `alias` names none,
+    /// a registry with stages goes on to what stands in Production, then in Staging ([`Rule`]).
     ///
     /// Complete or an error: a part of the listing is never passed off as the whole.
     async fn aspired(&self, alias: &str) -> Result<Vec<Aspired>>;
+
+    /// What [`aspired`](Registry::aspired) says of one series, as it is now.
+    async fn aspired_of(&self, series: &SeriesName, alias: &str) -> Result<Option<Aspired>> {
+        if self.tombstone(series).await?.is_some() {
+            return Ok(None);
+        }
+        let version = self.alias(series, alias).await?;
+        Ok(version.map(|version| Aspired {
+            series: series.clone(),
+            version,
+            rule: Rule::Alias,
+        }))
+    }
 
     /// Where `alias` of `series` points; `None` when it does not exist.
     async fn alias(&self, series: &SeriesName, alias: &str) -> Result<Option<u64>>;
@@ -28,7 +48,9 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
     /// The registered versions of `series`, ascending; empty for a series that is not known.
     async fn versions(&self, series: &SeriesName) -> Result<Vec<u64>>;
 
-    /// One version, its size and sha256 checked against its manifest.
+    /// One version, whole: its size and sha256 checked against what was written down when it was registered. Of a version
+    /// that somebody else logged nothing was written down; it is checked for completeness, and its manifest says what
+    /// could be learnt from it.
     async fn fetch(&self, series: &SeriesName, version: u64) -> Result<StoredVersion>;
 
     /// Makes a new version. When this returns the version is durable; when it fails or never returns, nothing is visible.
@@ -79,13 +101,26 @@ pub struct Tombstone {
     pub at: Timestamp,
 }
 
-/// One line of a listing: what an alias says should be served.
+/// One line of a listing: what should be served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aspired {
     /// The series.
     pub series: SeriesName,
-    /// The version that the alias points at.
+    /// The version.
     pub version: u64,
+    /// Why this one. A series that has been followed by its alias must not fall back to a stage when the alias disappears.
+    pub rule: Rule,
+}
+
+/// What made a version the one to be served; the first that applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// The followed alias points at it.
+    Alias,
+    /// No such alias, and it stands in MLflow's stage Production.
+    Production,
+    /// As before, and none stands in Production, and it stands in Staging.
+    Staging,
 }
 
 /// A version to be registered.
@@ -141,4 +176,34 @@ pub struct StoredVersion {
     pub manifest: Manifest,
     /// The bytes of model.pr, digest checked.
     pub model_pr: Bytes,
+}
+
+impl StoredVersion {
+    /// Pairs a manifest with the bytes it describes.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when size or sha256 differ.
+    pub fn check(manifest: Manifest, model_pr: Bytes) -> Result<Self> {
+        let Metadata {
+            size_bytes, sha256, ..
+        } = &manifest.metadata;
+        let corrupt = |reason: String| Error::Corrupt {
+            what: format!(
+                "model.pr of {} version {}",
+                manifest.series, manifest.version
+            ),
+            reason,
+        };
+        let size = model_pr.len() as u64;
+        if size != *size_bytes {
+            return Err(corrupt(format!(
+                "{size} bytes, registered were {size_bytes}"
+            )));
+        }
+        let digest = sha256_hex(&model_pr);
+        if digest != *sha256 {
+            return Err(corrupt(format!("sha256 {digest}, registered was {sha256}")));
+        }
+        Ok(Self { manifest, model_pr })
+    }
 }

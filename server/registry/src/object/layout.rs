@@ -19,6 +19,12 @@ pub(super) fn manifest(series: &SeriesName, version: u64) -> Path {
     file(series, version, "manifest.json")
 }
 
+/// The version whose manifest lies at `path`; `None` for everything else.
+pub(super) fn manifest_version(series: &SeriesName, path: &Path) -> Option<u64> {
+    let version = path.parts().rev().nth(1)?.as_ref().parse().ok()?;
+    (*path == manifest(series, version)).then_some(version)
+}
+
 pub(super) fn completed(series: &SeriesName, version: u64) -> Path {
     file(series, version, "completed")
 }

@@ -1,0 +1,9 @@
+//! The registries against what they promise, on the real things where there are any.
+
+// Helpers of tests are tests, which clippy does not see.
+#![allow(clippy::unwrap_used)]
+
+mod conformance;
+mod proxy;
+mod real;
+mod sample;
