@@ -113,7 +113,17 @@ impl From<object_store::Error> for Error {
             Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => Self::Denied {
                 reason: error.to_string(),
             },
+            // A refused listing is generic to object_store, and its status is only in its words.
+            other if is_refusal(&other.to_string()) => Self::Denied {
+                reason: other.to_string(),
+            },
             other => Self::unreachable(other),
         }
     }
+}
+
+fn is_refusal(words: &str) -> bool {
+    ["401", "403"]
+        .iter()
+        .any(|code| words.contains(&format!("status code: {code}")))
 }

@@ -13,6 +13,7 @@ use crate::{
     bucket::{is_bucket, open_bucket},
     environment::Environment,
     error::{Error, Result},
+    mlflow::{Limits, MlflowRegistry},
     object::{ObjectRegistry, Writers},
     registry::Registry,
 };
@@ -21,7 +22,7 @@ use crate::{
 const LOCK_FILE: &str = ".writer.lock";
 
 /// What a person may write.
-const FORMS: &str = "file:///absolute/folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or memory:";
+const FORMS: &str = "file:///absolute/folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, mlflow+https://HOST or memory:";
 
 /// Opens the registry at `url`, with endpoints and credentials from this process's environment. See [`open_with`].
 ///
@@ -40,6 +41,7 @@ pub fn open(url: &str) -> Result<Arc<dyn Registry>> {
 /// | `s3://BUCKET/PREFIX` | S3 and what speaks it | `AWS_*`, of them `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP` |
 /// | `gs://BUCKET/PREFIX` | Google Cloud Storage | `GOOGLE_*` |
 /// | `az://CONTAINER/PREFIX` | Azure Blob Storage | `AZURE_*` |
+/// | `mlflow+http://HOST`, `mlflow+https://HOST` | MLflow 2.x or 3.x | `MLFLOW_TRACKING_USERNAME` and `_PASSWORD` or `MLFLOW_TRACKING_TOKEN`, `MLFLOW_WORKSPACE`, `MLFLOW_EXPERIMENT_NAME` |
 ///
 /// Nothing is sent yet: a registry that is down can be opened.
 ///
@@ -77,6 +79,11 @@ pub fn open_with(url: &str, environment: &Environment) -> Result<Arc<dyn Registr
             url.to_owned(),
             Writers::Many,
         ))),
+        "mlflow+http" | "mlflow+https" => Ok(Arc::new(MlflowRegistry::new(
+            &parsed,
+            environment,
+            Limits::default(),
+        )?)),
         other => Err(invalid(format!("unknown scheme {other}; write {FORMS}"))),
     }
 }

@@ -11,7 +11,10 @@ use loadcast_registry::{
 use url::Url;
 
 use crate::{
-    real::minio::{BUCKET, minio},
+    real::{
+        minio::{BUCKET, minio},
+        mlflow::{mlflow, mlflow_2},
+    },
     sample::{new_version, series},
 };
 
@@ -228,6 +231,26 @@ async fn minio_conforms() {
     let Some(minio) = minio() else { return };
     let registry = open_with(&format!("s3://{BUCKET}/deep/down"), &minio.environment()).unwrap();
     conforms(&*registry, "minio").await;
+}
+
+#[tokio::test]
+async fn mlflow_with_its_own_artifacts_conforms() {
+    let Some(mlflow) = mlflow() else { return };
+    conforms(&*mlflow.open(), "local").await;
+}
+
+#[tokio::test]
+async fn mlflow_with_artifacts_on_minio_conforms() {
+    let (Some(mlflow), Some(minio)) = (mlflow(), minio()) else {
+        return;
+    };
+    conforms(&*mlflow.open_on(minio).await, "minio").await;
+}
+
+#[tokio::test]
+async fn mlflow_2_conforms() {
+    let Some(mlflow) = mlflow_2() else { return };
+    conforms(&*mlflow.open(), "local").await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Real servers, each started once for all tests of this binary, on free ports, and gone with it.
 
 pub(crate) mod minio;
+pub(crate) mod mlflow;
 mod process;
 
 use std::{io::Write as _, net::TcpListener, path::PathBuf};
