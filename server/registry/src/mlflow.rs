@@ -1,8 +1,8 @@
 //! MLflow 2.x and 3.x over REST: a series is a registered model, a version a model version, an alias an alias.
 //!
-//! Reading: a poll is `registered-models/search` in pages of [`PAGE`] models, which say aliases, stages and tombstones at
-//! once; [`aspired`](Registry::aspired) and [`retired`](Registry::retired) share one listing that is not older than
-//! [`LISTING_AGE`]. So a poll costs one request per 200 models, and one even for none. To load a version costs two
+//! Reading: a poll is `registered-models/search` in pages of [`Limits::page`] models, which say aliases, stages and tombstones at
+//! once; [`aspired`](Registry::aspired) and the [`retired`](Registry::retired) that comes with it share one listing. So a
+//! poll costs one request per 200 models, and one even for none. To load a version costs two
 //! requests to find its files and one per file.
 //!
 //! Writing: run, files, logged model, then the version with all its tags in one request, so that a version is either
@@ -48,13 +48,10 @@ use crate::{
     registry::{Aspired, Made, NewVersion, Registered, Registry, StoredVersion, Tombstone},
 };
 
-/// Models per page of a listing: MLflow allows 1,000, and takes so long for them that a page would run into time-outs.
-const PAGE: &str = "200";
-
 /// The most pages of one listing; beyond that something is answering nonsense.
 const MAX_PAGES: usize = 5_000;
 
-/// How old a listing may be for a second question of the same poll.
+/// How long after a listing the second question of the same poll may come.
 const LISTING_AGE: Duration = Duration::from_millis(500);
 
 /// Tags of a version that we wrote.
@@ -77,8 +74,23 @@ pub struct MlflowRegistry {
     buckets: Buckets,
     /// The experiment that our runs go to.
     experiment: String,
-    /// The last listing, and when it was begun.
-    listing: Mutex<Option<(Instant, Vec<RegisteredModel>)>>,
+    /// The last listing, until it has answered both questions.
+    listing: Mutex<Option<Listing>>,
+}
+
+/// What a listing can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Aspired,
+    Retired,
+}
+
+#[derive(Debug)]
+struct Listing {
+    at: Instant,
+    /// What it was made for, and has answered.
+    asked: Asked,
+    models: Vec<RegisteredModel>,
 }
 
 impl MlflowRegistry {
@@ -125,19 +137,27 @@ impl MlflowRegistry {
         }
     }
 
-    /// Asks `of` about every registered model, in one listing that is at most [`LISTING_AGE`] old.
-    async fn each_model<T>(&self, of: impl Fn(&RegisteredModel) -> Option<T>) -> Result<Vec<T>> {
+    /// Asks `of` about every registered model. The first question of a poll lists them; the other one, that comes with it,
+    /// is answered from the same listing, once.
+    async fn each_model<T>(
+        &self,
+        asked: Asked,
+        of: impl Fn(&RegisteredModel) -> Option<T>,
+    ) -> Result<Vec<T>> {
         let mut listing = self.listing.lock().await;
-        let begun = Instant::now();
-        let fresh = listing
-            .take()
-            .filter(|(listed, _)| begun - *listed <= LISTING_AGE);
-        let (listed, models) = match fresh {
-            Some(listing) => listing,
-            None => (begun, self.list_models().await?),
-        };
+        if let Some(last) = listing.take()
+            && last.asked != asked
+            && last.at.elapsed() <= LISTING_AGE
+        {
+            return Ok(last.models.iter().filter_map(of).collect());
+        }
+        let models = self.list_models().await?;
         let answers = models.iter().filter_map(of).collect();
-        *listing = Some((listed, models));
+        *listing = Some(Listing {
+            at: Instant::now(),
+            asked,
+            models,
+        });
         Ok(answers)
     }
 
@@ -146,9 +166,10 @@ impl MlflowRegistry {
         let mut models: HashMap<String, RegisteredModel> = HashMap::new();
         let mut token = String::new();
         let mut tokens = BTreeSet::new();
+        let page = self.client.limits.page.to_string();
         loop {
             let query = [
-                ("max_results", PAGE),
+                ("max_results", page.as_str()),
                 ("order_by", "name ASC"),
                 ("page_token", &token),
             ];
@@ -230,7 +251,8 @@ impl Registry for MlflowRegistry {
     }
 
     async fn aspired(&self, alias: &str) -> Result<Vec<Aspired>> {
-        self.each_model(|model| follow::aspired(model, alias)).await
+        self.each_model(Asked::Aspired, |model| follow::aspired(model, alias))
+            .await
     }
 
     async fn aspired_of(&self, series: &SeriesName, alias: &str) -> Result<Option<Aspired>> {
@@ -332,7 +354,9 @@ impl Registry for MlflowRegistry {
     }
 
     async fn retired(&self) -> Result<Vec<(SeriesName, Tombstone)>> {
-        self.each_model(|model| Some((model.name.parse().ok()?, follow::tombstone(model)?)))
-            .await
+        self.each_model(Asked::Retired, |model| {
+            Some((model.name.parse().ok()?, follow::tombstone(model)?))
+        })
+        .await
     }
 }

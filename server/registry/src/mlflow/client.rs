@@ -34,6 +34,8 @@ pub struct Limits {
     pub transfer: Duration,
     /// For the longest JSON answer, in bytes.
     pub json: usize,
+    /// Models per page of a listing; MLflow takes at most 1,000.
+    pub page: u32,
 }
 
 impl Default for Limits {
@@ -45,6 +47,7 @@ impl Default for Limits {
             call: Duration::from_secs(30),
             transfer: Duration::from_secs(120),
             json: 16 * 1024 * 1024,
+            page: 200,
         }
     }
 }
@@ -247,7 +250,8 @@ impl Client {
             .body(bytes);
         let response = self.send(path, request).await?;
         if response.status().is_success() {
-            Ok(())
+            // To its end: an answer that breaks off is none.
+            read(path, response, self.limits.json).await.map(drop)
         } else {
             Err(self.refusal(path, response).await.into_error())
         }

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod conformance;
+mod faults;
+mod follow;
 mod proxy;
 mod real;
 mod sample;

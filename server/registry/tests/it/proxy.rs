@@ -23,7 +23,7 @@ const MAX_BODY: usize = 64 * 1024 * 1024;
 pub(crate) enum Fault {
     /// Answer this instead.
     Answer(u16, Vec<(&'static str, String)>, Bytes),
-    /// Pass on the body up to here, then cut the connection.
+    /// Pass on the body of what was answered up to here, then cut the connection.
     CutAfter(usize),
     /// Pass on the body up to here as if that were all, without a Content-Length.
     ShortenTo(usize),
@@ -31,10 +31,10 @@ pub(crate) enum Fault {
     Trickle(Duration),
     /// Turn one bit of the body.
     Bend,
-    /// Pass on, without its entity tag.
-    WithoutTag,
-    /// Pass on the request, and lose the answer.
-    LoseAnswer,
+    /// As [`Fault::CutAfter`], without the entity tag.
+    WithoutTagCutAfter(usize),
+    /// Cut the connection instead of passing on the request.
+    Drop,
 }
 
 impl Fault {
@@ -78,7 +78,7 @@ impl Proxy {
         Self { url, shared }
     }
 
-    /// From now on, asks `rule` about every request, named `METHOD path?query`.
+    /// From now on, asks `rule` about every request, named `METHOD path?query header: value ...`.
     pub(crate) fn set(&self, rule: impl FnMut(&str) -> Option<Fault> + Send + 'static) {
         *self.shared.rule.lock().unwrap() = Box::new(rule);
     }
@@ -93,12 +93,18 @@ impl Proxy {
         self.set(|_| None);
     }
 
+    /// From now on, `fault` for the first request whose name contains `part`.
+    pub(crate) fn fail_once(&self, part: &'static str, fault: Fault) {
+        let mut left = Some(fault);
+        self.set(move |name| name.contains(part).then(|| left.take()).flatten());
+    }
+
     /// How many requests came.
     pub(crate) fn requests(&self) -> usize {
         self.shared.log.lock().unwrap().len()
     }
 
-    /// The requests that came, each as `METHOD path?query`, oldest first.
+    /// The requests that came, named as [`Proxy::set`] says, oldest first.
     pub(crate) fn log(&self) -> Vec<String> {
         self.shared.log.lock().unwrap().clone()
     }
@@ -107,11 +113,19 @@ impl Proxy {
 async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-    let name = format!("{} {path}", head.method);
+    let mut name = format!("{} {path}", head.method);
+    for header in ["range", "authorization", "x-mlflow-workspace"] {
+        if let Some(value) = head.headers.get(header) {
+            name.push_str(&format!(" {header}: {}", value.to_str().unwrap()));
+        }
+    }
     let fault = (shared.rule.lock().unwrap())(&name);
     shared.log.lock().unwrap().push(name);
     if let Some(Fault::Answer(code, headers, body)) = fault {
         return answer(code, headers, Body::from(body));
+    }
+    if let Some(Fault::Drop) = fault {
+        return answer(200, Vec::new(), cut(Bytes::new(), 0));
     }
     let body = axum::body::to_bytes(body, MAX_BODY).await.unwrap();
     let sent = shared
@@ -135,9 +149,8 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
 
 fn spoil(fault: Option<Fault>, headers: &mut HeaderMap, bytes: Bytes) -> Body {
     match fault {
-        None | Some(Fault::Answer(..)) => Body::from(bytes),
+        None | Some(Fault::Answer(..) | Fault::Drop) => Body::from(bytes),
         Some(Fault::CutAfter(length)) => cut(bytes, length),
-        Some(Fault::LoseAnswer) => cut(bytes, 0),
         Some(Fault::ShortenTo(length)) => {
             headers.remove(header::CONTENT_LENGTH);
             let short = bytes.slice(..length.min(bytes.len()));
@@ -157,9 +170,9 @@ fn spoil(fault: Option<Fault>, headers: &mut HeaderMap, bytes: Bytes) -> Body {
             bent[middle] ^= 1;
             Body::from(bent)
         }
-        Some(Fault::WithoutTag) => {
+        Some(Fault::WithoutTagCutAfter(length)) => {
             headers.remove(header::ETAG);
-            Body::from(bytes)
+            cut(bytes, length)
         }
     }
 }

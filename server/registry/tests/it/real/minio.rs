@@ -16,7 +16,8 @@ pub(crate) const BUCKET: &str = "loadcast";
 #[derive(Debug)]
 pub(crate) struct Minio {
     pub(crate) endpoint: String,
-    process: Process,
+    /// Keeps it running.
+    _process: Process,
 }
 
 /// The MinIO of this test binary; `None` where it is not installed.
@@ -50,7 +51,7 @@ fn start() -> Option<Minio> {
     process.wait_for(port, "/minio/health/live", Duration::from_secs(60));
     Some(Minio {
         endpoint: format!("http://{address}"),
-        process,
+        _process: process,
     })
 }
 
@@ -69,10 +70,5 @@ impl Minio {
             ("AWS_SECRET_ACCESS_KEY", PASSWORD),
             ("AWS_REGION", "us-east-1"),
         ]
-    }
-
-    /// Where MinIO keeps its drive.
-    pub(crate) fn folder(&self) -> &std::path::Path {
-        &self.process.folder
     }
 }

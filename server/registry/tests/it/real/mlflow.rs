@@ -69,6 +69,22 @@ impl Mlflow {
         open_at(&self.url, &Environment::default())
     }
 
+    /// Runs Python with MLflow's own client and none of our code; returns what it printed.
+    pub(crate) async fn python(&self, script: &str, arguments: &[&str]) -> String {
+        let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let mut command = tokio::process::Command::new(here.join("../../.tools/python/bin/python"));
+        command
+            .arg(here.join("tests/it").join(script))
+            .args(arguments)
+            .env("MLFLOW_TRACKING_URI", &self.url)
+            .env("MLFLOW_DISABLE_TELEMETRY", "true");
+        let output = tokio::time::timeout(PATIENCE, command.output());
+        let output = output.await.unwrap().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{script}: {told}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// A registry on it that writes to an experiment of its own, whose artifacts lie directly on `minio`.
     pub(crate) async fn open_on(&self, minio: &Minio) -> std::sync::Arc<dyn Registry> {
         let location = format!("s3://{}/mlflow", super::minio::BUCKET);
@@ -101,13 +117,6 @@ impl Mlflow {
         let text = answered.text().await.unwrap();
         assert!(status.is_success(), "{path}: {status}: {text}");
         serde_json::from_str(&text).unwrap()
-    }
-
-    /// Puts a file where MLflow's proxy finds it.
-    pub(crate) async fn put(&self, path: &str, bytes: impl Into<reqwest::Body>) {
-        let url = format!("{}/api/2.0/mlflow-artifacts/artifacts/{path}", self.url);
-        let sent = client().put(url).body(bytes).send().await.unwrap();
-        assert!(sent.status().is_success(), "{path}: {}", sent.status());
     }
 
     /// The folder that MLflow serves artifacts from.
