@@ -353,9 +353,9 @@ impl Registry for MlflowRegistry {
         Ok(model.and_then(|model| follow::tombstone(&model)))
     }
 
-    async fn retired(&self) -> Result<Vec<(SeriesName, Tombstone)>> {
+    async fn retired(&self) -> Result<Vec<SeriesName>> {
         self.each_model(Asked::Retired, |model| {
-            Some((model.name.parse().ok()?, follow::tombstone(model)?))
+            follow::tombstone(model).and_then(|_| model.name.parse().ok())
         })
         .await
     }

@@ -56,7 +56,7 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
     /// Makes a new version. When this returns the version is durable; when it fails or never returns, nothing is visible.
     ///
     /// Idempotent by key: the same key and bytes give the same version again, the same key with other bytes is
-    /// [`Error::KeyReused`](crate::error::Error::KeyReused).
+    /// [`Error::KeyReused`].
     async fn register(&self, version: NewVersion) -> Result<Registered>;
 
     /// The version that `key` made; `None` when it made none.
@@ -69,7 +69,7 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
     /// Points `alias` of `series` at `version`, which must exist; durable when this returns.
     ///
     /// `expected`: where the alias must be now (0: nowhere), else
-    /// [`Error::AliasMoved`](crate::error::Error::AliasMoved); `None`: wherever it is.
+    /// [`Error::AliasMoved`]; `None`: wherever it is.
     async fn set_alias(
         &self,
         series: &SeriesName,
@@ -121,6 +121,20 @@ pub enum Rule {
     Production,
     /// As before, and none stands in Production, and it stands in Staging.
     Staging,
+}
+
+impl Rule {
+    /// How that is written where otherwise the alias stands; none is an alias' name, for it holds a colon.
+    pub const STAGES: [&str; 2] = ["stage:Production", "stage:Staging"];
+
+    /// The followed `alias`, or one of [`Rule::STAGES`].
+    pub fn name(self, alias: &str) -> &str {
+        match self {
+            Self::Alias => alias,
+            Self::Production => Self::STAGES[0],
+            Self::Staging => Self::STAGES[1],
+        }
+    }
 }
 
 /// A version to be registered.

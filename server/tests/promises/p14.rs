@@ -132,9 +132,7 @@ impl Failing {
     fn write(&self) -> RegistryResult<()> {
         let left = self.writes_left.load(Ordering::Relaxed);
         if left == 0 {
-            return Err(RegistryError::Unreachable {
-                reason: "the test pulled the plug".to_owned(),
-            });
+            return Err(RegistryError::unreachable("the test pulled the plug"));
         }
         self.writes_left.store(left - 1, Ordering::Relaxed);
         Ok(())

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use loadcast_model::{
-    artifact::{METADATA_SCHEMA, Metadata, sha256_hex},
+    artifact::{self, METADATA_SCHEMA, Metadata, sha256_hex},
+    error::Error as ModelError,
     series::{Series, SeriesName, Unit},
 };
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 
 use super::wire::{Tag, tag};
 use crate::error::{Error, Result};
@@ -18,24 +19,6 @@ const UNIT: &str = "loadcast.unit";
 const TIME_ZONE: &str = "loadcast.time_zone";
 /// Followed by the label's name.
 const LABEL: &str = "loadcast.label.";
-
-#[derive(Debug, Deserialize)]
-struct MlModel {
-    #[serde(default)]
-    flavors: Flavors,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Flavors {
-    prophet: Option<Flavor>,
-    #[serde(flatten)]
-    others: BTreeMap<String, IgnoredAny>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Flavor {
-    data: String,
-}
 
 /// What we read of a model.pr beside what makes the forecast.
 #[derive(Debug, Deserialize)]
@@ -57,30 +40,18 @@ struct Times {
 /// [`Error::Unsupported`] for other flavors than prophet, saying how to log it again; [`Error::Corrupt`] when it is not
 /// an MLmodel.
 pub(super) fn model_file(what: &str, series: &SeriesName, mlmodel: &[u8]) -> Result<String> {
-    let corrupt = |reason: String| Error::Corrupt {
-        what: format!("MLmodel of {what}"),
-        reason,
-    };
-    let text = std::str::from_utf8(mlmodel).map_err(|error| corrupt(error.to_string()))?;
-    let parsed: MlModel =
-        serde_saphyr::from_str(text).map_err(|error| corrupt(first_line(&error.to_string())))?;
-    let Some(prophet) = parsed.flavors.prophet else {
-        let flavors: Vec<String> = parsed.flavors.others.into_keys().collect();
-        return Err(Error::Unsupported {
+    artifact::model_file(mlmodel).map_err(|error| match error {
+        ModelError::Unsupported { .. } => Error::Unsupported {
             what: what.to_owned(),
             reason: format!(
-                "it was logged as {}; a pickle is a program that only Python can run. Log it again with mlflow.prophet.log_model(model, name=\"model\", registered_model_name=\"{series}\"), or run loadcast-trainer import {series}",
-                flavors.join(", ")
+                "{error}, which in Python is mlflow.prophet.log_model(model, name=\"model\", registered_model_name=\"{series}\"); a pickle is a program that only Python can run"
             ),
-        });
-    };
-    if prophet.data.split(['/', '\\']).any(|part| part == "..") {
-        return Err(corrupt(format!(
-            "data {} climbs out of its folder",
-            prophet.data
-        )));
-    }
-    Ok(prophet.data)
+        },
+        error => Error::Corrupt {
+            what: format!("MLmodel of {what}"),
+            reason: error.to_string(),
+        },
+    })
 }
 
 /// What can be known of a foreign version: its series is the registered model, its cutoff the last row of its history,
@@ -168,8 +139,4 @@ fn spacing(walls: &[i64]) -> Option<u32> {
     counts.remove(&0);
     let (step, _) = counts.into_iter().rev().max_by_key(|(_, count)| *count)?;
     u32::try_from(step).ok()
-}
-
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
 }

@@ -31,7 +31,7 @@ fn tool(name: &str, path: &str, needs: &str) -> Option<PathBuf> {
 
 /// Notes for the summary of `make test` what was exercised and what was skipped.
 fn component(line: &str) {
-    if let Some(path) = std::env::var_os("LOADCAST_COMPONENTS") {
+    if let Some(path) = std::env::var_os("LOADCAST_TEST_COMPONENTS") {
         let mut file = std::fs::File::options()
             .append(true)
             .create(true)

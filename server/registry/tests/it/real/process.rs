@@ -28,7 +28,7 @@ kill -KILL 0"#;
 #[derive(Debug)]
 pub(crate) struct Process {
     /// Holds the pipe that keeps the server alive.
-    keeper: Child,
+    _keeper: Child,
     pub(crate) folder: PathBuf,
 }
 
@@ -57,13 +57,17 @@ impl Process {
             .process_group(0)
             .spawn()
             .unwrap();
-        Self { keeper, folder }
+        Self {
+            _keeper: keeper,
+            folder,
+        }
     }
 
-    /// Waits until `GET path` on `port` answers 200.
+    /// Waits, on a thread that has nothing else to do, until `GET path` on `port` answers 200.
     ///
     /// # Panics
     /// With the server's log, when it ended or does not answer within `patience`.
+    #[allow(clippy::disallowed_methods)]
     pub(crate) fn wait_for(&mut self, port: u16, path: &str, patience: Duration) {
         let begun = Instant::now();
         while !answers(port, path) {
