@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use loadcast_model::series::SeriesName;
 use loadcast_registry::{
     error::Error as RegistryError,
-    registry::{Aspired, Registry, Rule},
+    registry::{Aspired, Poll, Registry, Rule},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -41,10 +41,10 @@ pub enum Action {
     },
 }
 
-/// What makes `served` what the registry says: `aspired`, and `retired`. Nothing else is unloaded: a series that is not
+/// What makes `served` what the registry says. Nothing but what is retired is unloaded: a series that is not
 /// listed goes on being served, for an alias that disappeared is a question to a human and not an order.
-pub fn plan(served: &State, aspired: &[Aspired], retired: &[SeriesName]) -> Vec<Action> {
-    let wanted = aspired.iter().filter(|aspired| {
+pub fn plan(served: &State, poll: &Poll) -> Vec<Action> {
+    let wanted = poll.aspired.iter().filter(|aspired| {
         let Some(entry) = served.entries.get(&aspired.series) else {
             return true;
         };
@@ -61,7 +61,7 @@ pub fn plan(served: &State, aspired: &[Aspired], retired: &[SeriesName]) -> Vec<
             .is_some_and(|last| last.version == aspired.version);
         !is_served && !is_refused
     });
-    let unwanted = retired.iter().filter(|series| {
+    let unwanted = poll.retired.iter().filter(|series| {
         served
             .entries
             .get(*series)
@@ -136,12 +136,8 @@ impl Refresher {
     /// # Errors
     /// The first [`Error::State`] when changes cannot be made durable.
     pub async fn refresh(&self) -> Result<()> {
-        let listing = async {
-            let aspired = self.registry.aspired(&self.alias).await?;
-            Ok::<_, RegistryError>((aspired, self.registry.retired().await?))
-        };
-        let (aspired, retired) = match listing.await {
-            Ok(listing) => listing,
+        let poll = match self.registry.poll(&self.alias).await {
+            Ok(poll) => poll,
             Err(error) => {
                 let message = error.to_string();
                 let change = Change::RegistryUnreachable { message };
@@ -154,7 +150,7 @@ impl Refresher {
                 .commit(Change::RegistryBack, String::new())
                 .await?;
         }
-        let plan = plan(&self.cache.state(), &aspired, &retired);
+        let plan = plan(&self.cache.state(), &poll);
         let outcomes = futures::stream::iter(plan)
             .map(|action| self.act(action))
             .buffer_unordered(LOADS);
@@ -278,11 +274,15 @@ mod tests {
         })
     }
 
-    fn aspired(series: &str, version: u64) -> Aspired {
-        Aspired {
+    fn aspired(series: &str, version: u64) -> Poll {
+        let aspired = vec![Aspired {
             series: name(series),
             version,
             rule: Rule::Alias,
+        }];
+        Poll {
+            aspired,
+            retired: Vec::new(),
         }
     }
 
@@ -295,7 +295,7 @@ mod tests {
                 version,
             }]
         };
-        assert_eq!(plan(&empty, &[aspired("a", 1)], &[]), load(1));
+        assert_eq!(plan(&empty, &aspired("a", 1)), load(1));
         let refused = after(
             &empty,
             EventKind::Rejected {
@@ -307,15 +307,19 @@ mod tests {
                 scores: None,
             },
         );
-        assert_eq!(plan(&refused, &[aspired("a", 1)], &[]), []);
-        assert_eq!(plan(&refused, &[aspired("a", 2)], &[]), load(2));
+        assert_eq!(plan(&refused, &aspired("a", 1)), []);
+        assert_eq!(plan(&refused, &aspired("a", 2)), load(2));
     }
 
     #[test]
     fn a_tombstone_is_acted_on_once() {
         let empty = State::empty(Uuid::nil());
+        let poll = Poll {
+            aspired: Vec::new(),
+            retired: vec![name("a")],
+        };
         let retire = Action::Retire { series: name("a") };
-        assert_eq!(plan(&empty, &[], &[name("a")]), [retire]);
+        assert_eq!(plan(&empty, &poll), [retire]);
         let removed = after(
             &empty,
             EventKind::Removed {
@@ -325,7 +329,7 @@ mod tests {
                 reason: Reason::new(RETIRED, "old"),
             },
         );
-        assert_eq!(plan(&removed, &[], &[name("a")]), []);
+        assert_eq!(plan(&removed, &poll), []);
     }
 
     #[test]

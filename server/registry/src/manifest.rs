@@ -25,6 +25,9 @@ pub struct Manifest {
     pub key: String,
     /// When it was registered.
     pub registered_at: Timestamp,
+    /// The instant before which it is not to be served; `None`: it may be at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activate_at: Option<Timestamp>,
     /// The content of loadcast.json.
     pub metadata: Metadata,
     /// What lies in `attachments/`.

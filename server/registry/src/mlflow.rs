@@ -1,9 +1,8 @@
 //! MLflow 2.x and 3.x over REST: a series is a registered model, a version a model version, an alias an alias.
 //!
-//! Reading: a poll is `registered-models/search` in pages of [`Limits::page`] models, which say aliases, stages and tombstones at
-//! once; [`aspired`](Registry::aspired) and the [`retired`](Registry::retired) that comes with it share one listing. So a
-//! poll costs one request per 200 models, and one even for none. To load a version costs two
-//! requests to find its files and one per file.
+//! Reading: a poll is `registered-models/search` in pages of [`Limits::page`] models, which say aliases, stages and
+//! tombstones at once: one request per 200 models, and one even for none. To load a version costs two requests to find its
+//! files and one per file.
 //!
 //! Writing: run, files, logged model, then the version with all its tags in one request, so that a version is either
 //! whole or not there. What we wrote carries tags (`loadcast.*`): size and sha256 of model.pr, which are checked before it
@@ -21,16 +20,12 @@ mod read;
 mod wire;
 mod write;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    time::Duration,
-};
+use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 use loadcast_model::series::SeriesName;
 use reqwest::Method;
 use serde_json::json;
-use tokio::{sync::Mutex, time::Instant};
 use url::Url;
 
 pub use self::client::Limits;
@@ -45,17 +40,15 @@ use self::{
 use crate::{
     environment::Environment,
     error::{Error, Result},
-    registry::{Aspired, Made, NewVersion, Registered, Registry, StoredVersion, Tombstone},
+    registry::{Aspired, Made, NewVersion, Poll, Registered, Registry, StoredVersion, Tombstone},
 };
 
 /// The most pages of one listing; beyond that something is answering nonsense.
 const MAX_PAGES: usize = 5_000;
 
-/// How long after a listing the second question of the same poll may come.
-const LISTING_AGE: Duration = Duration::from_millis(500);
-
 /// Tags of a version that we wrote.
 mod tags {
+    pub(super) const ACTIVATE_AT: &str = "loadcast.activate_at";
     pub(super) const KEY: &str = "loadcast.key";
     /// Hex, so that it needs no quoting in a filter.
     pub(super) const KEY_SHA256: &str = "loadcast.key_sha256";
@@ -74,23 +67,6 @@ pub struct MlflowRegistry {
     buckets: Buckets,
     /// The experiment that our runs go to.
     experiment: String,
-    /// The last listing, until it has answered both questions.
-    listing: Mutex<Option<Listing>>,
-}
-
-/// What a listing can be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    Aspired,
-    Retired,
-}
-
-#[derive(Debug)]
-struct Listing {
-    at: Instant,
-    /// What it was made for, and has answered.
-    asked: Asked,
-    models: Vec<RegisteredModel>,
 }
 
 impl MlflowRegistry {
@@ -119,7 +95,6 @@ impl MlflowRegistry {
             environment: environment.clone(),
             buckets: Buckets::default(),
             experiment: experiment.unwrap_or("loadcast").to_owned(),
-            listing: Mutex::default(),
         })
     }
 
@@ -135,30 +110,6 @@ impl MlflowRegistry {
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// Asks `of` about every registered model. The first question of a poll lists them; the other one, that comes with it,
-    /// is answered from the same listing, once.
-    async fn each_model<T>(
-        &self,
-        asked: Asked,
-        of: impl Fn(&RegisteredModel) -> Option<T>,
-    ) -> Result<Vec<T>> {
-        let mut listing = self.listing.lock().await;
-        if let Some(last) = listing.take()
-            && last.asked != asked
-            && last.at.elapsed() <= LISTING_AGE
-        {
-            return Ok(last.models.iter().filter_map(of).collect());
-        }
-        let models = self.list_models().await?;
-        let answers = models.iter().filter_map(of).collect();
-        *listing = Some(Listing {
-            at: Instant::now(),
-            asked,
-            models,
-        });
-        Ok(answers)
     }
 
     async fn list_models(&self) -> Result<Vec<RegisteredModel>> {
@@ -237,11 +188,6 @@ impl MlflowRegistry {
             json!({"name": series, "version": version.to_string(), "key": key, "value": value});
         self.client.post("model-versions/set-tag", &body).await
     }
-
-    /// What we write must be seen by our next poll.
-    async fn forget_listing(&self) {
-        *self.listing.lock().await = None;
-    }
 }
 
 #[async_trait]
@@ -250,9 +196,18 @@ impl Registry for MlflowRegistry {
         &self.url
     }
 
-    async fn aspired(&self, alias: &str) -> Result<Vec<Aspired>> {
-        self.each_model(Asked::Aspired, |model| follow::aspired(model, alias))
-            .await
+    async fn poll(&self, alias: &str) -> Result<Poll> {
+        let models = self.list_models().await?;
+        let retired = models.iter().filter(|model| follow::is_retired(model));
+        Ok(Poll {
+            aspired: models
+                .iter()
+                .filter_map(|model| follow::aspired(model, alias))
+                .collect(),
+            retired: retired
+                .filter_map(|model| model.name.parse().ok())
+                .collect(),
+        })
     }
 
     async fn aspired_of(&self, series: &SeriesName, alias: &str) -> Result<Option<Aspired>> {
@@ -317,7 +272,6 @@ impl Registry for MlflowRegistry {
         }
         let body = json!({"name": series, "alias": alias, "version": version.to_string()});
         self.client.post("registered-models/alias", &body).await?;
-        self.forget_listing().await;
         Ok(())
     }
 
@@ -330,7 +284,6 @@ impl Registry for MlflowRegistry {
         let value = serde_json::to_string(&tombstone).map_err(Error::unreachable)?;
         let body = json!({"name": series, "key": follow::RETIRED, "value": value});
         self.client.post("registered-models/set-tag", &body).await?;
-        self.forget_listing().await;
         Ok(())
     }
 
@@ -341,7 +294,6 @@ impl Registry for MlflowRegistry {
             .client
             .call(Method::DELETE, path, Body::Json(&body))
             .await;
-        self.forget_listing().await;
         match deleted {
             Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -351,12 +303,5 @@ impl Registry for MlflowRegistry {
     async fn tombstone(&self, series: &SeriesName) -> Result<Option<Tombstone>> {
         let model = self.model(series).await?;
         Ok(model.and_then(|model| follow::tombstone(&model)))
-    }
-
-    async fn retired(&self) -> Result<Vec<SeriesName>> {
-        self.each_model(Asked::Retired, |model| {
-            follow::tombstone(model).and_then(|_| model.name.parse().ok())
-        })
-        .await
     }
 }

@@ -36,7 +36,9 @@ use self::objects::{Objects, Put, to_json};
 use crate::{
     error::{Error, Result},
     manifest::{AttachmentEntry, Manifest, SCHEMA},
-    registry::{Aspired, Made, NewVersion, Registered, Registry, Rule, StoredVersion, Tombstone},
+    registry::{
+        Aspired, Made, NewVersion, Poll, Registered, Registry, Rule, StoredVersion, Tombstone,
+    },
 };
 
 /// A registry on an object store.
@@ -153,19 +155,23 @@ impl Registry for ObjectRegistry {
         &self.url
     }
 
-    async fn aspired(&self, alias: &str) -> Result<Vec<Aspired>> {
+    async fn poll(&self, alias: &str) -> Result<Poll> {
         let retired = self.objects.series_under(&layout::tombstones()).await?;
         let mut named = self.objects.series_under(&layout::aliases(alias)).await?;
         named.retain(|series, _| !retired.contains_key(series));
         let pointers: Vec<(SeriesName, Pointer)> = self.objects.each(named).await?;
-        Ok(pointers
+        let aspired = pointers
             .into_iter()
             .map(|(series, Pointer { version })| Aspired {
                 series,
                 version,
                 rule: Rule::Alias,
             })
-            .collect())
+            .collect();
+        Ok(Poll {
+            aspired,
+            retired: retired.into_keys().collect(),
+        })
     }
 
     async fn alias(&self, series: &SeriesName, alias: &str) -> Result<Option<u64>> {
@@ -208,6 +214,7 @@ impl Registry for ObjectRegistry {
             version,
             key: new.key,
             registered_at: new.registered_at,
+            activate_at: new.activate_at,
             metadata: new.metadata,
             attachments,
         };
@@ -310,10 +317,5 @@ impl Registry for ObjectRegistry {
 
     async fn tombstone(&self, series: &SeriesName) -> Result<Option<Tombstone>> {
         self.objects.read_json(&layout::tombstone(series)).await
-    }
-
-    async fn retired(&self) -> Result<Vec<SeriesName>> {
-        let listed = self.objects.series_under(&layout::tombstones()).await?;
-        Ok(listed.into_keys().collect())
     }
 }

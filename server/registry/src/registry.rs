@@ -1,4 +1,23 @@
 //! The trait, its guarantees and the values that pass through it.
+//! To follow a registry: [`poll`](Registry::poll) at intervals, which lists what every series should serve and which are
+//! retired; plan; then for each series to load, [`aspired_of`](Registry::aspired_of) again, for the listing has aged, and
+//! [`fetch`](Registry::fetch). [`Aspired::rule`] says by which [`Rule`] a version was chosen: a series that was served by
+//! [`Rule::Alias`] and is now aspired by a stage has lost its alias, and keeps what it serves.
+//!
+//! What an [`Error`] asks of whoever follows:
+//!
+//! | error | of | then |
+//! |---|---|---|
+//! | [`Unreachable`](Error::Unreachable) | any call | back off, and not before `retry_after` where it is set; calls made before that are answered at once with what is left of it, and send nothing |
+//! | [`Denied`](Error::Denied) | any call | as unreachable: nothing is changed or unloaded, and a human is told |
+//! | [`NotReady`](Error::NotReady) | fetch | the version is being made: ask again at the next poll |
+//! | [`NotFound`](Error::NotFound) | fetch | the alias dangles: refuse the version until the alias moves |
+//! | [`Corrupt`](Error::Corrupt) | fetch | the same |
+//! | [`Unsupported`](Error::Unsupported) | fetch | the same |
+//!
+//! [`Manifest::activate_at`] of what was fetched says before which instant it is not to be served. A version that did not
+//! arrive whole is `Unreachable`, one that arrived whole and wrong is `Corrupt`. Every call ends by itself, within bounds
+//! that each registry states; none goes on trying for longer, for backing off is the caller's.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -23,13 +42,15 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
     /// Scheme and place, for people; carries no credentials.
     fn url(&self) -> &str;
 
-    /// Every series that is to be served and is not retired, with its version, sorted by series. Where `alias` names none,
-    /// a registry with stages goes on to what stands in Production, then in Staging ([`Rule`]).
+    /// What the registry says of every series at one moment, as seen through `alias`.
     ///
-    /// Complete or an error: a part of the listing is never passed off as the whole.
-    async fn aspired(&self, alias: &str) -> Result<Vec<Aspired>>;
+    /// Complete or an error: a part of the listing is never passed off as the whole. Even so, a series that is missing from
+    /// one listing is not to be unloaded for it. What it costs is said where each registry is.
+    async fn poll(&self, alias: &str) -> Result<Poll>;
 
-    /// What [`aspired`](Registry::aspired) says of one series, as it is now.
+    /// What [`poll`](Registry::poll) would say now should be served of one series; `None` when nothing should, because
+    /// nothing names a version of it or because it is retired. To be asked again right before a version is loaded: a
+    /// listing is old by the time it is acted on.
     async fn aspired_of(&self, series: &SeriesName, alias: &str) -> Result<Option<Aspired>> {
         if self.tombstone(series).await?.is_some() {
             return Ok(None);
@@ -78,7 +99,7 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
         expected: Option<u64>,
     ) -> Result<()>;
 
-    /// Lays a tombstone on `series`, which must have a version: it is no longer [aspired](Registry::aspired), and keeps
+    /// Lays a tombstone on `series`, which must have a version: it is no longer [aspired](Poll::aspired), and keeps
     /// its versions and aliases. Durable when this returns; a second tombstone replaces the first.
     async fn retire(&self, series: &SeriesName, tombstone: Tombstone) -> Result<()>;
 
@@ -87,9 +108,6 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
 
     /// The tombstone of `series`; `None` when it is not retired.
     async fn tombstone(&self, series: &SeriesName) -> Result<Option<Tombstone>>;
-
-    /// Every retired series, sorted. Complete or an error, as [`Registry::aspired`].
-    async fn retired(&self) -> Result<Vec<SeriesName>>;
 }
 
 /// Why a series is retired.
@@ -101,7 +119,17 @@ pub struct Tombstone {
     pub at: Timestamp,
 }
 
-/// One line of a listing: what should be served.
+/// What one look at a registry shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Poll {
+    /// Every series that is to be served and is not retired, with its version, sorted by series. Where the alias names none,
+    /// a registry with stages goes on to what stands in Production, then in Staging ([`Rule`]).
+    pub aspired: Vec<Aspired>,
+    /// Every series that has a [`Tombstone`], sorted.
+    pub retired: Vec<SeriesName>,
+}
+
+/// What should be served of one series.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aspired {
     /// The series.
@@ -150,6 +178,8 @@ pub struct NewVersion {
     pub attachments: Vec<Attachment>,
     /// The instant to write down as the registration's.
     pub registered_at: Timestamp,
+    /// The instant at which all replicas are to begin serving it; `None`: when each learns of it.
+    pub activate_at: Option<Timestamp>,
 }
 
 /// A report or plot beside a model.

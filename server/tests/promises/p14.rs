@@ -21,7 +21,7 @@ use loadcast_proto::v1::{
 use loadcast_registry::{
     error::{Error as RegistryError, Result as RegistryResult},
     open::open,
-    registry::{Aspired, Made, NewVersion, Registered, Registry, StoredVersion, Tombstone},
+    registry::{Made, NewVersion, Poll, Registered, Registry, StoredVersion, Tombstone},
 };
 use loadcast_server::{
     aspired::Aspirations, cache::Cache, clock::Clock, lanes::Lanes, publish::Publisher,
@@ -144,8 +144,8 @@ impl Registry for Failing {
     fn url(&self) -> &str {
         "failing:"
     }
-    async fn aspired(&self, alias: &str) -> RegistryResult<Vec<Aspired>> {
-        self.inner.aspired(alias).await
+    async fn poll(&self, alias: &str) -> RegistryResult<Poll> {
+        self.inner.poll(alias).await
     }
     async fn alias(&self, series: &SeriesName, alias: &str) -> RegistryResult<Option<u64>> {
         self.inner.alias(series, alias).await
@@ -187,9 +187,6 @@ impl Registry for Failing {
     }
     async fn tombstone(&self, series: &SeriesName) -> RegistryResult<Option<Tombstone>> {
         self.inner.tombstone(series).await
-    }
-    async fn retired(&self) -> RegistryResult<Vec<SeriesName>> {
-        self.inner.retired().await
     }
 }
 

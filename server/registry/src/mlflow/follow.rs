@@ -23,7 +23,7 @@ pub(super) fn alias(model: &RegisteredModel, alias: &str) -> Option<u64> {
 /// An alias whose version cannot be read is still an alias: no stage is looked at then.
 pub(super) fn aspired(model: &RegisteredModel, followed: &str) -> Option<Aspired> {
     let series: SeriesName = model.name.parse().ok()?;
-    if tombstone(model).is_some() {
+    if is_retired(model) {
         return None;
     }
     let (version, rule) = if model.aliases.iter().any(|entry| entry.alias == followed) {
@@ -47,6 +47,11 @@ fn stage(model: &RegisteredModel, stage: &str) -> Option<u64> {
         .filter(|version| version.current_stage.eq_ignore_ascii_case(stage))
         .filter_map(|version| version.version.0)
         .max()
+}
+
+/// Whether `model` has a tombstone.
+pub(super) fn is_retired(model: &RegisteredModel) -> bool {
+    tag(&model.tags, RETIRED).is_some()
 }
 
 /// The tombstone of `model`. One that cannot be read was still laid by somebody.

@@ -8,7 +8,7 @@ use super::{
     MlflowRegistry,
     artifacts::Artifacts,
     foreign,
-    tags::{KEY, REGISTERED_AT, SHA256, SIZE},
+    tags::{ACTIVATE_AT, KEY, REGISTERED_AT, SHA256, SIZE},
     wire::{DownloadUri, GotLoggedModel, GotModelVersion, GotRun, ModelVersion, tag},
 };
 use crate::{
@@ -129,6 +129,7 @@ impl MlflowRegistry {
             version,
             key: String::new(),
             registered_at: created,
+            activate_at: activate_at(what, found)?,
             metadata,
             attachments: Vec::new(),
         };
@@ -173,6 +174,7 @@ async fn ours(
         version,
         key: tag(&found.tags, KEY).unwrap_or_default().to_owned(),
         registered_at: registered_at.unwrap_or_else(|| created(found)),
+        activate_at: activate_at(what, found)?,
         metadata,
         attachments,
     };
@@ -190,6 +192,17 @@ async fn file(
     found.ok_or_else(|| Error::Corrupt {
         what: format!("{name} of {what}"),
         reason: "it is missing".to_owned(),
+    })
+}
+
+/// The instant before which the version is not to be served. One that cannot be read is not guessed.
+fn activate_at(what: &str, found: &ModelVersion) -> Result<Option<Timestamp>> {
+    let Some(text) = tag(&found.tags, ACTIVATE_AT) else {
+        return Ok(None);
+    };
+    text.parse().map(Some).map_err(|error| Error::Corrupt {
+        what: format!("tag {ACTIVATE_AT} of {what}"),
+        reason: format!("{text:?} is no instant such as 2026-11-25T06:00:00Z: {error}"),
     })
 }
 

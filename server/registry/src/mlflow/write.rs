@@ -13,7 +13,7 @@ use super::{
     artifacts::Artifacts,
     client::Body,
     read::ATTACHMENTS,
-    tags::{KEY, KEY_SHA256, REGISTERED_AT, SHA256, SIZE},
+    tags::{ACTIVATE_AT, KEY, KEY_SHA256, REGISTERED_AT, SHA256, SIZE},
     wire::{GotExperiment, GotLoggedModel, GotModelVersion, GotRun, ModelVersion, Run, Tag, tag},
 };
 use crate::{
@@ -300,6 +300,8 @@ fn version_tags(new: &NewVersion) -> Vec<Tag> {
         Tag::new("loadcast.cutoff", metadata.cutoff.to_string()),
         Tag::new("loadcast.step_seconds", series.step_seconds.to_string()),
     ];
+    let activate_at = new.activate_at;
+    tags.extend(activate_at.map(|at| Tag::new(ACTIVATE_AT, at.to_string())));
     let unit = series
         .unit
         .map(|unit| Tag::new("loadcast.unit", unit.as_str()));

@@ -48,7 +48,7 @@ impl Suite<'_> {
 
     /// What the listing says of this suite's series.
     async fn listed(&self, alias: &str) -> Vec<Aspired> {
-        let mut listed = self.registry.aspired(alias).await.unwrap();
+        let mut listed = self.registry.poll(alias).await.unwrap().aspired;
         assert!(listed.is_sorted_by_key(|line| line.series.clone()));
         listed.retain(|line| line.series.as_ref().starts_with(self.place));
         listed
@@ -69,13 +69,18 @@ async fn versions_count_up_and_come_back_whole(suite: &Suite<'_>) {
     let registry = suite.registry;
     let a = suite.series("a");
     assert!(registry.versions(&a).await.unwrap().is_empty());
-    for (key, bytes, version) in [("k1", "one", 1), ("k2", "two", 2)] {
-        let made = suite.register("a", key, bytes).await;
-        assert_eq!((made.version, made.already_registered), (version, false));
-    }
+    let first = suite.register("a", "k1", "one").await;
+    assert_eq!((first.version, first.already_registered), (1, false));
+    let activate_at = Some("2026-11-25T06:00:00Z".parse().unwrap());
+    let later = NewVersion {
+        activate_at,
+        ..suite.new_version("a", "k2", "two")
+    };
+    assert_eq!(registry.register(later).await.unwrap().version, 2);
     assert_eq!(registry.versions(&a).await.unwrap(), [1, 2]);
     let stored = registry.fetch(&a, 2).await.unwrap();
     assert_eq!(stored.model_pr, "two");
+    assert_eq!(stored.manifest.activate_at, activate_at);
     assert_eq!(stored.manifest.metadata.series.name, a);
     assert_eq!(stored.manifest.attachments[0].sha256, sha256_hex(b"<p>"));
 }
@@ -184,7 +189,7 @@ async fn tombstones_hide_a_series_and_keep_what_it_had(suite: &Suite<'_>) {
         listed.into_iter().map(|line| line.series).collect()
     };
     let retired = async || -> Vec<SeriesName> {
-        let mut retired = registry.retired().await.unwrap();
+        let mut retired = registry.poll("champion").await.unwrap().retired;
         retired.retain(|series| series.as_ref().starts_with(suite.place));
         retired
     };
@@ -368,13 +373,13 @@ async fn a_poll_of_a_bucket_reads_only_what_changed() {
             .await
             .unwrap();
     }
-    registry.aspired("champion").await.unwrap();
+    registry.poll("champion").await.unwrap();
     registry
         .set_alias(&series("b"), "champion", 2, None)
         .await
         .unwrap();
     let before = proxy.requests();
-    let listed = registry.aspired("champion").await.unwrap();
+    let listed = registry.poll("champion").await.unwrap().aspired;
     assert_eq!(listed[1].version, 2);
     assert_eq!(proxy.requests() - before, 3, "two listings and one alias");
 }
@@ -385,10 +390,10 @@ async fn an_unknown_key_and_a_missing_bucket_are_told_apart_from_an_empty_regist
     let mut variables = minio.variables();
     variables[3].1 = "wrong";
     let registry = open_with(&format!("s3://{BUCKET}/x"), &variables.into()).unwrap();
-    let error = registry.aspired("champion").await.unwrap_err();
+    let error = registry.poll("champion").await.unwrap_err();
     assert!(matches!(error, Error::Denied { .. }), "{error}");
     let registry = open_with("s3://no-such-bucket/x", &minio.environment()).unwrap();
-    let error = registry.aspired("champion").await.unwrap_err();
+    let error = registry.poll("champion").await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
 }
 
@@ -404,7 +409,7 @@ async fn a_bucket_that_does_not_answer_is_unreachable_within_bounds_and_its_cred
     let registry = open_with("s3://bucket/x", &environment).unwrap();
     let asked = tokio::time::timeout(
         std::time::Duration::from_secs(30),
-        registry.aspired("champion"),
+        registry.poll("champion"),
     );
     let error = asked.await.unwrap().unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");

@@ -60,16 +60,16 @@ fn html() -> Fault {
 #[tokio::test]
 async fn a_server_that_is_down_is_unreachable_at_start_and_later_and_back_when_it_is_back() {
     let nobody = open_at("http://127.0.0.1:1", &Environment::default());
-    let error = nobody.aspired("champion").await.unwrap_err();
+    let error = nobody.poll("champion").await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
     let Some(mlflow) = mlflow() else { return };
     let (proxy, registry) = setting(mlflow, "faults.down").await;
-    registry.aspired("champion").await.unwrap();
+    registry.poll("champion").await.unwrap();
     proxy.fail("", Fault::Drop);
-    let error = registry.aspired("champion").await.unwrap_err();
+    let error = registry.poll("champion").await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
     proxy.heal();
-    registry.aspired("champion").await.unwrap();
+    registry.poll("champion").await.unwrap();
     registry.fetch(&series("faults.down"), 1).await.unwrap();
 }
 
@@ -118,7 +118,7 @@ async fn every_wrong_answer_is_an_error_that_says_what_to_do() {
         let shown = format!("{fault:?}").chars().take(80).collect::<String>();
         proxy.fail("", fault);
         for error in [
-            registry.aspired("champion").await.unwrap_err(),
+            registry.poll("champion").await.unwrap_err(),
             registry.aspired_of(&a, "champion").await.unwrap_err(),
             registry.alias(&a, "champion").await.unwrap_err(),
             registry.versions(&a).await.unwrap_err(),
@@ -159,7 +159,7 @@ async fn a_server_that_asks_to_be_left_alone_is_left_alone() {
         let headers = vec![("retry-after", value)];
         proxy.fail_once("", Fault::Answer(code, headers, "busy".into()));
         for _ in 0..3 {
-            let error = registry.aspired("champion").await.unwrap_err();
+            let error = registry.poll("champion").await.unwrap_err();
             let Error::Unreachable {
                 retry_after: Some(pause),
                 ..
@@ -179,7 +179,7 @@ async fn pages_without_end_are_an_error_and_no_loop() {
     let (proxy, registry) = setting(mlflow, "faults.pages").await;
     let page = r#"{"registered_models": [], "next_page_token": "again"}"#;
     proxy.fail("search", Fault::Answer(200, vec![], page.into()));
-    let error = registry.aspired("champion").await.unwrap_err();
+    let error = registry.poll("champion").await.unwrap_err();
     assert!(error.to_string().contains("no end"), "{error}");
     assert!(proxy.requests() <= 3, "{}", proxy.requests());
 }
@@ -247,7 +247,7 @@ async fn a_body_that_trickles_ends_within_its_bound_and_holds_up_nobody_else() {
         let registry = Arc::clone(&registry);
         async move { registry.fetch(&series("faults.slow"), 1).await }
     });
-    registry.aspired("champion").await.unwrap();
+    registry.poll("champion").await.unwrap();
     assert!(!slow.is_finished() || begun.elapsed() > Duration::from_secs(2));
     let error = slow.await.unwrap().unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");

@@ -25,7 +25,7 @@ use crate::{
 /// What MLflow says of one series.
 async fn aspired(registry: &dyn Registry, name: &str) -> Option<(u64, Rule)> {
     let one = registry.aspired_of(&series(name), "champion").await;
-    let listed = registry.aspired("champion").await.unwrap();
+    let listed = registry.poll("champion").await.unwrap().aspired;
     let listed = listed.into_iter().find(|line| line.series.as_ref() == name);
     let one = one.unwrap();
     assert_eq!(one, listed, "a listing and a single question agree");
@@ -165,21 +165,15 @@ async fn a_poll_is_pages_of_one_listing_and_a_move_is_found_on_any_of_them() {
     }
     let proxy = Proxy::start(&mlflow.url).await;
     let registry = paged(&proxy);
-    let listed = registry.aspired("champion").await.unwrap();
+    let listed = registry.poll("champion").await.unwrap().aspired;
     let pages = proxy.requests();
-    registry.retired().await.unwrap();
-    assert_eq!(
-        proxy.requests(),
-        pages,
-        "tombstones come with the same listing"
-    );
     for name in &names {
         assert!(listed.iter().any(|line| line.series.as_ref() == name));
     }
     assert!(pages > names.len() / 2, "{pages} pages of two");
     let (proxy, registry) = proxied(mlflow).await;
-    assert_eq!(registry.aspired("champion").await.unwrap().len(), {
-        direct.aspired("champion").await.unwrap().len()
+    assert_eq!(registry.poll("champion").await.unwrap().aspired.len(), {
+        direct.poll("champion").await.unwrap().aspired.len()
     });
     assert_eq!(proxy.requests(), 1, "one page holds 200");
 }
@@ -204,7 +198,7 @@ async fn credentials_and_workspace_are_sent_and_not_to_where_a_redirect_leads() 
     ] {
         let registry = open_at(&proxy.url, &environment);
         // Without workspaces MLflow answers 500 to one who names one; that it was named is what counts here.
-        registry.aspired("champion").await.ok();
+        registry.poll("champion").await.ok();
         assert!(
             proxy.log().last().unwrap().ends_with(sent),
             "{:?}",
@@ -213,7 +207,7 @@ async fn credentials_and_workspace_are_sent_and_not_to_where_a_redirect_leads() 
         let target = format!("{}/elsewhere", elsewhere.url);
         let redirect = crate::proxy::Fault::Answer(302, vec![("location", target)], "".into());
         proxy.fail("registered-models", redirect);
-        let error = registry.aspired("champion").await.unwrap_err();
+        let error = registry.poll("champion").await.unwrap_err();
         proxy.heal();
         assert!(!error.to_string().contains("s3cret"), "{error}");
         assert!(!format!("{registry:?}").contains("s3cret"));

@@ -39,5 +39,6 @@ pub(crate) fn new_version(name: &str, key: &str, bytes: &str) -> NewVersion {
             bytes: Bytes::from_static(b"<p>"),
         }],
         registered_at: Timestamp::UNIX_EPOCH,
+        activate_at: None,
     }
 }
