@@ -74,6 +74,20 @@ pub enum Error {
         /// What it said, and which credentials were shown.
         reason: String,
     },
+    /// The registry understood, and will never take it. Mend what is asked.
+    #[error("registry refuses: {reason}")]
+    Refused {
+        /// What it said.
+        reason: String,
+    },
+    /// This registry is opened to be followed only. Write to it by the server that may.
+    #[error(
+        "registry {url} is read-only here; push to the server that writes to it, or start this one without --read-only-registry"
+    )]
+    ReadOnly {
+        /// The registry.
+        url: String,
+    },
     /// What is stored is whole, and of a kind that no server of ours can serve. Log it as another kind.
     #[error("{what} cannot be served: {reason}")]
     Unsupported {

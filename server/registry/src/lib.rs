@@ -15,4 +15,5 @@ pub mod manifest;
 pub mod mlflow;
 pub mod object;
 pub mod open;
+pub mod read_only;
 pub mod registry;

@@ -1,12 +1,15 @@
 //! `manifest.json`: what makes a version a version. It is written last, so a version without one does not exist.
 
 use jiff::Timestamp;
-use loadcast_model::{artifact::Metadata, series::SeriesName};
+use loadcast_model::{
+    artifact::{Metadata, sha256_hex},
+    series::SeriesName,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Error, Result},
-    registry::Registered,
+    registry::{Attachment, Registered},
 };
 
 /// The schema that this build writes; it reads this one and older ones.
@@ -45,6 +48,18 @@ pub struct AttachmentEntry {
     pub size_bytes: u64,
     /// Lower-case hex of its SHA-256.
     pub sha256: String,
+}
+
+impl AttachmentEntry {
+    /// The entry of `attachment`.
+    pub fn of(attachment: &Attachment) -> Self {
+        Self {
+            name: attachment.name.clone(),
+            media_type: attachment.media_type.clone(),
+            size_bytes: attachment.bytes.len() as u64,
+            sha256: sha256_hex(&attachment.bytes),
+        }
+    }
 }
 
 impl Manifest {

@@ -12,7 +12,9 @@
 
 mod access;
 mod artifacts;
+mod clean;
 mod client;
+mod describe;
 mod download;
 mod follow;
 mod foreign;
@@ -20,11 +22,13 @@ mod read;
 mod wire;
 mod write;
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use loadcast_model::series::SeriesName;
-use reqwest::Method;
 use serde_json::json;
 use url::Url;
 
@@ -32,7 +36,8 @@ pub use self::client::Limits;
 use self::{
     access::Access,
     artifacts::{Artifacts, Buckets},
-    client::{Body, Client},
+    clean::UnderWay,
+    client::Client,
     wire::{
         GotRegisteredModel, ModelVersion, ModelVersions, RegisteredModel, RegisteredModels, tag,
     },
@@ -46,7 +51,10 @@ use crate::{
 /// The most pages of one listing; beyond that something is answering nonsense.
 const MAX_PAGES: usize = 5_000;
 
-/// Tags of a version that we wrote.
+/// How long writing a version may take, from its run to its number.
+const MAX_PUSH: Duration = Duration::from_secs(600);
+
+/// Tags of what we wrote.
 mod tags {
     pub(super) const ACTIVATE_AT: &str = "loadcast.activate_at";
     pub(super) const KEY: &str = "loadcast.key";
@@ -55,7 +63,12 @@ mod tags {
     pub(super) const SHA256: &str = "loadcast.sha256";
     pub(super) const SIZE: &str = "loadcast.size_bytes";
     pub(super) const COMPLETED: &str = "loadcast.completed";
+    pub(super) const PINNED: &str = "loadcast.pinned";
     pub(super) const REGISTERED_AT: &str = "loadcast.registered_at";
+    /// Of a run: the series of the version that is to come of it.
+    pub(super) const SERIES: &str = "loadcast.series";
+    /// Of a run: the process that made it.
+    pub(super) const WRITER: &str = "loadcast.writer";
 }
 
 /// A registry on an MLflow server.
@@ -67,6 +80,9 @@ pub struct MlflowRegistry {
     buckets: Buckets,
     /// The experiment that our runs go to.
     experiment: String,
+    /// This process, told apart from other servers and from the one before it.
+    writer: String,
+    under_way: UnderWay,
 }
 
 impl MlflowRegistry {
@@ -95,6 +111,8 @@ impl MlflowRegistry {
             environment: environment.clone(),
             buckets: Buckets::default(),
             experiment: experiment.unwrap_or("loadcast").to_owned(),
+            writer: uuid::Uuid::new_v4().to_string(),
+            under_way: UnderWay::default(),
         })
     }
 
@@ -256,23 +274,35 @@ impl Registry for MlflowRegistry {
         version: u64,
         expected: Option<u64>,
     ) -> Result<()> {
+        let moved = |expected: u64, actual: u64| Error::AliasMoved {
+            series: series.clone(),
+            alias: alias.to_owned(),
+            expected,
+            actual,
+        };
         let actual = self.alias(series, alias).await?.unwrap_or(0);
         if let Some(expected) = expected
             && expected != actual
         {
-            return Err(Error::AliasMoved {
-                series: series.clone(),
-                alias: alias.to_owned(),
-                expected,
-                actual,
-            });
+            return Err(moved(expected, actual));
         }
         if actual == version {
             return Ok(());
         }
         let body = json!({"name": series, "alias": alias, "version": version.to_string()});
-        self.client.post("registered-models/alias", &body).await?;
-        Ok(())
+        let Err(error) = self.client.post("registered-models/alias", &body).await else {
+            return Ok(());
+        };
+        // Of two that make an alias at one moment MLflow's database refuses one; and only the answer may have been lost.
+        match self
+            .alias(series, alias)
+            .await
+            .map(Option::unwrap_or_default)
+        {
+            Ok(now) if now == version => Ok(()),
+            Ok(now) if now != actual => Err(moved(expected.unwrap_or(actual), now)),
+            Ok(_) | Err(_) => Err(error),
+        }
     }
 
     async fn retire(&self, series: &SeriesName, tombstone: Tombstone) -> Result<()> {
@@ -289,19 +319,31 @@ impl Registry for MlflowRegistry {
 
     async fn revive(&self, series: &SeriesName) -> Result<()> {
         let body = json!({"name": series, "key": follow::RETIRED});
-        let path = "registered-models/delete-tag";
-        let deleted: Result<serde_json::Value> = self
-            .client
-            .call(Method::DELETE, path, Body::Json(&body))
-            .await;
-        match deleted {
-            Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error),
+        let deleted = self.client.delete("registered-models/delete-tag", &body);
+        match deleted.await {
+            Err(Error::NotFound { .. }) => Ok(()),
+            deleted => deleted,
         }
     }
 
     async fn tombstone(&self, series: &SeriesName) -> Result<Option<Tombstone>> {
         let model = self.model(series).await?;
         Ok(model.and_then(|model| follow::tombstone(&model)))
+    }
+
+    async fn prune(&self, series: &SeriesName, keep: usize, spared: &[u64]) -> Result<Vec<u64>> {
+        self.prune_versions(series, keep, spared).await
+    }
+
+    async fn pin(&self, series: &SeriesName, version: u64, pinned: bool) -> Result<()> {
+        let number = version.to_string();
+        if pinned {
+            return self
+                .set_version_tag(series, version, tags::PINNED, "true")
+                .await;
+        }
+        let body = json!({"name": series, "version": number, "key": tags::PINNED});
+        let path = "model-versions/delete-tag";
+        self.client.delete(path, &body).await
     }
 }

@@ -6,6 +6,7 @@
 //! models/<series>/versions/<n>/attachments/<name>
 //! models/<series>/versions/<n>/manifest.json   makes the version visible: last, put-if-absent
 //! models/<series>/versions/<n>/completed       the push that made it did all that it was to do
+//! models/<series>/versions/<n>/pinned          it is not to be pruned
 //! models/<series>/keys/<sha256 of the key>     which number a key took, so that a died push is finished, not repeated
 //! aliases/<alias>/<series>                     one listing shows every move
 //! tombstones/<series>                          retired: why and when
@@ -18,21 +19,22 @@
 
 mod layout;
 mod objects;
+mod prune;
 
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use loadcast_model::{
-    artifact::{self, sha256_hex},
-    series::SeriesName,
-};
+use loadcast_model::{artifact, series::SeriesName};
 use object_store::ObjectStore;
 use serde::{Deserialize, Serialize};
 
 pub use self::objects::Writers;
 
-use self::objects::{Objects, Put, to_json};
+use self::{
+    objects::{Objects, Put, to_json},
+    prune::Numbered,
+};
 use crate::{
     error::{Error, Result},
     manifest::{AttachmentEntry, Manifest, SCHEMA},
@@ -80,6 +82,13 @@ impl ObjectRegistry {
             None => Ok(None),
             Some(bytes) => Manifest::decode(&bytes, series, version).map(Some),
         }
+    }
+
+    async fn must_exist(&self, series: &SeriesName, version: u64) -> Result<Manifest> {
+        let manifest = self.manifest(series, version).await?;
+        manifest.ok_or_else(|| Error::NotFound {
+            what: format!("{series} version {version}"),
+        })
     }
 
     /// The number for `key`: the one it took before, or a new one taken now.
@@ -138,12 +147,7 @@ impl ObjectRegistry {
         for attachment in &new.attachments {
             let path = layout::attachment(series, version, &attachment.name);
             self.objects.write(&path, attachment.bytes.clone()).await?;
-            entries.push(AttachmentEntry {
-                name: attachment.name.clone(),
-                media_type: attachment.media_type.clone(),
-                size_bytes: attachment.bytes.len() as u64,
-                sha256: sha256_hex(&attachment.bytes),
-            });
+            entries.push(AttachmentEntry::of(attachment));
         }
         Ok(entries)
     }
@@ -182,19 +186,11 @@ impl Registry for ObjectRegistry {
 
     async fn versions(&self, series: &SeriesName) -> Result<Vec<u64>> {
         let listed = self.objects.list(&layout::versions(series)).await?;
-        let mut registered: Vec<u64> = listed
-            .iter()
-            .filter_map(|meta| layout::manifest_version(series, &meta.location))
-            .collect();
-        registered.sort_unstable();
-        Ok(registered)
+        Ok(Numbered::of(series, &listed).registered().collect())
     }
 
     async fn fetch(&self, series: &SeriesName, version: u64) -> Result<StoredVersion> {
-        let missing = || Error::NotFound {
-            what: format!("{series} version {version}"),
-        };
-        let manifest = self.manifest(series, version).await?.ok_or_else(missing)?;
+        let manifest = self.must_exist(series, version).await?;
         let path = layout::file(series, version, "model.pr");
         let model_pr = self.objects.read(&path).await?;
         StoredVersion::check(manifest, model_pr.unwrap_or_default())
@@ -283,11 +279,7 @@ impl Registry for ObjectRegistry {
         {
             return Err(moved(expected, actual));
         }
-        if self.manifest(series, version).await?.is_none() {
-            return Err(Error::NotFound {
-                what: format!("{series} version {version}"),
-            });
-        }
+        self.must_exist(series, version).await?;
         if actual == version {
             return Ok(());
         }
@@ -317,5 +309,18 @@ impl Registry for ObjectRegistry {
 
     async fn tombstone(&self, series: &SeriesName) -> Result<Option<Tombstone>> {
         self.objects.read_json(&layout::tombstone(series)).await
+    }
+
+    async fn prune(&self, series: &SeriesName, keep: usize, spared: &[u64]) -> Result<Vec<u64>> {
+        self.prune_versions(series, keep, spared).await
+    }
+
+    async fn pin(&self, series: &SeriesName, version: u64, pinned: bool) -> Result<()> {
+        let path = layout::pinned(series, version);
+        if !pinned {
+            return self.objects.delete(&path).await;
+        }
+        self.must_exist(series, version).await?;
+        self.objects.write(&path, Bytes::new()).await
     }
 }

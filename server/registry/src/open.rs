@@ -15,6 +15,7 @@ use crate::{
     error::{Error, Result},
     mlflow::{Limits, MlflowRegistry},
     object::{ObjectRegistry, Writers},
+    read_only::ReadOnly,
     registry::Registry,
 };
 
@@ -49,6 +50,27 @@ pub fn open(url: &str) -> Result<Arc<dyn Registry>> {
 /// [`Error::InvalidUrl`] for anything else and for credentials in the URL, [`Error::Locked`] when another server holds
 /// the folder, [`Error::Unreachable`] when the folder cannot be made or written.
 pub fn open_with(url: &str, environment: &Environment) -> Result<Arc<dyn Registry>> {
+    open_as(url, environment, Access::Write)
+}
+
+/// As [`open_with`], to be followed only: every write is [`Error::ReadOnly`], and a folder is neither made nor locked, so
+/// another server may write to it.
+///
+/// # Errors
+/// As [`open_with`], without [`Error::Locked`].
+pub fn open_read_only(url: &str, environment: &Environment) -> Result<Arc<dyn Registry>> {
+    let registry = open_as(url, environment, Access::Read)?;
+    Ok(Arc::new(ReadOnly(registry)))
+}
+
+/// What is to be done with a registry.
+#[derive(Debug, Clone, Copy)]
+enum Access {
+    Read,
+    Write,
+}
+
+fn open_as(url: &str, environment: &Environment, access: Access) -> Result<Arc<dyn Registry>> {
     let invalid = |reason: String| Error::InvalidUrl {
         url: url.to_owned(),
         reason,
@@ -72,7 +94,16 @@ pub fn open_with(url: &str, environment: &Environment) -> Result<Arc<dyn Registr
                     "it has a host; write file:///absolute/folder with three slashes".to_owned(),
                 )
             })?;
-            open_folder(&folder, url)
+            let writers = match access {
+                Access::Read => Writers::Many,
+                Access::Write => Writers::One(lock(&folder, url)?),
+            };
+            let store = LocalFileSystem::new_with_prefix(&folder)?.with_fsync(true);
+            Ok(Arc::new(ObjectRegistry::new(
+                Arc::new(store),
+                url.to_owned(),
+                writers,
+            )))
         }
         scheme if is_bucket(scheme) => Ok(Arc::new(ObjectRegistry::new(
             open_bucket(&parsed, environment)?,
@@ -96,7 +127,8 @@ fn without_credentials(mut url: Url) -> String {
     url.into()
 }
 
-fn open_folder(folder: &Path, url: &str) -> Result<Arc<dyn Registry>> {
+/// Makes `folder` where there is none, and keeps every other writer out of it.
+fn lock(folder: &Path, url: &str) -> Result<File> {
     let unreachable =
         |error: std::io::Error| Error::unreachable(format!("{}: {error}", folder.display()));
     fs::create_dir_all(folder).map_err(unreachable)?;
@@ -111,12 +143,7 @@ fn open_folder(folder: &Path, url: &str) -> Result<Arc<dyn Registry>> {
         Err(TryLockError::Error(error)) => return Err(unreachable(error)),
     }
     remove_staged(folder).map_err(unreachable)?;
-    let store = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
-    Ok(Arc::new(ObjectRegistry::new(
-        Arc::new(store),
-        url.to_owned(),
-        Writers::One(lock),
-    )))
+    Ok(lock)
 }
 
 /// Removes what a killed writer left half-written: object_store stages every put as `NAME#NUMBER` and renames it.
@@ -205,6 +232,19 @@ mod tests {
             open(&url_of(folder.path())),
             Err(Error::Locked { .. })
         ));
+    }
+
+    #[test]
+    fn a_folder_that_is_followed_only_is_neither_made_nor_locked() {
+        let folder = tempfile::tempdir().unwrap();
+        let nothing = Environment::default();
+        let _writer = open(&url_of(folder.path())).unwrap();
+        for _ in 0..2 {
+            open_read_only(&url_of(folder.path()), &nothing).unwrap();
+        }
+        let absent = folder.path().join("absent");
+        open_read_only(&url_of(&absent), &nothing).unwrap_err();
+        assert!(!absent.exists());
     }
 
     #[test]

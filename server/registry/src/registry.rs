@@ -108,6 +108,16 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
 
     /// The tombstone of `series`; `None` when it is not retired.
     async fn tombstone(&self, series: &SeriesName) -> Result<Option<Tombstone>>;
+
+    /// Deletes the versions of `series` that are older than the newest `keep` (at least 1), but none that any alias names,
+    /// that is pinned, that stands in a stage, that somebody else logged, or that is `spared` because it is served. Returns
+    /// what is gone, ascending. When it fails, some of it may be gone, and the next call goes on.
+    ///
+    /// The key of a version that is gone is forgotten: pushed again it makes a new version, with a new number.
+    async fn prune(&self, series: &SeriesName, keep: usize, spared: &[u64]) -> Result<Vec<u64>>;
+
+    /// Keeps `version` from being [pruned](Registry::prune), or no longer. Durable when this returns.
+    async fn pin(&self, series: &SeriesName, version: u64, pinned: bool) -> Result<()>;
 }
 
 /// Why a series is retired.

@@ -185,6 +185,21 @@ impl Registry for Failing {
         self.write()?;
         self.inner.revive(series).await
     }
+    async fn prune(
+        &self,
+        series: &SeriesName,
+        keep: usize,
+        spared: &[u64],
+    ) -> RegistryResult<Vec<u64>> {
+        self.write()?;
+        self.inner.prune(series, keep, spared).await
+    }
+
+    async fn pin(&self, series: &SeriesName, version: u64, pinned: bool) -> RegistryResult<()> {
+        self.write()?;
+        self.inner.pin(series, version, pinned).await
+    }
+
     async fn tombstone(&self, series: &SeriesName) -> RegistryResult<Option<Tombstone>> {
         self.inner.tombstone(series).await
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _};
 use loadcast_model::artifact::MAX_ARTIFACT_BYTES;
 use object_store::{ObjectStore, ObjectStoreExt as _, path::Path};
 use url::Url;
@@ -134,6 +135,21 @@ impl<'a> Artifacts<'a> {
             }
             // A bucket says it with the answer, which is then checked against it.
             Place::Bucket(..) => Ok(None),
+        }
+    }
+
+    /// Deletes the folder with all that is in it; nothing to do where there is none.
+    pub(super) async fn delete(&self) -> Result<()> {
+        match &self.place {
+            Place::Proxied(path) => self.client.delete_artifacts(path).await,
+            Place::Bucket(store, path) => {
+                let listed = store.list(Some(path)).map_ok(|meta| meta.location).boxed();
+                let deleted = store.delete_stream(listed).try_collect::<Vec<Path>>().await;
+                match deleted {
+                    Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+                    Err(error) => Err(error.into()),
+                }
+            }
         }
     }
 

@@ -23,6 +23,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(600);
 /// How much of what MLflow said of an error is passed on.
 const MAX_MESSAGE: usize = 300;
 
+/// Codes of what can never work; under others MLflow hides troubles of its database too.
+const REFUSALS: [&str; 2] = ["INVALID_PARAMETER_VALUE", "INVALID_STATE"];
+
 /// Bounds of every exchange.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -146,6 +149,13 @@ impl Client {
         Ok(())
     }
 
+    /// `DELETE`, with a `body` as MLflow wants it, whose answer is not needed.
+    pub(super) async fn delete(&self, path: &str, body: &impl Serialize) -> Result<()> {
+        let answered: serde_json::Value = self.call(Method::DELETE, path, Body::Json(body)).await?;
+        drop(answered);
+        Ok(())
+    }
+
     /// One call; an error that MLflow answers becomes ours.
     pub(super) async fn call<B: Serialize, T: DeserializeOwned>(
         &self,
@@ -257,6 +267,18 @@ impl Client {
         }
     }
 
+    /// `DELETE` of everything at and below `path`.
+    pub(super) async fn delete_artifacts(&self, path: &str) -> Result<()> {
+        let request = self.http.delete(self.artifact_url(path));
+        let deleted: std::result::Result<serde_json::Value, Refusal> =
+            self.exchange(path, request).await?;
+        match deleted {
+            Ok(_) => Ok(()),
+            Err(refusal) if refusal.status == StatusCode::NOT_FOUND => Ok(()),
+            Err(refusal) => Err(refusal.into_error()),
+        }
+    }
+
     fn artifact_url(&self, path: &str) -> Url {
         let route = ["api", "2.0", "mlflow-artifacts", "artifacts"];
         self.url(route.into_iter().chain(path.split('/')))
@@ -274,9 +296,18 @@ impl Client {
     async fn send(&self, call: &str, request: RequestBuilder) -> Result<Response> {
         self.check_pause()?;
         let request = self.access.apply(request);
-        request.send().await.map_err(|error| {
+        // As it is: ranges, lengths and bounds are of what was stored.
+        let request = request.header(header::ACCEPT_ENCODING, "identity");
+        let response = request.send().await.map_err(|error| {
             Error::unreachable(format!("{call} at {}: {}", self.base, causes(&error)))
-        })
+        })?;
+        match response.headers().get(header::CONTENT_ENCODING) {
+            Some(encoding) if encoding != "identity" => Err(Error::unreachable(format!(
+                "{call}: it was answered in the encoding {encoding:?}, which was not asked for; what lies between us and {} must leave bodies as they are",
+                self.base
+            ))),
+            _ => Ok(response),
+        }
     }
 
     async fn refusal(&self, call: &str, response: Response) -> Refusal {
@@ -329,6 +360,15 @@ impl Refusal {
         self.code == code
     }
 
+    /// MLflow 2 does not know the addresses that MLflow 3 brought.
+    pub(super) fn is_no_such_address(&self) -> bool {
+        self.code.is_empty()
+            && matches!(
+                self.status,
+                StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
+            )
+    }
+
     pub(super) fn into_error(self) -> Error {
         let Self {
             status,
@@ -343,6 +383,12 @@ impl Refusal {
             },
             StatusCode::NOT_FOUND if code == "RESOURCE_DOES_NOT_EXIST" => Error::NotFound {
                 what: format!("{call}: {message}: it"),
+            },
+            StatusCode::BAD_REQUEST if REFUSALS.contains(&code.as_str()) => Error::Refused {
+                reason: format!("{call}: {code}: {message}"),
+            },
+            StatusCode::PAYLOAD_TOO_LARGE => Error::Refused {
+                reason: format!("{call}: 413: {message}"),
             },
             _ => Error::Unreachable {
                 reason: format!("{call}: {} {code}: {message}", status.as_u16()),

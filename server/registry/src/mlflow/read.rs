@@ -20,6 +20,9 @@ use crate::{
 /// The file that lists what was attached to a version of ours.
 pub(super) const ATTACHMENTS: &str = "attachments.json";
 
+/// How many models of one run are looked at for the one that a `runs:/` source means.
+const MAX_OUTPUTS: usize = 100;
+
 impl MlflowRegistry {
     /// One version, whole.
     pub(super) async fn read_version(
@@ -67,7 +70,7 @@ impl MlflowRegistry {
     }
 
     /// From the address of a run's or logged model's files to that of a folder.
-    async fn resolve(&self, what: &str, uri: String) -> Result<String> {
+    pub(super) async fn resolve(&self, what: &str, uri: String) -> Result<String> {
         let missing = || Error::Corrupt {
             what: what.to_owned(),
             reason: format!("its source {uri} is gone"),
@@ -91,7 +94,7 @@ impl MlflowRegistry {
         let query = [("run_id", run_id)];
         let got: GotRun = self.client.get("runs/get", &query).await.map_err(gone)?;
         // MLflow 3 keeps what was logged as a model beside the run, under the model's own address.
-        for output in &got.run.outputs.model_outputs {
+        for output in got.run.outputs.model_outputs.iter().take(MAX_OUTPUTS) {
             let address = format!("logged-models/{}", output.model_id);
             let logged: GotLoggedModel = self.client.get(&address, &[]).await.map_err(gone)?;
             if logged.model.info.name == path {

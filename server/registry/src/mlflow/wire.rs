@@ -51,6 +51,8 @@ pub(super) struct ModelVersion {
     #[serde(default)]
     pub(super) current_stage: String,
     #[serde(default)]
+    pub(super) source: String,
+    #[serde(default)]
     pub(super) status: String,
     #[serde(default)]
     pub(super) status_message: String,
@@ -109,13 +111,29 @@ pub(super) struct GotRun {
 pub(super) struct Run {
     pub(super) info: RunInfo,
     #[serde(default)]
+    pub(super) data: RunData,
+    #[serde(default)]
     pub(super) outputs: Outputs,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RunData {
+    pub(super) tags: Vec<Tag>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct FoundRuns {
+    pub(super) runs: Vec<Run>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct RunInfo {
     pub(super) run_id: String,
     pub(super) artifact_uri: String,
+    #[serde(default)]
+    pub(super) start_time: Option<Number>,
 }
 
 /// The logged models that a run of MLflow 3 made.
@@ -133,6 +151,12 @@ pub(super) struct ModelOutput {
 #[derive(Debug, Deserialize)]
 pub(super) struct GotLoggedModel {
     pub(super) model: LoggedModel,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct FoundLoggedModels {
+    pub(super) models: Vec<LoggedModel>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -5,25 +5,25 @@ use loadcast_model::{
     artifact::{self, sha256_hex},
     series::SeriesName,
 };
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{
-    MlflowRegistry,
+    MAX_PUSH, MlflowRegistry,
     artifacts::Artifacts,
     client::Body,
+    describe::{dataset, metrics, params, run_tags, version_tags},
     read::ATTACHMENTS,
-    tags::{ACTIVATE_AT, KEY, KEY_SHA256, REGISTERED_AT, SHA256, SIZE},
-    wire::{GotExperiment, GotLoggedModel, GotModelVersion, GotRun, ModelVersion, Run, Tag, tag},
+    tags::{KEY_SHA256, SHA256},
+    wire::{
+        Experiment, GotExperiment, GotLoggedModel, GotModelVersion, GotRun, ModelVersion, Run, tag,
+    },
 };
 use crate::{
     error::{Error, Result},
     manifest::AttachmentEntry,
     registry::{NewVersion, Registered},
 };
-
-/// The longest parameter that every MLflow 2 takes.
-const MAX_PARAM: usize = 500;
 
 /// Where the files of a new version go, and how the version will name them.
 struct Destination {
@@ -41,6 +41,14 @@ impl MlflowRegistry {
         key: &str,
     ) -> Result<Option<ModelVersion>> {
         let hash = sha256_hex(key.as_bytes());
+        self.version_of_key_hash(series, &hash).await
+    }
+
+    pub(super) async fn version_of_key_hash(
+        &self,
+        series: &SeriesName,
+        hash: &str,
+    ) -> Result<Option<ModelVersion>> {
         let found = self
             .search(&format!("name='{series}' and tags.`{KEY_SHA256}`='{hash}'"))
             .await?;
@@ -54,14 +62,51 @@ impl MlflowRegistry {
         if let Some(made) = self.version_of_key(&series, &new.key).await? {
             return again(series, &made, &new.metadata.sha256);
         }
-        let run = self.create_run(&new).await?;
-        let destination = self.destination(&run, &new).await?;
-        let uploaded = self.upload(&run, &destination, &new).await;
-        if let Err(error) = uploaded {
-            // Not needed for safety: no version names this run.
-            self.end_run(&run, "FAILED", &new).await.ok();
-            return Err(error);
+        let experiment = self.experiment_id().await?;
+        if let Err(error) = self.clear_orphans(&experiment, &new).await {
+            tracing::warn!(%series, %error, "what pushes that died left could not be cleared");
         }
+        let run = self.create_run(&experiment, &new).await?;
+        let _under_way = self.under_way.begin(&run.info.run_id);
+        let writing = self.write_into(&experiment, &run, &new);
+        let written = tokio::time::timeout(MAX_PUSH, writing).await;
+        let version = match written.unwrap_or_else(|_| Err(too_long())) {
+            Ok(version) => version,
+            Err(error) => {
+                // An answer that did not come may have been a version; what was refused made none.
+                if !matches!(error, Error::Unreachable { .. }) {
+                    self.clear(&experiment, &run.info.run_id).await.ok();
+                }
+                return Err(error);
+            }
+        };
+        // The version is durable; a run that stays RUNNING is a blemish, mended by the next push, and no reason to fail.
+        if let Err(error) = self.end_run(&run.info.run_id, "FINISHED", &new).await {
+            tracing::warn!(%series, version, %error, "the run of a registered version could not be ended");
+        }
+        match self.version_of_key(&series, &new.key).await {
+            Ok(Some(first)) if first.version.0 != Some(version) => {
+                // Another server pushed the same at this moment, and its number is the lower. Nobody saw ours by an alias.
+                let run_id = &run.info.run_id;
+                let discarded = self.discard(&experiment, &series, version, run_id).await;
+                if let Err(error) = discarded {
+                    tracing::warn!(%series, version, %error, "the second version of one key could not be deleted");
+                }
+                again(series, &first, &new.metadata.sha256)
+            }
+            // What cannot be asked does not undo what is durable.
+            Ok(_) | Err(_) => Ok(Registered {
+                version,
+                already_registered: false,
+            }),
+        }
+    }
+
+    /// From the run to the version.
+    async fn write_into(&self, experiment: &str, run: &Run, new: &NewVersion) -> Result<u64> {
+        self.describe_run(run, new).await?;
+        let destination = self.destination(experiment, run, new).await?;
+        self.upload(run, &destination, new).await?;
         if let Some(id) = &destination.model_id {
             let body = json!({"model_id": id, "status": "LOGGED_MODEL_READY"});
             let path = format!("logged-models/{id}");
@@ -70,42 +115,33 @@ impl MlflowRegistry {
                 .call(Method::PATCH, &path, Body::Json(&body))
                 .await?;
         }
-        self.create_model(&series).await?;
-        let version = self.create_version(&new, &run, &destination).await?;
-        // The version is durable; a run that stays RUNNING is a blemish and no reason to fail the push.
-        if let Err(error) = self.end_run(&run, "FINISHED", &new).await {
-            tracing::warn!(%series, version, %error, "the run of a registered version could not be ended");
-        }
-        Ok(Registered {
-            version,
-            already_registered: false,
-        })
+        self.create_model(&new.metadata.series.name).await?;
+        self.create_version(new, run, &destination).await
     }
 
-    async fn create_run(&self, new: &NewVersion) -> Result<Run> {
-        let experiment_id = self.experiment_id().await?;
+    async fn create_run(&self, experiment: &str, new: &NewVersion) -> Result<Run> {
         let body = json!({
-            "experiment_id": experiment_id,
+            "experiment_id": experiment,
             "start_time": new.registered_at.as_millisecond(),
             "run_name": new.metadata.series.name,
-            "tags": [
-                Tag::new("mlflow.source.name", "loadcast"),
-                Tag::new("loadcast.series", new.metadata.series.name.as_ref()),
-                Tag::new(KEY_SHA256, sha256_hex(new.key.as_bytes())),
-            ],
+            "tags": run_tags(new, &self.writer),
         });
         let created: GotRun = self
             .client
             .call(Method::POST, "runs/create", Body::Json(&body))
             .await?;
-        let body = json!({
-            "run_id": created.run.info.run_id,
-            "params": params(new),
-            "metrics": metrics(new),
-            "tags": [Tag::new("loadcast.data_sha256", &new.metadata.data_sha256)],
-        });
-        self.client.post("runs/log-batch", &body).await?;
         Ok(created.run)
+    }
+
+    async fn describe_run(&self, run: &Run, new: &NewVersion) -> Result<()> {
+        let run_id = &run.info.run_id;
+        let body = json!({"run_id": run_id, "params": params(new), "metrics": metrics(new)});
+        self.client.post("runs/log-batch", &body).await?;
+        if let Some(dataset) = dataset(new) {
+            let body = json!({"run_id": run_id, "datasets": [dataset]});
+            self.client.post("runs/log-inputs", &body).await?;
+        }
+        Ok(())
     }
 
     async fn experiment_id(&self) -> Result<String> {
@@ -119,11 +155,7 @@ impl MlflowRegistry {
         let body = json!({"name": self.experiment});
         let created = self
             .client
-            .try_call::<_, super::wire::Experiment>(
-                Method::POST,
-                "experiments/create",
-                Body::Json(&body),
-            )
+            .try_call::<_, Experiment>(Method::POST, "experiments/create", Body::Json(&body))
             .await?;
         match created {
             Ok(created) => Ok(created.experiment_id),
@@ -137,11 +169,15 @@ impl MlflowRegistry {
     }
 
     /// A logged model of the run where the server has them (MLflow 3), else a folder of the run.
-    async fn destination(&self, run: &Run, new: &NewVersion) -> Result<Destination> {
-        let experiment_id = self.experiment_id().await?;
+    async fn destination(
+        &self,
+        experiment: &str,
+        run: &Run,
+        new: &NewVersion,
+    ) -> Result<Destination> {
         let run_id = &run.info.run_id;
         let body = json!({
-            "experiment_id": experiment_id,
+            "experiment_id": experiment,
             "name": "model",
             "source_run_id": run_id,
             "model_type": "prophet",
@@ -153,14 +189,7 @@ impl MlflowRegistry {
             .await?;
         let logged = match created {
             Ok(created) => created.model.info,
-            // MLflow 2 knows no such address.
-            Err(refusal)
-                if refusal.code.is_empty()
-                    && matches!(
-                        refusal.status,
-                        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
-                    ) =>
-            {
+            Err(refusal) if refusal.is_no_such_address() => {
                 return Ok(Destination {
                     uri: format!("{}/model", run.info.artifact_uri),
                     source: format!("runs:/{run_id}/model"),
@@ -244,14 +273,18 @@ impl MlflowRegistry {
         })
     }
 
-    async fn end_run(&self, run: &Run, status: &str, new: &NewVersion) -> Result<()> {
+    pub(super) async fn end_run(&self, run_id: &str, status: &str, new: &NewVersion) -> Result<()> {
         let body = json!({
-            "run_id": run.info.run_id,
+            "run_id": run_id,
             "status": status,
             "end_time": new.registered_at.as_millisecond(),
         });
         self.client.post("runs/update", &body).await
     }
+}
+
+fn too_long() -> Error {
+    Error::unreachable(format!("a push took longer than {MAX_PUSH:?}"))
 }
 
 /// What to answer to a push whose key made `made` before.
@@ -277,75 +310,7 @@ async fn attach(beside: &Artifacts<'_>, new: &NewVersion) -> Result<Vec<Attachme
     for attachment in &new.attachments {
         let name = format!("attachments/{}", attachment.name);
         beside.put(&name, attachment.bytes.clone()).await?;
-        entries.push(AttachmentEntry {
-            name: attachment.name.clone(),
-            media_type: attachment.media_type.clone(),
-            size_bytes: attachment.bytes.len() as u64,
-            sha256: sha256_hex(&attachment.bytes),
-        });
+        entries.push(AttachmentEntry::of(attachment));
     }
     Ok(entries)
-}
-
-/// What a version says of itself to people and to us.
-fn version_tags(new: &NewVersion) -> Vec<Tag> {
-    let metadata = &new.metadata;
-    let series = &metadata.series;
-    let mut tags = vec![
-        Tag::new(KEY, &new.key),
-        Tag::new(KEY_SHA256, sha256_hex(new.key.as_bytes())),
-        Tag::new(SHA256, &metadata.sha256),
-        Tag::new(SIZE, metadata.size_bytes.to_string()),
-        Tag::new(REGISTERED_AT, new.registered_at.to_string()),
-        Tag::new("loadcast.cutoff", metadata.cutoff.to_string()),
-        Tag::new("loadcast.step_seconds", series.step_seconds.to_string()),
-    ];
-    let activate_at = new.activate_at;
-    tags.extend(activate_at.map(|at| Tag::new(ACTIVATE_AT, at.to_string())));
-    let unit = series
-        .unit
-        .map(|unit| Tag::new("loadcast.unit", unit.as_str()));
-    tags.extend(unit);
-    let labels = series.labels.iter();
-    tags.extend(labels.map(|(name, value)| Tag::new(format!("loadcast.label.{name}"), value)));
-    let scores = metrics(new).into_iter();
-    tags.extend(scores.filter_map(|metric| {
-        let (key, value) = (metric["key"].as_str()?, metric["value"].as_f64()?);
-        Some(Tag::new(format!("loadcast.score.{key}"), value.to_string()))
-    }));
-    tags
-}
-
-/// The spec as parameters.
-fn params(new: &NewVersion) -> Vec<Tag> {
-    scalars(&new.metadata.spec)
-        .into_iter()
-        .map(|(key, value)| match value {
-            Value::String(text) => Tag::new(key, text),
-            other => Tag::new(key, other.to_string()),
-        })
-        .filter(|param| param.value.len() <= MAX_PARAM)
-        .collect()
-}
-
-/// The scores as metrics, at the instant of the registration.
-fn metrics(new: &NewVersion) -> Vec<Value> {
-    scalars(&new.metadata.scores)
-        .into_iter()
-        .filter(|(_, value)| value.is_number())
-        .map(|(key, value)| {
-            json!({"key": key, "value": value, "timestamp": new.registered_at.as_millisecond(), "step": 0})
-        })
-        .collect()
-}
-
-/// The fields of a plain struct that are there.
-fn scalars(of: &impl serde::Serialize) -> Vec<(String, Value)> {
-    match serde_json::to_value(of) {
-        Ok(Value::Object(fields)) => fields
-            .into_iter()
-            .filter(|(_, value)| !value.is_null())
-            .collect(),
-        _ => Vec::new(),
-    }
 }

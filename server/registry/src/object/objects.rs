@@ -155,13 +155,21 @@ impl Objects {
         }
     }
 
+    /// The names of the folders directly under `prefix`.
+    pub(super) async fn folders(&self, prefix: &Path) -> Result<Vec<String>> {
+        let listing = self.store.list_with_delimiter(Some(prefix)).await?;
+        let folders = listing.common_prefixes.iter();
+        Ok(folders
+            .filter_map(|folder| folder.filename().map(str::to_owned))
+            .collect())
+    }
+
     /// The numbers that are folders directly under `prefix`, ascending.
     pub(super) async fn numbers(&self, prefix: &Path) -> Result<Vec<u64>> {
-        let listing = self.store.list_with_delimiter(Some(prefix)).await?;
-        let mut numbers: Vec<u64> = listing
-            .common_prefixes
+        let folders = self.folders(prefix).await?;
+        let mut numbers: Vec<u64> = folders
             .iter()
-            .filter_map(|folder| folder.filename()?.parse().ok())
+            .filter_map(|name| name.parse().ok())
             .collect();
         numbers.sort_unstable();
         Ok(numbers)

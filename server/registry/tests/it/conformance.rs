@@ -1,11 +1,14 @@
 //! One suite for every registry: what `Registry` promises, kept by each.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use loadcast_model::{artifact::sha256_hex, series::SeriesName};
 use loadcast_registry::{
     environment::Environment,
     error::Error,
     open::{open, open_with},
+    read_only::ReadOnly,
     registry::{Aspired, Made, NewVersion, Registered, Registry, Rule, Tombstone},
 };
 use url::Url;
@@ -20,7 +23,7 @@ use crate::{
 
 /// A registry, and the beginning of the names that are this suite's own: a real one may hold other series.
 struct Suite<'a> {
-    registry: &'a dyn Registry,
+    registry: &'a Arc<dyn Registry>,
     place: &'a str,
 }
 
@@ -56,13 +59,15 @@ impl Suite<'_> {
 }
 
 /// Every promise of [`Registry`], on one that has no series whose name begins with `place`.
-pub(crate) async fn conforms(registry: &dyn Registry, place: &str) {
+pub(crate) async fn conforms(registry: &Arc<dyn Registry>, place: &str) {
     let suite = Suite { registry, place };
     versions_count_up_and_come_back_whole(&suite).await;
     keys_are_idempotent(&suite).await;
     aliases_are_listed_moved_and_compared(&suite).await;
     what_is_not_there_is_not_found(&suite).await;
     tombstones_hide_a_series_and_keep_what_it_had(&suite).await;
+    old_versions_are_pruned_and_the_aliased_the_pinned_and_the_served_are_kept(&suite).await;
+    who_may_only_read_reads_the_same_and_writes_nothing(&suite).await;
 }
 
 async fn versions_count_up_and_come_back_whole(suite: &Suite<'_>) {
@@ -219,29 +224,89 @@ async fn tombstones_hide_a_series_and_keep_what_it_had(suite: &Suite<'_>) {
     assert_eq!(aspired().await, [a, b]);
 }
 
+async fn old_versions_are_pruned_and_the_aliased_the_pinned_and_the_served_are_kept(
+    suite: &Suite<'_>,
+) {
+    let registry = suite.registry;
+    let p = suite.series("p");
+    assert_eq!(registry.prune(&p, 1, &[]).await.unwrap(), [0; 0]);
+    for key in ["k1", "k2", "k3", "k4", "k5", "k6"] {
+        suite.register("p", key, key).await;
+    }
+    registry.set_alias(&p, "candidate", 1, None).await.unwrap();
+    let error = registry.pin(&p, 9, true).await.unwrap_err();
+    assert!(matches!(error, Error::NotFound { .. }), "{error}");
+    for pinned in [true, true] {
+        registry.pin(&p, 2, pinned).await.unwrap();
+    }
+    assert_eq!(registry.prune(&p, 2, &[3]).await.unwrap(), [4]);
+    assert_eq!(registry.prune(&p, 2, &[3]).await.unwrap(), [0; 0]);
+    registry.pin(&p, 2, false).await.unwrap();
+    assert_eq!(registry.prune(&p, 2, &[]).await.unwrap(), [2, 3]);
+    assert_eq!(registry.versions(&p).await.unwrap(), [1, 5, 6]);
+    let error = registry.fetch(&p, 4).await.unwrap_err();
+    assert!(matches!(error, Error::NotFound { .. }), "{error}");
+    for version in [1, 5, 6] {
+        let stored = registry.fetch(&p, version).await.unwrap();
+        assert_eq!(stored.model_pr, format!("k{version}"));
+    }
+    // A key that is forgotten makes a new version; the number does not come back.
+    assert_eq!(registry.made_by(&p, "k4").await.unwrap(), None);
+    let again = suite.register("p", "k4", "other bytes").await;
+    assert_eq!((again.version, again.already_registered), (7, false));
+    assert_eq!(registry.prune(&p, 0, &[]).await.unwrap(), [5, 6]);
+    assert_eq!(registry.versions(&p).await.unwrap(), [1, 7]);
+}
+
+async fn who_may_only_read_reads_the_same_and_writes_nothing(suite: &Suite<'_>) {
+    let (registry, a) = (suite.registry, suite.series("a"));
+    let reader = ReadOnly(Arc::clone(registry));
+    let refused = |error: Error| matches!(error, Error::ReadOnly { .. });
+    let version = suite.new_version("a", "k9", "nine");
+    assert!(refused(reader.register(version).await.unwrap_err()));
+    let moved = reader.set_alias(&a, "champion", 1, None).await;
+    assert!(refused(moved.unwrap_err()));
+    let tombstone = Tombstone {
+        reason: "never".to_owned(),
+        at: Timestamp::UNIX_EPOCH,
+    };
+    assert!(refused(reader.retire(&a, tombstone).await.unwrap_err()));
+    assert!(refused(reader.revive(&a).await.unwrap_err()));
+    assert!(refused(reader.complete(&a, 1).await.unwrap_err()));
+    assert!(refused(reader.prune(&a, 1, &[]).await.unwrap_err()));
+    assert!(refused(reader.pin(&a, 1, true).await.unwrap_err()));
+    let mut seen = reader.poll("champion").await.unwrap().aspired;
+    seen.retain(|line| line.series.as_ref().starts_with(suite.place));
+    assert_eq!(seen, suite.listed("champion").await);
+    let one = reader.aspired_of(&a, "champion").await.unwrap();
+    assert_eq!(one, Some(suite.aspired("a", 2)));
+    assert_eq!(reader.versions(&a).await.unwrap(), [1, 2]);
+    assert_eq!(reader.fetch(&a, 1).await.unwrap().model_pr, "one");
+}
+
 #[tokio::test]
 async fn memory_conforms() {
-    conforms(&*open("memory:").unwrap(), "memory").await;
+    conforms(&open("memory:").unwrap(), "memory").await;
 }
 
 #[tokio::test]
 async fn a_folder_conforms() {
     let folder = tempfile::tempdir().unwrap();
     let url = Url::from_directory_path(folder.path()).unwrap();
-    conforms(&*open(url.as_str()).unwrap(), "file").await;
+    conforms(&open(url.as_str()).unwrap(), "file").await;
 }
 
 #[tokio::test]
 async fn minio_conforms() {
     let Some(minio) = minio() else { return };
     let registry = open_with(&format!("s3://{BUCKET}/deep/down"), &minio.environment()).unwrap();
-    conforms(&*registry, "minio").await;
+    conforms(&registry, "minio").await;
 }
 
 #[tokio::test]
 async fn mlflow_with_its_own_artifacts_conforms() {
     let Some(mlflow) = mlflow() else { return };
-    conforms(&*mlflow.open(), "local").await;
+    conforms(&mlflow.open(), "local").await;
 }
 
 #[tokio::test]
@@ -249,13 +314,13 @@ async fn mlflow_with_artifacts_on_minio_conforms() {
     let (Some(mlflow), Some(minio)) = (mlflow(), minio()) else {
         return;
     };
-    conforms(&*mlflow.open_on(minio).await, "minio").await;
+    conforms(&mlflow.open_on(minio).await, "minio").await;
 }
 
 #[tokio::test]
 async fn mlflow_2_conforms() {
     let Some(mlflow) = mlflow_2() else { return };
-    conforms(&*mlflow.open(), "local").await;
+    conforms(&mlflow.open(), "local").await;
 }
 
 #[tokio::test]

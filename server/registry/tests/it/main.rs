@@ -7,5 +7,6 @@ mod conformance;
 mod faults;
 mod follow;
 mod proxy;
+mod pushes;
 mod real;
 mod sample;
