@@ -225,6 +225,7 @@ impl Registry for MlflowRegistry {
             retired: retired
                 .filter_map(|model| model.name.parse().ok())
                 .collect(),
+            copy: None,
         })
     }
 

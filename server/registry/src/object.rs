@@ -17,6 +17,7 @@
 //! A poll costs one LIST per 1,000 aliases and one per 1,000 tombstones, and one GET per object that changed since the
 //! last: a listing shows entity tags, so what did not change is not read again.
 
+mod copy;
 mod layout;
 mod objects;
 mod prune;
@@ -25,7 +26,10 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use loadcast_model::{artifact, series::SeriesName};
+use loadcast_model::{
+    artifact::{self, Metadata},
+    series::SeriesName,
+};
 use object_store::ObjectStore;
 use serde::{Deserialize, Serialize};
 
@@ -122,16 +126,14 @@ impl ObjectRegistry {
         Ok(first.map_or(version, |first| first.version))
     }
 
-    async fn write_files(&self, version: u64, new: &NewVersion) -> Result<Vec<AttachmentEntry>> {
-        let series = &new.metadata.series.name;
-        let file = |name: &str| layout::file(series, version, name);
-        self.objects
-            .write(&file("model.pr"), new.model_pr.clone())
-            .await?;
+    /// The MLflow model folder.
+    async fn write_model(&self, version: u64, metadata: &Metadata, model_pr: Bytes) -> Result<()> {
+        let file = |name: &str| layout::file(&metadata.series.name, version, name);
+        self.objects.write(&file("model.pr"), model_pr).await?;
         self.objects
             .write(
                 &file("MLmodel"),
-                artifact::mlmodel_yaml(&new.metadata).into_bytes(),
+                artifact::mlmodel_yaml(metadata).into_bytes(),
             )
             .await?;
         self.objects
@@ -141,8 +143,12 @@ impl ObjectRegistry {
             )
             .await?;
         self.objects
-            .write(&file("loadcast.json"), new.metadata.encode())
-            .await?;
+            .write(&file("loadcast.json"), metadata.encode())
+            .await
+    }
+
+    async fn attach(&self, version: u64, new: &NewVersion) -> Result<Vec<AttachmentEntry>> {
+        let series = &new.metadata.series.name;
         let mut entries = Vec::with_capacity(new.attachments.len());
         for attachment in &new.attachments {
             let path = layout::attachment(series, version, &attachment.name);
@@ -175,6 +181,7 @@ impl Registry for ObjectRegistry {
         Ok(Poll {
             aspired,
             retired: retired.into_keys().collect(),
+            copy: None,
         })
     }
 
@@ -202,7 +209,9 @@ impl Registry for ObjectRegistry {
         if let Some(made) = self.manifest(&series, version).await? {
             return made.registered_again(&new.metadata.sha256);
         }
-        let attachments = self.write_files(version, &new).await?;
+        self.write_model(version, &new.metadata, new.model_pr.clone())
+            .await?;
+        let attachments = self.attach(version, &new).await?;
         let sha256 = new.metadata.sha256.clone();
         let manifest = Manifest {
             schema: SCHEMA,

@@ -6,13 +6,14 @@ use std::{
     sync::Arc,
 };
 
-use object_store::{local::LocalFileSystem, memory::InMemory};
+use object_store::{ObjectStore, local::LocalFileSystem, memory::InMemory};
 use url::Url;
 
 use crate::{
     bucket::{is_bucket, open_bucket},
     environment::Environment,
     error::{Error, Result},
+    mirror::Mirrored,
     mlflow::{Limits, MlflowRegistry},
     object::{ObjectRegistry, Writers},
     read_only::ReadOnly,
@@ -43,6 +44,7 @@ pub fn open(url: &str) -> Result<Arc<dyn Registry>> {
 /// | `gs://BUCKET/PREFIX` | Google Cloud Storage | `GOOGLE_*` |
 /// | `az://CONTAINER/PREFIX` | Azure Blob Storage | `AZURE_*` |
 /// | `mlflow+http://HOST`, `mlflow+https://HOST` | MLflow 2.x or 3.x | `MLFLOW_TRACKING_USERNAME` and `_PASSWORD` or `MLFLOW_TRACKING_TOKEN`, `MLFLOW_WORKSPACE`, `MLFLOW_EXPERIMENT_NAME` |
+/// | two of them with a comma between | the first, with a [copy](crate::mirror) of it on the second for when it does not answer | |
 ///
 /// Nothing is sent yet: a registry that is down can be opened.
 ///
@@ -71,52 +73,78 @@ enum Access {
 }
 
 fn open_as(url: &str, environment: &Environment, access: Access) -> Result<Arc<dyn Registry>> {
-    let invalid = |reason: String| Error::InvalidUrl {
-        url: url.to_owned(),
-        reason,
+    let Some((first, second)) = url.split_once(',') else {
+        return open_one(url, environment, access);
     };
-    let parsed = Url::parse(url).map_err(|error| invalid(format!("{error}; write {FORMS}")))?;
-    if !parsed.username().is_empty() || parsed.password().is_some() {
+    // Many servers may keep one copy, so none of them locks it.
+    let Some(copy) = open_objects(&parse(second)?, environment, Access::Read)? else {
         return Err(Error::InvalidUrl {
-            url: without_credentials(parsed),
-            reason: "credentials do not belong in a URL; put them in the environment".to_owned(),
+            url: second.to_owned(),
+            reason: "what stands behind the comma is a copy on an object store; write s3://, gs://, az:// or file:///"
+                .to_owned(),
         });
+    };
+    let registry = open_one(first, environment, access)?;
+    Ok(Arc::new(Mirrored::new(registry, copy)))
+}
+
+fn open_one(url: &str, environment: &Environment, access: Access) -> Result<Arc<dyn Registry>> {
+    let parsed = parse(url)?;
+    if let Some(registry) = open_objects(&parsed, environment, access)? {
+        return Ok(Arc::new(registry));
     }
     match parsed.scheme() {
-        "memory" => Ok(Arc::new(ObjectRegistry::new(
-            Arc::new(InMemory::new()),
-            "memory:".to_owned(),
-            Writers::Many,
-        ))),
-        "file" => {
-            let folder = parsed.to_file_path().map_err(|()| {
-                invalid(
-                    "it has a host; write file:///absolute/folder with three slashes".to_owned(),
-                )
-            })?;
-            let writers = match access {
-                Access::Read => Writers::Many,
-                Access::Write => Writers::One(lock(&folder, url)?),
-            };
-            let store = LocalFileSystem::new_with_prefix(&folder)?.with_fsync(true);
-            Ok(Arc::new(ObjectRegistry::new(
-                Arc::new(store),
-                url.to_owned(),
-                writers,
-            )))
-        }
-        scheme if is_bucket(scheme) => Ok(Arc::new(ObjectRegistry::new(
-            open_bucket(&parsed, environment)?,
-            url.to_owned(),
-            Writers::Many,
-        ))),
         "mlflow+http" | "mlflow+https" => Ok(Arc::new(MlflowRegistry::new(
             &parsed,
             environment,
             Limits::default(),
         )?)),
-        other => Err(invalid(format!("unknown scheme {other}; write {FORMS}"))),
+        other => Err(Error::InvalidUrl {
+            url: url.to_owned(),
+            reason: format!("unknown scheme {other}; write {FORMS}"),
+        }),
     }
+}
+
+/// The registry on an object store at `url`; `None` when that names no object store.
+fn open_objects(
+    url: &Url,
+    environment: &Environment,
+    access: Access,
+) -> Result<Option<ObjectRegistry>> {
+    let (store, writers): (Arc<dyn ObjectStore>, Writers) = match url.scheme() {
+        "memory" => (Arc::new(InMemory::new()), Writers::Many),
+        "file" => {
+            let folder = url.to_file_path().map_err(|()| Error::InvalidUrl {
+                url: url.to_string(),
+                reason: "it has a host; write file:///absolute/folder with three slashes"
+                    .to_owned(),
+            })?;
+            let writers = match access {
+                Access::Read => Writers::Many,
+                Access::Write => Writers::One(lock(&folder, url.as_str())?),
+            };
+            let store = LocalFileSystem::new_with_prefix(&folder)?.with_fsync(true);
+            (Arc::new(store), writers)
+        }
+        scheme if is_bucket(scheme) => (open_bucket(url, environment)?, Writers::Many),
+        _ => return Ok(None),
+    };
+    Ok(Some(ObjectRegistry::new(store, url.to_string(), writers)))
+}
+
+fn parse(url: &str) -> Result<Url> {
+    let parsed = Url::parse(url).map_err(|error| Error::InvalidUrl {
+        url: url.to_owned(),
+        reason: format!("{error}; write {FORMS}"),
+    })?;
+    if parsed.username().is_empty() && parsed.password().is_none() {
+        return Ok(parsed);
+    }
+    Err(Error::InvalidUrl {
+        url: without_credentials(parsed),
+        reason: "credentials do not belong in a URL; put them in the environment".to_owned(),
+    })
 }
 
 /// `url` as it may be shown.

@@ -137,6 +137,9 @@ pub struct Poll {
     pub aspired: Vec<Aspired>,
     /// Every series that has a [`Tombstone`], sorted.
     pub retired: Vec<SeriesName>,
+    /// Why this is what a [copy](crate::mirror) of the registry says: the registry is unreachable, in its words. What a
+    /// copy says may be old: load only what is not served at all, and tell that the registry does not answer.
+    pub copy: Option<String>,
 }
 
 /// What should be served of one series.

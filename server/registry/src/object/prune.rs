@@ -33,6 +33,11 @@ impl Numbered {
         registered.map(|(number, _)| *number)
     }
 
+    /// What lies under `number`.
+    pub(super) fn names(&self, number: u64) -> &[Path] {
+        self.0.get(&number).map_or(&[], Vec::as_slice)
+    }
+
     /// Numbers that may go, ascending: registered ones, and those that a push which died claimed long ago.
     fn prunable(&self, keep: usize, spared: &BTreeSet<u64>) -> Vec<u64> {
         let Some(oldest_kept) = self.registered().rev().take(keep.max(1)).last() else {
@@ -66,8 +71,8 @@ impl ObjectRegistry {
         let registered: BTreeSet<u64> = numbered.registered().collect();
         let mut gone = Vec::new();
         for number in numbered.prunable(keep, &spared) {
-            let names = numbered.0.get(&number).map_or(&[][..], Vec::as_slice);
-            self.delete_number(series, number, names).await?;
+            self.delete_number(series, number, numbered.names(number))
+                .await?;
             if registered.contains(&number) {
                 gone.push(number);
             }
@@ -77,7 +82,12 @@ impl ObjectRegistry {
 
     /// First the key, so that its retry takes another number; then the manifest, which makes the version disappear; the
     /// claim last, so that what is interrupted is found again. The number does not come back: the newest is never deleted.
-    async fn delete_number(&self, series: &SeriesName, number: u64, names: &[Path]) -> Result<()> {
+    pub(super) async fn delete_number(
+        &self,
+        series: &SeriesName,
+        number: u64,
+        names: &[Path],
+    ) -> Result<()> {
         let claim = layout::claim(series, number);
         if let Some(Claim { key }) = self.objects.read_json(&claim).await? {
             let taken = layout::key(series, &key);

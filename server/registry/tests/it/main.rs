@@ -6,6 +6,7 @@
 mod conformance;
 mod faults;
 mod follow;
+mod mirror;
 mod proxy;
 mod pushes;
 mod real;
