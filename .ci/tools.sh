@@ -5,30 +5,44 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 GRPCURL_VERSION=v1.9.3
+MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
 
 mkdir -p .tools/bin
 have() { [ "$(cat ".tools/$1.version" 2>/dev/null)" = "$2" ] && [ -x ".tools/bin/$1" ]; }
 
-if ! have grpcurl "$GRPCURL_VERSION"; then
+# go_tool NAME PACKAGE VERSION: built from the Go module proxy.
+go_tool() {
+  have "$1" "$3" && return
   if ! command -v go >/dev/null; then
-    echo "tools: grpcurl needs Go, which is not installed" >&2
-  elif GOBIN="$PWD/.tools/bin" go install "github.com/fullstorydev/grpcurl/cmd/grpcurl@$GRPCURL_VERSION"; then
-    echo "$GRPCURL_VERSION" >.tools/grpcurl.version
+    echo "tools: $1 needs Go, which is not installed" >&2
+  elif GOBIN="$PWD/.tools/bin" go install -ldflags "-s -w" "$2@$3"; then
+    echo "$3" >".tools/$1.version"
   else
-    echo "tools: grpcurl $GRPCURL_VERSION could not be built" >&2
+    echo "tools: $1 $3 could not be built" >&2
   fi
-fi
-# Python Prophet and MLflow: some 0.9 GB and a minute or two, once.
-python_stamp="$(cat .ci/python.txt)"
-if [ "$(cat .tools/python.version 2>/dev/null)" != "$python_stamp" ]; then
-  rm -rf .tools/python
+}
+
+go_tool grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl "$GRPCURL_VERSION"
+# Only run by tests, never linked: MinIO is under the AGPL.
+go_tool minio github.com/minio/minio "$MINIO_VERSION"
+
+# python_tool NAME REQUIREMENTS WHAT: a venv under .tools, once.
+python_tool() {
+  local stamp
+  stamp="$(cat "$2")"
+  [ "$(cat ".tools/$1.version" 2>/dev/null)" = "$stamp" ] && return
+  rm -rf ".tools/$1"
   if ! command -v python3 >/dev/null; then
-    echo "tools: Python's Prophet and MLflow need python3, which is not installed" >&2
-  elif python3 -m venv .tools/python && .tools/python/bin/pip install --quiet --disable-pip-version-check --no-input -r .ci/python.txt; then
-    echo "$python_stamp" >.tools/python.version
+    echo "tools: $3 needs python3, which is not installed" >&2
+  elif python3 -m venv ".tools/$1" && ".tools/$1/bin/pip" install --quiet --disable-pip-version-check --no-input -r "$2"; then
+    echo "$stamp" >".tools/$1.version"
   else
-    rm -rf .tools/python
-    echo "tools: Python's Prophet and MLflow could not be installed (Python 3.11 or later and PyPI are needed)" >&2
+    rm -rf ".tools/$1"
+    echo "tools: $3 could not be installed (Python 3.11 or later and PyPI are needed)" >&2
   fi
-fi
+}
+
+# Some 0.9 GB each, and a minute or two.
+python_tool python .ci/python.txt "Python's Prophet and MLflow 3"
+python_tool python-mlflow2 .ci/python-mlflow2.txt "MLflow 2"
 exit 0

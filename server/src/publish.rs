@@ -138,6 +138,7 @@ impl Publisher {
                 model_pr: push.model_pr,
                 attachments: push.attachments,
                 registered_at: self.cache.clock().now(),
+                activate_at: None,
             })
             .await?;
         let version = registered.version;

@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use loadcast_model::series::SeriesName;
 use loadcast_registry::{
     error::Error as RegistryError,
-    registry::{Aspired, Registry},
+    registry::{Aspired, Poll, Registry, Rule},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +17,7 @@ use crate::{
     event::Reason,
     lanes::Lanes,
     obtain::obtain,
-    served::{Change, RETIRED, State},
+    served::{Change, RETIRED, Served, State},
 };
 
 /// How many series are loaded at once: enough to hide the registry's round trip and share an fsync, few enough to leave
@@ -41,13 +41,16 @@ pub enum Action {
     },
 }
 
-/// What makes `served` what the registry says: `aspired`, and `retired`. Nothing else is unloaded: a series that is not
+/// What makes `served` what the registry says. Nothing but what is retired is unloaded: a series that is not
 /// listed goes on being served, for an alias that disappeared is a question to a human and not an order.
-pub fn plan(served: &State, aspired: &[Aspired], retired: &[SeriesName]) -> Vec<Action> {
-    let wanted = aspired.iter().filter(|aspired| {
+pub fn plan(served: &State, poll: &Poll) -> Vec<Action> {
+    let wanted = poll.aspired.iter().filter(|aspired| {
         let Some(entry) = served.entries.get(&aspired.series) else {
             return true;
         };
+        if falls_back(served_by(entry.served.as_deref()), aspired.rule) {
+            return false;
+        }
         let is_served = entry
             .served
             .as_ref()
@@ -58,7 +61,7 @@ pub fn plan(served: &State, aspired: &[Aspired], retired: &[SeriesName]) -> Vec<
             .is_some_and(|last| last.version == aspired.version);
         !is_served && !is_refused
     });
-    let unwanted = retired.iter().filter(|series| {
+    let unwanted = poll.retired.iter().filter(|series| {
         served
             .entries
             .get(*series)
@@ -72,6 +75,16 @@ pub fn plan(served: &State, aspired: &[Aspired], retired: &[SeriesName]) -> Vec<
         series: series.clone(),
     };
     unwanted.map(retire).chain(wanted.map(load)).collect()
+}
+
+/// Whether a series that has been served by its alias would now be served by a stage: a question to a human as well.
+fn falls_back(served_by: Option<&str>, rule: Rule) -> bool {
+    rule != Rule::Alias && served_by.is_some_and(|by| !Rule::STAGES.contains(&by))
+}
+
+/// The alias or stage by which a series is served.
+fn served_by(served: Option<&Served>) -> Option<&str> {
+    served.map(|served| served.alias.as_str())
 }
 
 /// Follows one alias of a registry.
@@ -123,12 +136,8 @@ impl Refresher {
     /// # Errors
     /// The first [`Error::State`] when changes cannot be made durable.
     pub async fn refresh(&self) -> Result<()> {
-        let listing = async {
-            let aspired = self.registry.aspired(&self.alias).await?;
-            Ok::<_, RegistryError>((aspired, self.registry.retired().await?))
-        };
-        let (aspired, retired) = match listing.await {
-            Ok(listing) => listing,
+        let poll = match self.registry.poll(&self.alias).await {
+            Ok(poll) => poll,
             Err(error) => {
                 let message = error.to_string();
                 let change = Change::RegistryUnreachable { message };
@@ -141,7 +150,7 @@ impl Refresher {
                 .commit(Change::RegistryBack, String::new())
                 .await?;
         }
-        let plan = plan(&self.cache.state(), &aspired, &retired);
+        let plan = plan(&self.cache.state(), &poll);
         let outcomes = futures::stream::iter(plan)
             .map(|action| self.act(action))
             .buffer_unordered(LOADS);
@@ -186,29 +195,25 @@ impl Refresher {
         }
     }
 
-    /// Serves what the alias of `series` points at now, which may be newer than the listing; nothing when the series was
+    /// Serves what is aspired of `series` now, which may be newer than the listing; nothing when the series was
     /// retired since.
     async fn load(&self, series: &SeriesName) -> Result<()> {
         let _lane = self.lanes.enter(series).await;
-        let aspired = async {
-            match self.registry.tombstone(series).await? {
-                Some(_) => Ok(None),
-                None => self.registry.alias(series, &self.alias).await,
-            }
-        };
-        let version = match aspired.await {
-            Ok(Some(version)) => version,
-            Ok(None) => {
-                self.aspirations.end(series);
-                return Ok(());
-            }
+        let aspired = match self.registry.aspired_of(series, &self.alias).await {
+            Ok(aspired) => aspired,
             Err(error) => return self.give_up(series, 0, Error::Registry(error)).await,
         };
         let served = self.cache.get(series);
-        if served.is_some_and(|served| served.version == version) {
+        let wanted = aspired.filter(|aspired| {
+            !falls_back(served_by(served.as_deref()), aspired.rule)
+                && served
+                    .as_ref()
+                    .is_none_or(|served| served.version != aspired.version)
+        });
+        let Some(Aspired { version, rule, .. }) = wanted else {
             self.aspirations.end(series);
             return Ok(());
-        }
+        };
         let loaded = match obtain(&self.cache, &*self.registry, series, version).await {
             Ok(loaded) => loaded,
             Err(error) => return self.give_up(series, version, error).await,
@@ -216,7 +221,7 @@ impl Refresher {
         let change = Change::Serve {
             loaded,
             version,
-            alias: self.alias.clone(),
+            alias: rule.name(&self.alias).to_owned(),
         };
         self.aspirations.end(series);
         self.cache.commit(change, String::new()).await.map(drop)
@@ -228,6 +233,7 @@ impl Refresher {
             Error::Rejected { code, .. } => *code,
             Error::Registry(RegistryError::Corrupt { .. }) => "CORRUPT",
             Error::Registry(RegistryError::NotFound { .. }) => "VERSION_MISSING",
+            Error::Registry(RegistryError::Unsupported { .. }) => "UNSUPPORTED",
             Error::Registry(error) => {
                 tracing::warn!(%series, version, %error, "cannot fetch; trying again at the next poll");
                 self.aspirations.delay(series, error.to_string());
@@ -268,10 +274,15 @@ mod tests {
         })
     }
 
-    fn aspired(series: &str, version: u64) -> Aspired {
-        Aspired {
+    fn aspired(series: &str, version: u64) -> Poll {
+        let aspired = vec![Aspired {
             series: name(series),
             version,
+            rule: Rule::Alias,
+        }];
+        Poll {
+            aspired,
+            retired: Vec::new(),
         }
     }
 
@@ -284,7 +295,7 @@ mod tests {
                 version,
             }]
         };
-        assert_eq!(plan(&empty, &[aspired("a", 1)], &[]), load(1));
+        assert_eq!(plan(&empty, &aspired("a", 1)), load(1));
         let refused = after(
             &empty,
             EventKind::Rejected {
@@ -296,15 +307,19 @@ mod tests {
                 scores: None,
             },
         );
-        assert_eq!(plan(&refused, &[aspired("a", 1)], &[]), []);
-        assert_eq!(plan(&refused, &[aspired("a", 2)], &[]), load(2));
+        assert_eq!(plan(&refused, &aspired("a", 1)), []);
+        assert_eq!(plan(&refused, &aspired("a", 2)), load(2));
     }
 
     #[test]
     fn a_tombstone_is_acted_on_once() {
         let empty = State::empty(Uuid::nil());
+        let poll = Poll {
+            aspired: Vec::new(),
+            retired: vec![name("a")],
+        };
         let retire = Action::Retire { series: name("a") };
-        assert_eq!(plan(&empty, &[], &[name("a")]), [retire]);
+        assert_eq!(plan(&empty, &poll), [retire]);
         let removed = after(
             &empty,
             EventKind::Removed {
@@ -314,6 +329,24 @@ mod tests {
                 reason: Reason::new(RETIRED, "old"),
             },
         );
-        assert_eq!(plan(&removed, &[], &[name("a")]), []);
+        assert_eq!(plan(&removed, &poll), []);
+    }
+
+    #[test]
+    fn a_series_that_followed_its_alias_does_not_fall_back_to_a_stage() {
+        for (served_by, rule, falls) in [
+            (Some("champion"), Rule::Production, true),
+            (Some("champion"), Rule::Staging, true),
+            (Some("champion"), Rule::Alias, false),
+            (
+                Some(Rule::Staging.name("champion")),
+                Rule::Production,
+                false,
+            ),
+            (Some(Rule::Production.name("champion")), Rule::Alias, false),
+            (None, Rule::Staging, false),
+        ] {
+            assert_eq!(falls_back(served_by, rule), falls, "{served_by:?} {rule:?}");
+        }
     }
 }

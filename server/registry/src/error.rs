@@ -1,5 +1,7 @@
 //! What can go wrong between us and a registry, by what the caller can do about it.
 
+use std::time::Duration;
+
 use loadcast_model::series::SeriesName;
 
 /// An error of a registry.
@@ -58,10 +60,48 @@ pub enum Error {
         /// What is wrong and what would be right.
         reason: String,
     },
-    /// The registry does not answer, or its disk refuses. Try again later.
+    /// The registry does not answer, answers what no registry would, or its disk refuses. Try again later.
     #[error("registry unreachable: {reason}")]
     Unreachable {
         /// What it or the system said.
+        reason: String,
+        /// How long it asked to be left alone; `None` when it did not say.
+        retry_after: Option<Duration>,
+    },
+    /// The registry knows us not, or forbids it. Mend the credentials or the permissions.
+    #[error("registry refuses access: {reason}")]
+    Denied {
+        /// What it said, and which credentials were shown.
+        reason: String,
+    },
+    /// The registry understood, and will never take it. Mend what is asked.
+    #[error("registry refuses: {reason}")]
+    Refused {
+        /// What it said.
+        reason: String,
+    },
+    /// This registry is opened to be followed only. Write to it by the server that may.
+    #[error(
+        "registry {url} is read-only here; push to the server that writes to it, or start this one without --read-only-registry"
+    )]
+    ReadOnly {
+        /// The registry.
+        url: String,
+    },
+    /// What is stored is whole, and of a kind that no server of ours can serve. Log it as another kind.
+    #[error("{what} cannot be served: {reason}")]
+    Unsupported {
+        /// The version.
+        what: String,
+        /// Why, and how to log it instead.
+        reason: String,
+    },
+    /// The version is still being made. Try again later.
+    #[error("{what} is not ready: {reason}")]
+    NotReady {
+        /// The version.
+        what: String,
+        /// What the registry says of it.
         reason: String,
     },
 }
@@ -69,13 +109,35 @@ pub enum Error {
 /// A result of a registry.
 pub type Result<T> = std::result::Result<T, Error>;
 
-impl From<object_store::Error> for Error {
-    fn from(error: object_store::Error) -> Self {
-        match error {
-            object_store::Error::NotFound { path, .. } => Self::NotFound { what: path },
-            other => Self::Unreachable {
-                reason: other.to_string(),
-            },
+impl Error {
+    /// [`Error::Unreachable`] of a registry that did not say when to come back.
+    pub fn unreachable(reason: impl ToString) -> Self {
+        Self::Unreachable {
+            reason: reason.to_string(),
+            retry_after: None,
         }
     }
+}
+
+impl From<object_store::Error> for Error {
+    fn from(error: object_store::Error) -> Self {
+        use object_store::Error as Store;
+        match error {
+            Store::NotFound { path, .. } => Self::NotFound { what: path },
+            Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => Self::Denied {
+                reason: error.to_string(),
+            },
+            // A refused listing is generic to object_store, and its status is only in its words.
+            other if is_refusal(&other.to_string()) => Self::Denied {
+                reason: other.to_string(),
+            },
+            other => Self::unreachable(other),
+        }
+    }
+}
+
+fn is_refusal(words: &str) -> bool {
+    ["401", "403"]
+        .iter()
+        .any(|code| words.contains(&format!("status code: {code}")))
 }

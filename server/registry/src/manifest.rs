@@ -1,10 +1,16 @@
 //! `manifest.json`: what makes a version a version. It is written last, so a version without one does not exist.
 
 use jiff::Timestamp;
-use loadcast_model::{artifact::Metadata, series::SeriesName};
+use loadcast_model::{
+    artifact::{Metadata, sha256_hex},
+    series::SeriesName,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    registry::{Attachment, Registered},
+};
 
 /// The schema that this build writes; it reads this one and older ones.
 pub const SCHEMA: u32 = 1;
@@ -22,6 +28,9 @@ pub struct Manifest {
     pub key: String,
     /// When it was registered.
     pub registered_at: Timestamp,
+    /// The instant before which it is not to be served; `None`: it may be at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activate_at: Option<Timestamp>,
     /// The content of loadcast.json.
     pub metadata: Metadata,
     /// What lies in `attachments/`.
@@ -39,6 +48,18 @@ pub struct AttachmentEntry {
     pub size_bytes: u64,
     /// Lower-case hex of its SHA-256.
     pub sha256: String,
+}
+
+impl AttachmentEntry {
+    /// The entry of `attachment`.
+    pub fn of(attachment: &Attachment) -> Self {
+        Self {
+            name: attachment.name.clone(),
+            media_type: attachment.media_type.clone(),
+            size_bytes: attachment.bytes.len() as u64,
+            sha256: sha256_hex(&attachment.bytes),
+        }
+    }
 }
 
 impl Manifest {
@@ -66,5 +87,24 @@ impl Manifest {
             )));
         }
         Ok(manifest)
+    }
+
+    /// What to answer to a push of this manifest's key that carries bytes of `sha256`.
+    ///
+    /// # Errors
+    /// [`Error::KeyReused`] when these are other bytes.
+    pub fn registered_again(self, sha256: &str) -> Result<Registered> {
+        if self.metadata.sha256 == sha256 {
+            Ok(Registered {
+                version: self.version,
+                already_registered: true,
+            })
+        } else {
+            Err(Error::KeyReused {
+                series: self.series,
+                version: self.version,
+                sha256: self.metadata.sha256,
+            })
+        }
     }
 }

@@ -6,42 +6,51 @@
 //! models/<series>/versions/<n>/attachments/<name>
 //! models/<series>/versions/<n>/manifest.json   makes the version visible: last, put-if-absent
 //! models/<series>/versions/<n>/completed       the push that made it did all that it was to do
+//! models/<series>/versions/<n>/pinned          it is not to be pruned
 //! models/<series>/keys/<sha256 of the key>     which number a key took, so that a died push is finished, not repeated
 //! aliases/<alias>/<series>                     one listing shows every move
 //! tombstones/<series>                          retired: why and when
 //! ```
 //!
 //! A push that dies before the manifest leaves a claimed number and no version; its retry takes the number up again.
+//!
+//! A poll costs one LIST per 1,000 aliases and one per 1,000 tombstones, and one GET per object that changed since the
+//! last: a listing shows entity tags, so what did not change is not read again.
 
+mod copy;
 mod layout;
+mod objects;
+mod prune;
 
-use std::{collections::BTreeSet, fmt, fs::File, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt as _, TryStreamExt as _};
 use loadcast_model::{
-    artifact::{self, sha256_hex},
+    artifact::{self, Metadata},
     series::SeriesName,
 };
-use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutPayload, path::Path};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use object_store::ObjectStore;
+use serde::{Deserialize, Serialize};
 
+pub use self::objects::Writers;
+
+use self::{
+    objects::{Objects, Put, to_json},
+    prune::Numbered,
+};
 use crate::{
     error::{Error, Result},
     manifest::{AttachmentEntry, Manifest, SCHEMA},
-    registry::{Aspired, Made, NewVersion, Registered, Registry, StoredVersion, Tombstone},
+    registry::{
+        Aspired, Made, NewVersion, Poll, Registered, Registry, Rule, StoredVersion, Tombstone,
+    },
 };
-
-/// How many alias objects are read at once during a listing: enough to hide a store's round trip, few enough to be polite.
-const ALIAS_READS: usize = 32;
 
 /// A registry on an object store.
 pub struct ObjectRegistry {
-    store: Arc<dyn ObjectStore>,
+    objects: Objects,
     url: String,
-    /// Held while this registry is open, so that a second server on the same folder is refused.
-    _lock: Option<File>,
 }
 
 impl fmt::Debug for ObjectRegistry {
@@ -57,145 +66,94 @@ struct Claim {
 }
 
 /// The content of an alias and of a key object.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Pointer {
     version: u64,
 }
 
 impl ObjectRegistry {
-    /// A registry on `store`, called `url` towards people. `lock` is kept open as long as the registry is.
-    pub fn new(store: Arc<dyn ObjectStore>, url: String, lock: Option<File>) -> Self {
+    /// A registry on `store`, called `url` towards people.
+    pub fn new(store: Arc<dyn ObjectStore>, url: String, writers: Writers) -> Self {
         Self {
-            store,
+            objects: Objects::new(store, writers),
             url,
-            _lock: lock,
         }
-    }
-
-    async fn read(&self, path: &Path) -> Result<Option<Bytes>> {
-        match self.store.get(path).await {
-            Ok(found) => Ok(Some(found.bytes().await?)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    async fn exists(&self, path: &Path) -> Result<bool> {
-        match self.store.head(path).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    async fn read_json<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>> {
-        let Some(bytes) = self.read(path).await? else {
-            return Ok(None);
-        };
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|error| Error::Corrupt {
-                what: path.to_string(),
-                reason: error.to_string(),
-            })
-    }
-
-    async fn write(&self, path: &Path, bytes: impl Into<PutPayload>) -> Result<()> {
-        self.store.put(path, bytes.into()).await?;
-        Ok(())
-    }
-
-    /// Writes only when nothing is there; false when something is.
-    async fn create(&self, path: &Path, bytes: Vec<u8>) -> Result<bool> {
-        match self
-            .store
-            .put_opts(path, bytes.into(), PutMode::Create.into())
-            .await
-        {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The series that have an object directly under `prefix`.
-    async fn series_under(&self, prefix: &Path) -> Result<BTreeSet<SeriesName>> {
-        let listed: Vec<_> = self.store.list(Some(prefix)).try_collect().await?;
-        Ok(listed
-            .into_iter()
-            .filter_map(|meta| meta.location.filename()?.parse().ok())
-            .collect())
-    }
-
-    /// Numbers under `versions/`, claimed or registered.
-    async fn numbers(&self, series: &SeriesName) -> Result<Vec<u64>> {
-        let listing = self
-            .store
-            .list_with_delimiter(Some(&layout::versions(series)))
-            .await?;
-        let mut numbers: Vec<u64> = listing
-            .common_prefixes
-            .iter()
-            .filter_map(|prefix| prefix.filename()?.parse().ok())
-            .collect();
-        numbers.sort_unstable();
-        Ok(numbers)
     }
 
     async fn manifest(&self, series: &SeriesName, version: u64) -> Result<Option<Manifest>> {
         let path = layout::manifest(series, version);
-        match self.read(&path).await? {
+        match self.objects.read(&path).await? {
             None => Ok(None),
             Some(bytes) => Manifest::decode(&bytes, series, version).map(Some),
         }
     }
 
+    async fn must_exist(&self, series: &SeriesName, version: u64) -> Result<Manifest> {
+        let manifest = self.manifest(series, version).await?;
+        manifest.ok_or_else(|| Error::NotFound {
+            what: format!("{series} version {version}"),
+        })
+    }
+
     /// The number for `key`: the one it took before, or a new one taken now.
     async fn claim(&self, series: &SeriesName, key: &str) -> Result<u64> {
         let taken = layout::key(series, key);
-        if let Some(Pointer { version }) = self.read_json(&taken).await? {
+        if let Some(Pointer { version }) = self.objects.read_json(&taken).await? {
             return Ok(version);
         }
-        let claim = Claim {
+        let claim = to_json(&Claim {
             key: key.to_owned(),
-        };
-        let mut version = self.numbers(series).await?.last().copied().unwrap_or(0) + 1;
+        });
+        let numbers = self.objects.numbers(&layout::versions(series)).await?;
+        let mut version = numbers.last().copied().unwrap_or(0) + 1;
         while !self
-            .create(&layout::claim(series, version), to_json(&claim))
+            .objects
+            .put(
+                &layout::claim(series, version),
+                claim.clone(),
+                Put::IfAbsent,
+            )
             .await?
         {
             version += 1;
         }
-        self.write(&taken, to_json(&Pointer { version })).await?;
-        Ok(version)
+        let pointer = to_json(&Pointer { version });
+        if self.objects.put(&taken, pointer, Put::IfAbsent).await? {
+            return Ok(version);
+        }
+        // Another server pushes the same key at this moment and was first: its number it is, ours stays a gap.
+        let first: Option<Pointer> = self.objects.read_json(&taken).await?;
+        Ok(first.map_or(version, |first| first.version))
     }
 
-    async fn write_files(&self, version: u64, new: &NewVersion) -> Result<Vec<AttachmentEntry>> {
-        let series = &new.metadata.series.name;
-        let file = |name: &str| layout::file(series, version, name);
-        self.write(&file("model.pr"), new.model_pr.clone()).await?;
-        self.write(
-            &file("MLmodel"),
-            artifact::mlmodel_yaml(&new.metadata).into_bytes(),
-        )
-        .await?;
-        self.write(
-            &file("requirements.txt"),
-            artifact::requirements_txt().as_bytes().to_vec(),
-        )
-        .await?;
-        self.write(&file("loadcast.json"), new.metadata.encode())
+    /// The MLflow model folder.
+    async fn write_model(&self, version: u64, metadata: &Metadata, model_pr: Bytes) -> Result<()> {
+        let file = |name: &str| layout::file(&metadata.series.name, version, name);
+        self.objects.write(&file("model.pr"), model_pr).await?;
+        self.objects
+            .write(
+                &file("MLmodel"),
+                artifact::mlmodel_yaml(metadata).into_bytes(),
+            )
             .await?;
+        self.objects
+            .write(
+                &file("requirements.txt"),
+                artifact::requirements_txt().as_bytes().to_vec(),
+            )
+            .await?;
+        self.objects
+            .write(&file("loadcast.json"), metadata.encode())
+            .await
+    }
+
+    async fn attach(&self, version: u64, new: &NewVersion) -> Result<Vec<AttachmentEntry>> {
+        let series = &new.metadata.series.name;
         let mut entries = Vec::with_capacity(new.attachments.len());
         for attachment in &new.attachments {
             let path = layout::attachment(series, version, &attachment.name);
-            self.write(&path, attachment.bytes.clone()).await?;
-            entries.push(AttachmentEntry {
-                name: attachment.name.clone(),
-                media_type: attachment.media_type.clone(),
-                size_bytes: attachment.bytes.len() as u64,
-                sha256: sha256_hex(&attachment.bytes),
-            });
+            self.objects.write(&path, attachment.bytes.clone()).await?;
+            entries.push(AttachmentEntry::of(attachment));
         }
         Ok(entries)
     }
@@ -207,112 +165,86 @@ impl Registry for ObjectRegistry {
         &self.url
     }
 
-    async fn aspired(&self, alias: &str) -> Result<Vec<Aspired>> {
-        let retired = self.series_under(&layout::tombstones()).await?;
-        let named = self.series_under(&layout::aliases(alias)).await?;
-        let followed: Vec<SeriesName> = named.difference(&retired).cloned().collect();
-        let mut reads = futures::stream::iter(followed)
-            .map(async |series| {
-                let version = self.alias(&series, alias).await?;
-                Ok::<_, Error>(version.map(|version| Aspired { series, version }))
+    async fn poll(&self, alias: &str) -> Result<Poll> {
+        let retired = self.objects.series_under(&layout::tombstones()).await?;
+        let mut named = self.objects.series_under(&layout::aliases(alias)).await?;
+        named.retain(|series, _| !retired.contains_key(series));
+        let pointers: Vec<(SeriesName, Pointer)> = self.objects.each(named).await?;
+        let aspired = pointers
+            .into_iter()
+            .map(|(series, Pointer { version })| Aspired {
+                series,
+                version,
+                rule: Rule::Alias,
             })
-            .buffer_unordered(ALIAS_READS);
-        let mut aspired = Vec::new();
-        while let Some(read) = reads.try_next().await? {
-            aspired.extend(read);
-        }
-        aspired.sort_by(|a, b| a.series.cmp(&b.series));
-        Ok(aspired)
+            .collect();
+        Ok(Poll {
+            aspired,
+            retired: retired.into_keys().collect(),
+            copy: None,
+        })
     }
 
     async fn alias(&self, series: &SeriesName, alias: &str) -> Result<Option<u64>> {
-        let pointer: Option<Pointer> = self.read_json(&layout::alias(alias, series)).await?;
+        let path = layout::alias(alias, series);
+        let pointer: Option<Pointer> = self.objects.read_json(&path).await?;
         Ok(pointer.map(|pointer| pointer.version))
     }
 
     async fn versions(&self, series: &SeriesName) -> Result<Vec<u64>> {
-        let mut registered = Vec::new();
-        for version in self.numbers(series).await? {
-            if self.exists(&layout::manifest(series, version)).await? {
-                registered.push(version);
-            }
-        }
-        Ok(registered)
+        let listed = self.objects.list(&layout::versions(series)).await?;
+        Ok(Numbered::of(series, &listed).registered().collect())
     }
 
     async fn fetch(&self, series: &SeriesName, version: u64) -> Result<StoredVersion> {
-        let missing = || Error::NotFound {
-            what: format!("{series} version {version}"),
-        };
-        let manifest = self.manifest(series, version).await?.ok_or_else(missing)?;
-        let corrupt = |reason: String| Error::Corrupt {
-            what: format!("model.pr of {series} version {version}"),
-            reason,
-        };
-        let model_pr = self
-            .read(&layout::file(series, version, "model.pr"))
-            .await?
-            .ok_or_else(|| corrupt("it is missing".to_owned()))?;
-        let size = model_pr.len() as u64;
-        if size != manifest.metadata.size_bytes {
-            return Err(corrupt(format!(
-                "{size} bytes, its manifest says {}",
-                manifest.metadata.size_bytes
-            )));
-        }
-        let digest = sha256_hex(&model_pr);
-        if digest != manifest.metadata.sha256 {
-            return Err(corrupt(format!(
-                "sha256 {digest}, its manifest says {}",
-                manifest.metadata.sha256
-            )));
-        }
-        Ok(StoredVersion { manifest, model_pr })
+        let manifest = self.must_exist(series, version).await?;
+        let path = layout::file(series, version, "model.pr");
+        let model_pr = self.objects.read(&path).await?;
+        StoredVersion::check(manifest, model_pr.unwrap_or_default())
     }
 
     async fn register(&self, new: NewVersion) -> Result<Registered> {
         let series = new.metadata.series.name.clone();
         let version = self.claim(&series, &new.key).await?;
         if let Some(made) = self.manifest(&series, version).await? {
-            return if made.metadata.sha256 == new.metadata.sha256 {
-                Ok(Registered {
-                    version,
-                    already_registered: true,
-                })
-            } else {
-                Err(Error::KeyReused {
-                    series,
-                    version,
-                    sha256: made.metadata.sha256,
-                })
-            };
+            return made.registered_again(&new.metadata.sha256);
         }
-        let attachments = self.write_files(version, &new).await?;
+        self.write_model(version, &new.metadata, new.model_pr.clone())
+            .await?;
+        let attachments = self.attach(version, &new).await?;
+        let sha256 = new.metadata.sha256.clone();
         let manifest = Manifest {
             schema: SCHEMA,
             series: series.clone(),
             version,
             key: new.key,
             registered_at: new.registered_at,
+            activate_at: new.activate_at,
             metadata: new.metadata,
             attachments,
         };
-        if !self
-            .create(&layout::manifest(&series, version), to_json(&manifest))
+        let path = layout::manifest(&series, version);
+        if self
+            .objects
+            .put(&path, to_json(&manifest), Put::IfAbsent)
             .await?
         {
-            return Err(Error::Locked {
-                url: self.url.clone(),
+            return Ok(Registered {
+                version,
+                already_registered: false,
             });
         }
-        Ok(Registered {
-            version,
-            already_registered: false,
-        })
+        // Another server finished the same push first, or our own write got through and only its answer was lost.
+        match self.manifest(&series, version).await? {
+            Some(made) => made.registered_again(&sha256),
+            None => Err(Error::Locked {
+                url: self.url.clone(),
+            }),
+        }
     }
 
     async fn made_by(&self, series: &SeriesName, key: &str) -> Result<Option<Made>> {
-        let taken: Option<Pointer> = self.read_json(&layout::key(series, key)).await?;
+        let taken: Option<Pointer> = self.objects.read_json(&layout::key(series, key)).await?;
         let Some(Pointer { version }) = taken else {
             return Ok(None);
         };
@@ -322,12 +254,16 @@ impl Registry for ObjectRegistry {
         Ok(Some(Made {
             version,
             sha256: manifest.metadata.sha256,
-            completed: self.exists(&layout::completed(series, version)).await?,
+            completed: self
+                .objects
+                .exists(&layout::completed(series, version))
+                .await?,
         }))
     }
 
     async fn complete(&self, series: &SeriesName, version: u64) -> Result<()> {
-        self.write(&layout::completed(series, version), Bytes::new())
+        self.objects
+            .write(&layout::completed(series, version), Bytes::new())
             .await
     }
 
@@ -338,27 +274,31 @@ impl Registry for ObjectRegistry {
         version: u64,
         expected: Option<u64>,
     ) -> Result<()> {
-        let actual = self.alias(series, alias).await?.unwrap_or(0);
+        let path = layout::alias(alias, series);
+        let (found, put): (Option<Pointer>, Put) = self.objects.read_to_change(&path).await?;
+        let actual = found.map_or(0, |pointer| pointer.version);
+        let moved = |expected: u64, actual: u64| Error::AliasMoved {
+            series: series.clone(),
+            alias: alias.to_owned(),
+            expected,
+            actual,
+        };
         if let Some(expected) = expected
             && expected != actual
         {
-            return Err(Error::AliasMoved {
-                series: series.clone(),
-                alias: alias.to_owned(),
-                expected,
-                actual,
-            });
+            return Err(moved(expected, actual));
         }
-        if self.manifest(series, version).await?.is_none() {
-            return Err(Error::NotFound {
-                what: format!("{series} version {version}"),
-            });
-        }
+        self.must_exist(series, version).await?;
         if actual == version {
             return Ok(());
         }
-        self.write(&layout::alias(alias, series), to_json(&Pointer { version }))
-            .await
+        let put = expected.map_or(Put::Always, |_| put);
+        let pointer = to_json(&Pointer { version });
+        if self.objects.put(&path, pointer, put).await? {
+            return Ok(());
+        }
+        let actual = self.alias(series, alias).await?.unwrap_or(0);
+        Err(moved(expected.unwrap_or(0), actual))
     }
 
     async fn retire(&self, series: &SeriesName, tombstone: Tombstone) -> Result<()> {
@@ -367,27 +307,29 @@ impl Registry for ObjectRegistry {
                 what: series.to_string(),
             });
         }
-        self.write(&layout::tombstone(series), to_json(&tombstone))
+        self.objects
+            .write(&layout::tombstone(series), to_json(&tombstone))
             .await
     }
 
     async fn revive(&self, series: &SeriesName) -> Result<()> {
-        match self.store.delete(&layout::tombstone(series)).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        self.objects.delete(&layout::tombstone(series)).await
     }
 
     async fn tombstone(&self, series: &SeriesName) -> Result<Option<Tombstone>> {
-        self.read_json(&layout::tombstone(series)).await
+        self.objects.read_json(&layout::tombstone(series)).await
     }
 
-    async fn retired(&self) -> Result<Vec<SeriesName>> {
-        let series = self.series_under(&layout::tombstones()).await?;
-        Ok(series.into_iter().collect())
+    async fn prune(&self, series: &SeriesName, keep: usize, spared: &[u64]) -> Result<Vec<u64>> {
+        self.prune_versions(series, keep, spared).await
     }
-}
 
-fn to_json<T: Serialize>(value: &T) -> Vec<u8> {
-    serde_json::to_vec_pretty(value).expect("plain structs with string keys are always JSON")
+    async fn pin(&self, series: &SeriesName, version: u64, pinned: bool) -> Result<()> {
+        let path = layout::pinned(series, version);
+        if !pinned {
+            return self.objects.delete(&path).await;
+        }
+        self.must_exist(series, version).await?;
+        self.objects.write(&path, Bytes::new()).await
+    }
 }

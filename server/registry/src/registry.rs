@@ -1,12 +1,37 @@
 //! The trait, its guarantees and the values that pass through it.
+//! To follow a registry: [`poll`](Registry::poll) at intervals, which lists what every series should serve and which are
+//! retired; plan; then for each series to load, [`aspired_of`](Registry::aspired_of) again, for the listing has aged, and
+//! [`fetch`](Registry::fetch). [`Aspired::rule`] says by which [`Rule`] a version was chosen: a series that was served by
+//! [`Rule::Alias`] and is now aspired by a stage has lost its alias, and keeps what it serves.
+//!
+//! What an [`Error`] asks of whoever follows:
+//!
+//! | error | of | then |
+//! |---|---|---|
+//! | [`Unreachable`](Error::Unreachable) | any call | back off, and not before `retry_after` where it is set; calls made before that are answered at once with what is left of it, and send nothing |
+//! | [`Denied`](Error::Denied) | any call | as unreachable: nothing is changed or unloaded, and a human is told |
+//! | [`NotReady`](Error::NotReady) | fetch | the version is being made: ask again at the next poll |
+//! | [`NotFound`](Error::NotFound) | fetch | the alias dangles: refuse the version until the alias moves |
+//! | [`Corrupt`](Error::Corrupt) | fetch | the same |
+//! | [`Unsupported`](Error::Unsupported) | fetch | the same |
+//!
+//! [`Manifest::activate_at`] of what was fetched says before which instant it is not to be served. A version that did not
+//! arrive whole is `Unreachable`, one that arrived whole and wrong is `Corrupt`. Every call ends by itself, within bounds
+//! that each registry states; none goes on trying for longer, for backing off is the caller's.
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
-use loadcast_model::{artifact::Metadata, series::SeriesName};
+use loadcast_model::{
+    artifact::{Metadata, sha256_hex},
+    series::SeriesName,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::{error::Result, manifest::Manifest};
+use crate::{
+    error::{Error, Result},
+    manifest::Manifest,
+};
 
 /// Where versions are durable and aliases say which one is meant.
 ///
@@ -17,10 +42,26 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
     /// Scheme and place, for people; carries no credentials.
     fn url(&self) -> &str;
 
-    /// Every series that `alias` names and that is not retired, with the version it points at, sorted by series.
+    /// What the registry says of every series at one moment, as seen through `alias`.
     ///
-    /// Complete or an error: a part of the listing is never passed off as the whole.
-    async fn aspired(&self, alias: &str) -> Result<Vec<Aspired>>;
+    /// Complete or an error: a part of the listing is never passed off as the whole. Even so, a series that is missing from
+    /// one listing is not to be unloaded for it. What it costs is said where each registry is.
+    async fn poll(&self, alias: &str) -> Result<Poll>;
+
+    /// What [`poll`](Registry::poll) would say now should be served of one series; `None` when nothing should, because
+    /// nothing names a version of it or because it is retired. To be asked again right before a version is loaded: a
+    /// listing is old by the time it is acted on.
+    async fn aspired_of(&self, series: &SeriesName, alias: &str) -> Result<Option<Aspired>> {
+        if self.tombstone(series).await?.is_some() {
+            return Ok(None);
+        }
+        let version = self.alias(series, alias).await?;
+        Ok(version.map(|version| Aspired {
+            series: series.clone(),
+            version,
+            rule: Rule::Alias,
+        }))
+    }
 
     /// Where `alias` of `series` points; `None` when it does not exist.
     async fn alias(&self, series: &SeriesName, alias: &str) -> Result<Option<u64>>;
@@ -28,13 +69,15 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
     /// The registered versions of `series`, ascending; empty for a series that is not known.
     async fn versions(&self, series: &SeriesName) -> Result<Vec<u64>>;
 
-    /// One version, its size and sha256 checked against its manifest.
+    /// One version, whole: its size and sha256 checked against what was written down when it was registered. Of a version
+    /// that somebody else logged nothing was written down; it is checked for completeness, and its manifest says what
+    /// could be learnt from it.
     async fn fetch(&self, series: &SeriesName, version: u64) -> Result<StoredVersion>;
 
     /// Makes a new version. When this returns the version is durable; when it fails or never returns, nothing is visible.
     ///
     /// Idempotent by key: the same key and bytes give the same version again, the same key with other bytes is
-    /// [`Error::KeyReused`](crate::error::Error::KeyReused).
+    /// [`Error::KeyReused`].
     async fn register(&self, version: NewVersion) -> Result<Registered>;
 
     /// The version that `key` made; `None` when it made none.
@@ -47,7 +90,7 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
     /// Points `alias` of `series` at `version`, which must exist; durable when this returns.
     ///
     /// `expected`: where the alias must be now (0: nowhere), else
-    /// [`Error::AliasMoved`](crate::error::Error::AliasMoved); `None`: wherever it is.
+    /// [`Error::AliasMoved`]; `None`: wherever it is.
     async fn set_alias(
         &self,
         series: &SeriesName,
@@ -56,7 +99,7 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
         expected: Option<u64>,
     ) -> Result<()>;
 
-    /// Lays a tombstone on `series`, which must have a version: it is no longer [aspired](Registry::aspired), and keeps
+    /// Lays a tombstone on `series`, which must have a version: it is no longer [aspired](Poll::aspired), and keeps
     /// its versions and aliases. Durable when this returns; a second tombstone replaces the first.
     async fn retire(&self, series: &SeriesName, tombstone: Tombstone) -> Result<()>;
 
@@ -66,8 +109,15 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
     /// The tombstone of `series`; `None` when it is not retired.
     async fn tombstone(&self, series: &SeriesName) -> Result<Option<Tombstone>>;
 
-    /// Every retired series, sorted. Complete or an error, as [`Registry::aspired`].
-    async fn retired(&self) -> Result<Vec<SeriesName>>;
+    /// Deletes the versions of `series` that are older than the newest `keep` (at least 1), but none that any alias names,
+    /// that is pinned, that stands in a stage, that somebody else logged, or that is `spared` because it is served. Returns
+    /// what is gone, ascending. When it fails, some of it may be gone, and the next call goes on.
+    ///
+    /// The key of a version that is gone is forgotten: pushed again it makes a new version, with a new number.
+    async fn prune(&self, series: &SeriesName, keep: usize, spared: &[u64]) -> Result<Vec<u64>>;
+
+    /// Keeps `version` from being [pruned](Registry::prune), or no longer. Durable when this returns.
+    async fn pin(&self, series: &SeriesName, version: u64, pinned: bool) -> Result<()>;
 }
 
 /// Why a series is retired.
@@ -79,13 +129,53 @@ pub struct Tombstone {
     pub at: Timestamp,
 }
 
-/// One line of a listing: what an alias says should be served.
+/// What one look at a registry shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Poll {
+    /// Every series that is to be served and is not retired, with its version, sorted by series. Where the alias names none,
+    /// a registry with stages goes on to what stands in Production, then in Staging ([`Rule`]).
+    pub aspired: Vec<Aspired>,
+    /// Every series that has a [`Tombstone`], sorted.
+    pub retired: Vec<SeriesName>,
+    /// Why this is what a [copy](crate::mirror) of the registry says: the registry is unreachable, in its words. What a
+    /// copy says may be old: load only what is not served at all, and tell that the registry does not answer.
+    pub copy: Option<String>,
+}
+
+/// What should be served of one series.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aspired {
     /// The series.
     pub series: SeriesName,
-    /// The version that the alias points at.
+    /// The version.
     pub version: u64,
+    /// Why this one. A series that has been followed by its alias must not fall back to a stage when the alias disappears.
+    pub rule: Rule,
+}
+
+/// What made a version the one to be served; the first that applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// The followed alias points at it.
+    Alias,
+    /// No such alias, and it stands in MLflow's stage Production.
+    Production,
+    /// As before, and none stands in Production, and it stands in Staging.
+    Staging,
+}
+
+impl Rule {
+    /// How that is written where otherwise the alias stands; none is an alias' name, for it holds a colon.
+    pub const STAGES: [&str; 2] = ["stage:Production", "stage:Staging"];
+
+    /// The followed `alias`, or one of [`Rule::STAGES`].
+    pub fn name(self, alias: &str) -> &str {
+        match self {
+            Self::Alias => alias,
+            Self::Production => Self::STAGES[0],
+            Self::Staging => Self::STAGES[1],
+        }
+    }
 }
 
 /// A version to be registered.
@@ -101,6 +191,8 @@ pub struct NewVersion {
     pub attachments: Vec<Attachment>,
     /// The instant to write down as the registration's.
     pub registered_at: Timestamp,
+    /// The instant at which all replicas are to begin serving it; `None`: when each learns of it.
+    pub activate_at: Option<Timestamp>,
 }
 
 /// A report or plot beside a model.
@@ -141,4 +233,34 @@ pub struct StoredVersion {
     pub manifest: Manifest,
     /// The bytes of model.pr, digest checked.
     pub model_pr: Bytes,
+}
+
+impl StoredVersion {
+    /// Pairs a manifest with the bytes it describes.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when size or sha256 differ.
+    pub fn check(manifest: Manifest, model_pr: Bytes) -> Result<Self> {
+        let Metadata {
+            size_bytes, sha256, ..
+        } = &manifest.metadata;
+        let corrupt = |reason: String| Error::Corrupt {
+            what: format!(
+                "model.pr of {} version {}",
+                manifest.series, manifest.version
+            ),
+            reason,
+        };
+        let size = model_pr.len() as u64;
+        if size != *size_bytes {
+            return Err(corrupt(format!(
+                "{size} bytes, registered were {size_bytes}"
+            )));
+        }
+        let digest = sha256_hex(&model_pr);
+        if digest != *sha256 {
+            return Err(corrupt(format!("sha256 {digest}, registered was {sha256}")));
+        }
+        Ok(Self { manifest, model_pr })
+    }
 }

@@ -44,6 +44,9 @@ fn registry_reason(error: &RegistryError) -> (Code, &'static str) {
         RegistryError::KeyReused { .. } => (Code::AlreadyExists, "IDEMPOTENCY_KEY_REUSED"),
         RegistryError::AliasMoved { .. } => (Code::Aborted, "ALIAS_MOVED"),
         RegistryError::Corrupt { .. } => (Code::DataLoss, "REGISTRY_CORRUPT"),
+        RegistryError::Denied { .. } => (Code::FailedPrecondition, "REGISTRY_DENIED"),
+        RegistryError::Unsupported { .. } => (Code::FailedPrecondition, "UNSUPPORTED_FLAVOR"),
+        RegistryError::NotReady { .. } => (Code::Unavailable, "VERSION_NOT_READY"),
         RegistryError::Locked { .. } => (Code::FailedPrecondition, "REGISTRY_LOCKED"),
         RegistryError::InvalidUrl { .. } => (Code::FailedPrecondition, "REGISTRY_URL"),
         _ => (Code::Unavailable, "REGISTRY_UNREACHABLE"),
@@ -97,6 +100,17 @@ fn rejected_field(code: &str) -> &'static str {
     }
 }
 
+/// When to come back: when the registry said so, else after [`RETRY_AFTER`].
+fn retry_after(error: &Error) -> Duration {
+    match error {
+        Error::Registry(RegistryError::Unreachable {
+            retry_after: Some(pause),
+            ..
+        }) => *pause,
+        _ => RETRY_AFTER,
+    }
+}
+
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let (code, reason) = error.reason();
@@ -122,7 +136,7 @@ impl From<Error> for Status {
             _ => {}
         }
         if matches!(code, Code::Unavailable | Code::ResourceExhausted) {
-            details.set_retry_info(Some(RETRY_AFTER));
+            details.set_retry_info(Some(retry_after(&error)));
         }
         match (&error, code) {
             (_, Code::Internal | Code::DataLoss) => tracing::error!(?code, %error, "answering"),
@@ -140,9 +154,7 @@ mod tests {
 
     #[test]
     fn who_may_come_back_is_told_when() {
-        let unreachable = Error::Registry(RegistryError::Unreachable {
-            reason: "connection refused".to_owned(),
-        });
+        let unreachable = Error::Registry(RegistryError::unreachable("connection refused"));
         let status = Status::from(unreachable);
         assert_eq!(status.code(), Code::Unavailable);
         let retry = status.get_error_details().retry_info().cloned().unwrap();

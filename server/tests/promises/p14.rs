@@ -21,7 +21,7 @@ use loadcast_proto::v1::{
 use loadcast_registry::{
     error::{Error as RegistryError, Result as RegistryResult},
     open::open,
-    registry::{Aspired, Made, NewVersion, Registered, Registry, StoredVersion, Tombstone},
+    registry::{Made, NewVersion, Poll, Registered, Registry, StoredVersion, Tombstone},
 };
 use loadcast_server::{
     aspired::Aspirations, cache::Cache, clock::Clock, lanes::Lanes, publish::Publisher,
@@ -132,9 +132,7 @@ impl Failing {
     fn write(&self) -> RegistryResult<()> {
         let left = self.writes_left.load(Ordering::Relaxed);
         if left == 0 {
-            return Err(RegistryError::Unreachable {
-                reason: "the test pulled the plug".to_owned(),
-            });
+            return Err(RegistryError::unreachable("the test pulled the plug"));
         }
         self.writes_left.store(left - 1, Ordering::Relaxed);
         Ok(())
@@ -146,8 +144,8 @@ impl Registry for Failing {
     fn url(&self) -> &str {
         "failing:"
     }
-    async fn aspired(&self, alias: &str) -> RegistryResult<Vec<Aspired>> {
-        self.inner.aspired(alias).await
+    async fn poll(&self, alias: &str) -> RegistryResult<Poll> {
+        self.inner.poll(alias).await
     }
     async fn alias(&self, series: &SeriesName, alias: &str) -> RegistryResult<Option<u64>> {
         self.inner.alias(series, alias).await
@@ -187,11 +185,23 @@ impl Registry for Failing {
         self.write()?;
         self.inner.revive(series).await
     }
+    async fn prune(
+        &self,
+        series: &SeriesName,
+        keep: usize,
+        spared: &[u64],
+    ) -> RegistryResult<Vec<u64>> {
+        self.write()?;
+        self.inner.prune(series, keep, spared).await
+    }
+
+    async fn pin(&self, series: &SeriesName, version: u64, pinned: bool) -> RegistryResult<()> {
+        self.write()?;
+        self.inner.pin(series, version, pinned).await
+    }
+
     async fn tombstone(&self, series: &SeriesName) -> RegistryResult<Option<Tombstone>> {
         self.inner.tombstone(series).await
-    }
-    async fn retired(&self) -> RegistryResult<Vec<SeriesName>> {
-        self.inner.retired().await
     }
 }
 

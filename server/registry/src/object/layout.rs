@@ -19,12 +19,31 @@ pub(super) fn manifest(series: &SeriesName, version: u64) -> Path {
     file(series, version, "manifest.json")
 }
 
+/// The number under whose folder `path` lies, and what it is called there.
+pub(super) fn version_of(series: &SeriesName, path: &Path) -> Option<(u64, Path)> {
+    let mut parts = path.prefix_match(&versions(series))?;
+    let version = parts.next()?.as_ref().parse().ok()?;
+    Some((version, Path::from_iter(parts)))
+}
+
 pub(super) fn completed(series: &SeriesName, version: u64) -> Path {
     file(series, version, "completed")
 }
 
+pub(super) fn pinned(series: &SeriesName, version: u64) -> Path {
+    file(series, version, "pinned")
+}
+
 pub(super) fn file(series: &SeriesName, version: u64, name: &str) -> Path {
     version_folder(series, version).join(name)
+}
+
+/// The object called `name` in the folder of `version`, which may lie deeper.
+pub(super) fn below(series: &SeriesName, version: u64, name: &Path) -> Path {
+    version_folder(series, version)
+        .parts()
+        .chain(name.parts())
+        .collect()
 }
 
 pub(super) fn attachment(series: &SeriesName, version: u64, name: &str) -> Path {
@@ -35,6 +54,11 @@ pub(super) fn attachment(series: &SeriesName, version: u64, name: &str) -> Path 
 
 pub(super) fn key(series: &SeriesName, key: &str) -> Path {
     Path::from_iter(["models", series.as_ref(), "keys"]).join(sha256_hex(key.as_bytes()))
+}
+
+/// The folder of all aliases.
+pub(super) fn all_aliases() -> Path {
+    Path::from("aliases")
 }
 
 pub(super) fn aliases(alias: &str) -> Path {
