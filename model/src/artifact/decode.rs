@@ -8,6 +8,7 @@ use crate::{
     artifact::{
         MAX_ARTIFACT_BYTES,
         bounded::{EndsOf, Fields, List, Pandas, corrupt},
+        mlmodel::NO_PICKLE,
         pandas,
     },
     error::{Error, Result},
@@ -54,6 +55,9 @@ pub fn decode_model_pr(bytes: &[u8]) -> Result<ProphetModel> {
             "{} bytes; at most {MAX_ARTIFACT_BYTES} are read",
             bytes.len()
         )));
+    }
+    if let [0x80, 2..=5, ..] = bytes {
+        return Err(Error::unsupported("a file that Python pickled", NO_PICKLE));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| corrupt(error.to_string()))?;
     let dict = if text.trim_start().starts_with('"') {
