@@ -55,6 +55,8 @@ pub struct Cache {
     clock: Clock,
     /// When the registry last answered, in epoch seconds; 0 for never.
     registry_seen: AtomicI64,
+    /// Whether the registry answers, as the state has it.
+    registry_answers: watch::Sender<bool>,
 }
 
 /// A change on its way to the writer.
@@ -105,6 +107,7 @@ impl Cache {
         if continued {
             state.restore(models.drain(..));
         }
+        let registry_answers = state.registry_unreachable.is_none();
         let cache = Self {
             changed: watch::Sender::new(state.revision),
             log: EventLog::new(events.into_iter()),
@@ -115,6 +118,7 @@ impl Cache {
             keep_versions: KEEP_VERSIONS,
             clock,
             registry_seen: AtomicI64::new(0),
+            registry_answers: watch::Sender::new(registry_answers),
         };
         // A new history begins by serving what the old one served.
         cache.commit_all(models.into_iter().map(|served| Change::Serve {
@@ -196,6 +200,11 @@ impl Cache {
     pub fn registry_answered(&self) {
         self.registry_seen
             .store(self.clock.now().as_second(), Ordering::Relaxed);
+    }
+
+    /// Whether the registry answers, as the state has it; wakes when that changes.
+    pub fn registry_answers(&self) -> watch::Receiver<bool> {
+        self.registry_answers.subscribe()
     }
 
     /// When the registry last answered; `None` for never.
@@ -391,6 +400,10 @@ impl Stages for Install<'_> {
 
     fn wake(&mut self, batch: &Batch) {
         self.cache.changed.send_replace(batch.after.revision);
+        let answers = batch.after.registry_unreachable.is_none();
+        self.cache
+            .registry_answers
+            .send_if_modified(|told| std::mem::replace(told, answers) != answers);
     }
 }
 

@@ -68,6 +68,22 @@ pub enum EventKind {
         /// What the trainer measured.
         scores: Option<Scores>,
     },
+    /// The registry names no version of a series any more; what is served goes on being served.
+    AliasGone {
+        /// The series.
+        series: SeriesName,
+        /// Its labels, for filters.
+        labels: BTreeMap<String, String>,
+        /// What to do.
+        reason: Reason,
+    },
+    /// The registry names the version again that is served.
+    AliasBack {
+        /// The series.
+        series: SeriesName,
+        /// Its labels, for filters.
+        labels: BTreeMap<String, String>,
+    },
     /// The registry stopped answering; what is served goes on being served.
     RegistryUnreachable {
         /// What it or the system said.
@@ -103,6 +119,8 @@ impl EventKind {
             Self::Served { .. } => "SERVED",
             Self::Removed { .. } => "REMOVED",
             Self::Rejected { .. } => "REJECTED",
+            Self::AliasGone { .. } => "ALIAS_GONE",
+            Self::AliasBack { .. } => "ALIAS_BACK",
             Self::RegistryUnreachable { .. } => "REGISTRY_UNREACHABLE",
             Self::RegistryBack => "REGISTRY_BACK",
         }
@@ -121,7 +139,9 @@ impl EventKind {
         match self {
             Self::Served { series, labels, .. }
             | Self::Removed { series, labels, .. }
-            | Self::Rejected { series, labels, .. } => Some((series, labels)),
+            | Self::Rejected { series, labels, .. }
+            | Self::AliasGone { series, labels, .. }
+            | Self::AliasBack { series, labels } => Some((series, labels)),
             Self::RegistryUnreachable { .. } | Self::RegistryBack => None,
         }
     }
