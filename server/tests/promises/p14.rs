@@ -473,7 +473,7 @@ async fn p14_what_was_acknowledged_survives_the_loss_of_the_server_and_its_state
     let server = Process::start_durable(folder.path());
     let pushed = server.client().push(push(SERIES, 1.0)).await.unwrap();
     server.kill();
-    for file in ["state.json", "events.log", "models.bin"] {
+    for file in ["state.json", "events.log", "parameters.bin"] {
         fs::remove_file(folder.path().join("state").join(file)).unwrap();
     }
     let other = Process::start_durable(folder.path());
