@@ -118,7 +118,7 @@ impl Fleet {
             band_calibration: None,
         };
         Change::Serve {
-            loaded: Arc::new(Loaded::restore(metadata, &model_pr).unwrap()),
+            loaded: Arc::new(Loaded::verify(metadata, &model_pr).unwrap()),
             version,
             alias: "champion".to_owned(),
         }
@@ -138,7 +138,7 @@ fn measure(models: usize) {
         .commit_all((0..models).map(|i| fleet.serve(i, 1)))
         .unwrap();
     rows.put("fill_seconds", begin.elapsed().as_secs_f64());
-    let segment = fs::metadata(state.join("models.bin")).unwrap().len();
+    let segment = fs::metadata(state.join("parameters.bin")).unwrap().len();
     rows.put("segment_bytes_per_model", segment as f64 / models as f64);
     let (swap, one) = (swap_micros(&cache, &fleet, models), {
         let alone = tempfile::tempdir().unwrap();

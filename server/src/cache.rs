@@ -64,7 +64,7 @@ pub struct Cache {
 struct Pending {
     change: Change,
     /// The model of a `Serve` as the segment keeps it, without its history.
-    model_json: Option<Vec<u8>>,
+    parameters: Option<Vec<u8>>,
     traceparent: String,
     outcome: Arc<OnceLock<Result<Committed>>>,
 }
@@ -240,7 +240,7 @@ impl Cache {
     pub fn commit_blocking(&self, change: Change, traceparent: String) -> Result<Committed> {
         let outcome = Arc::default();
         let pending = Pending {
-            model_json: model_json(&change)?,
+            parameters: parameters(&change)?,
             change,
             traceparent,
             outcome: Arc::clone(&outcome),
@@ -271,7 +271,7 @@ impl Cache {
                 let outcome = Arc::default();
                 outcomes.push(Arc::clone(&outcome));
                 pending.push(Pending {
-                    model_json: model_json(&change)?,
+                    parameters: parameters(&change)?,
                     change,
                     traceparent: String::new(),
                     outcome,
@@ -295,7 +295,7 @@ impl Cache {
         let mut waiting = Vec::new();
         for Pending {
             change,
-            model_json,
+            parameters,
             traceparent,
             outcome,
         } in pending
@@ -304,7 +304,7 @@ impl Cache {
             if let Some((next, event)) = apply(&after, change, self.keep_versions, now, traceparent)
             {
                 after = next;
-                batch.1.extend(model_record(&after, &event, model_json));
+                batch.1.extend(model_record(&after, &event, parameters));
                 batch.0.push(Arc::new(event));
             }
             let committed = Committed {
@@ -413,8 +413,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// A remembered model as it was served. One that cannot be served any more is told of and left to the registry.
 fn remembered(record: ModelRecord) -> Option<Served> {
-    let StoredModel { facts, model_json } = record.model?;
-    let loaded = Loaded::restore(facts.metadata, &model_json)
+    let StoredModel { facts, parameters } = record.model?;
+    let loaded = Loaded::restore(facts.metadata, &parameters)
         .inspect_err(|error| {
             tracing::error!(series = %record.series, %error, "a remembered model cannot be served");
         })
@@ -429,22 +429,18 @@ fn remembered(record: ModelRecord) -> Option<Served> {
     })
 }
 
-/// The model of a `Serve` as the segment keeps it: model.pr without the string around its JSON.
-fn model_json(change: &Change) -> Result<Option<Vec<u8>>> {
+/// The model of a `Serve` as the segment keeps it.
+fn parameters(change: &Change) -> Result<Option<Vec<u8>>> {
     let Change::Serve { loaded, .. } = change else {
         return Ok(None);
     };
-    let internal =
-        |error: String| Error::Internal(format!("a served model cannot be written: {error}"));
-    let model_pr = artifact::encode_model_pr(loaded.forecaster().model())
-        .map_err(|error| internal(error.to_string()))?;
-    let json: String =
-        serde_json::from_slice(&model_pr).map_err(|error| internal(error.to_string()))?;
-    Ok(Some(json.into_bytes()))
+    artifact::encode_parameters(loaded.forecaster().model())
+        .map(Some)
+        .map_err(|error| Error::Internal(format!("a served model cannot be written: {error}")))
 }
 
 /// What the segment must remember of `event`, whose outcome is `after`.
-fn model_record(after: &State, event: &Event, model_json: Option<Vec<u8>>) -> Option<ModelRecord> {
+fn model_record(after: &State, event: &Event, parameters: Option<Vec<u8>>) -> Option<ModelRecord> {
     let (EventKind::Served { series, .. } | EventKind::Removed { series, .. }) = &event.kind else {
         return None;
     };
@@ -453,8 +449,8 @@ fn model_record(after: &State, event: &Event, model_json: Option<Vec<u8>>) -> Op
         .get(series)
         .and_then(|entry| entry.served.as_deref());
     let model = served
-        .zip(model_json)
-        .map(|(served, model_json)| StoredModel {
+        .zip(parameters)
+        .map(|(served, parameters)| StoredModel {
             facts: StoredFacts {
                 version: served.version,
                 alias: served.alias.clone(),
@@ -462,7 +458,7 @@ fn model_record(after: &State, event: &Event, model_json: Option<Vec<u8>>) -> Op
                 served_since: served.served_since,
                 metadata: served.loaded.metadata().clone(),
             },
-            model_json,
+            parameters,
         });
     Some(ModelRecord {
         revision: event.revision,

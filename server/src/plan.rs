@@ -50,7 +50,7 @@ pub enum Action {
 ///
 /// Nothing but a tombstone unloads a series. An alias that is not there is a question to a human and not an order: what
 /// it named goes on being served, and that is said once two polls agree. A version that was refused is not tried again
-/// until the alias moves.
+/// until the alias moves. Of what a copy of the registry says, which may be old, only what is not known at all is loaded.
 pub fn plan(
     served: &State,
     on_the_way: &BTreeMap<SeriesName, Aspiration>,
@@ -62,6 +62,9 @@ pub fn plan(
     let mut wanted = BTreeSet::new();
     for aspired in &poll.aspired {
         let entry = served.entries.get(&aspired.series).map(|entry| &**entry);
+        if poll.copy.is_some() && entry.is_some_and(is_or_was_served) {
+            continue;
+        }
         match judge(entry, aspired) {
             Judged::Wanted => {
                 wanted.insert(&aspired.series);
@@ -75,6 +78,9 @@ pub fn plan(
             }
             Judged::FallsBack => {}
         }
+    }
+    if poll.copy.is_some() {
+        return actions;
     }
     let unnamed = unnamed(served, poll);
     let gone = unnamed.intersection(missed).filter(|series| {
@@ -116,6 +122,10 @@ pub fn unnamed(served: &State, poll: &Poll) -> BTreeSet<SeriesName> {
             && !aspired.get(series).is_some_and(is_named)
     });
     unnamed.map(|(series, _)| series.clone()).collect()
+}
+
+fn is_or_was_served(entry: &Entry) -> bool {
+    entry.served.is_some() || entry.removed.is_some()
 }
 
 /// What a line of a listing is to what is served.
@@ -200,7 +210,7 @@ mod tests {
     fn listing(aspired: &[Aspired]) -> Poll {
         Poll {
             aspired: aspired.to_vec(),
-            retired: Vec::new(),
+            ..Poll::default()
         }
     }
 
@@ -236,6 +246,7 @@ mod tests {
         let poll = Poll {
             aspired: Vec::new(),
             retired: vec![name("a")],
+            copy: None,
         };
         let retire = Action::Retire { series: name("a") };
         assert_eq!(plan_of(&empty, &poll), [retire]);
@@ -287,5 +298,25 @@ mod tests {
             let planned = plan(&empty, &on_the_way, &BTreeSet::new(), &listing(&[]), at);
             assert_eq!(planned, [Action::Forget { series: name("a") }]);
         }
+    }
+
+    #[test]
+    fn of_a_copy_only_what_is_not_known_is_loaded_and_nothing_is_unloaded_or_called_gone() {
+        let empty = State::empty(Uuid::nil());
+        let removed = after(
+            &empty,
+            EventKind::Removed {
+                series: name("a"),
+                labels: Default::default(),
+                previous_version: 1,
+                reason: Reason::new("RETIRED", "old"),
+            },
+        );
+        let copy = Poll {
+            aspired: vec![line("a", 1), line("b", 1)],
+            retired: vec![name("c")],
+            copy: Some("refused".to_owned()),
+        };
+        assert_eq!(plan_of(&removed, &copy), [Action::Load(line("b", 1))]);
     }
 }

@@ -114,8 +114,13 @@ async fn poll_until(
         soonest = begun + HINT_GAP;
         match refresher.poll().await {
             Ok(round) => {
-                failures = 0;
-                next = begun + interval;
+                if round.from_copy {
+                    failures = failures.saturating_add(1);
+                    next = Instant::now() + backoff.delay(failures, None, rand::random());
+                } else {
+                    failures = 0;
+                    next = begun + interval;
+                }
                 let tell = async move {
                     let report = round.ended().await;
                     if let Some(waiting) = waiting {

@@ -76,6 +76,8 @@ pub struct Report {
 pub struct Round {
     report: Report,
     loads: Vec<JoinHandle<bool>>,
+    /// A copy of the registry answered, for the registry did not.
+    pub(crate) from_copy: bool,
 }
 
 impl Round {
@@ -142,17 +144,19 @@ impl Refresher {
                 return Err(error.into());
             }
         };
-        inner.cache.registry_answered();
-        if inner.cache.state().registry_unreachable.is_some() {
-            inner.aspirations.retry_now();
-            let change = Change::RegistryBack;
+        if let Some(message) = poll.copy.clone() {
+            let change = Change::RegistryUnreachable { message };
             inner.cache.commit(change, String::new()).await?;
+        } else {
+            inner.answered().await?;
         }
         let actions = {
             let mut missed = inner.missed.lock().unwrap_or_else(PoisonError::into_inner);
             let on_the_way = inner.aspirations.all();
             let actions = plan(&before, &on_the_way, &missed, &poll, Instant::now());
-            *missed = unnamed(&before, &poll);
+            if poll.copy.is_none() {
+                *missed = unnamed(&before, &poll);
+            }
             actions
         };
         let mut round = Round {
@@ -161,6 +165,7 @@ impl Refresher {
                 ..Report::default()
             },
             loads: Vec::new(),
+            from_copy: poll.copy.is_some(),
         };
         for action in actions {
             match action {
@@ -241,6 +246,17 @@ struct Load {
 }
 
 impl Inner {
+    /// Notes that the registry answered, and says so where it had not.
+    async fn answered(&self) -> Result<()> {
+        self.cache.registry_answered();
+        if self.cache.state().registry_unreachable.is_none() {
+            return Ok(());
+        }
+        self.aspirations.retry_now();
+        let change = Change::RegistryBack;
+        self.cache.commit(change, String::new()).await.map(drop)
+    }
+
     /// What needs no download.
     async fn say(&self, action: Action) -> Result<()> {
         let change = match action {

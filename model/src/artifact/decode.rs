@@ -424,22 +424,27 @@ impl Dict<'_> {
                 )));
             }
         }
-        let (times, deltas) = (model.changepoints_t.len(), model.delta.len());
-        if times != deltas || times == 0 {
-            return Err(corrupt(format!(
-                "{times} of changepoints_t, {deltas} of params.delta"
-            )));
-        }
-        if !model.changepoints_t.is_sorted() {
-            return Err(corrupt("changepoints_t is not sorted"));
-        }
-        if model.t_scale <= 0.0 || model.y_scale == 0.0 || model.sigma_obs < 0.0 {
-            return Err(corrupt(
-                "t_scale and y_scale must not be zero, sigma_obs not negative",
-            ));
-        }
-        Ok(())
+        check_parameters(model)
     }
+}
+
+/// What holds of the parameters of every model, whatever it was written as.
+pub(super) fn check_parameters(model: &ProphetModel) -> Result<()> {
+    let (times, deltas) = (model.changepoints_t.len(), model.delta.len());
+    if times != deltas || times == 0 {
+        return Err(corrupt(format!(
+            "{times} of changepoints_t, {deltas} of params.delta"
+        )));
+    }
+    if !model.changepoints_t.is_sorted() {
+        return Err(corrupt("changepoints_t is not sorted"));
+    }
+    if model.t_scale <= 0.0 || model.y_scale == 0.0 || model.sigma_obs < 0.0 {
+        return Err(corrupt(
+            "t_scale and y_scale must not be zero, sigma_obs not negative",
+        ));
+    }
+    Ok(())
 }
 
 fn argument(regressor: &Regressor) -> ExtraRegressor {

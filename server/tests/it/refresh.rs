@@ -214,6 +214,14 @@ impl Registry for Scripted {
     async fn tombstone(&self, series: &SeriesName) -> Result<Option<Tombstone>> {
         self.inner.tombstone(series).await
     }
+
+    async fn prune(&self, series: &SeriesName, keep: usize, spared: &[u64]) -> Result<Vec<u64>> {
+        self.inner.prune(series, keep, spared).await
+    }
+
+    async fn pin(&self, series: &SeriesName, version: u64, pinned: bool) -> Result<()> {
+        self.inner.pin(series, version, pinned).await
+    }
 }
 
 /// A replica that follows a registry every second.
