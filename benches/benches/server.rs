@@ -100,7 +100,8 @@ impl Fleet {
                 ("aggregation", "sum".to_owned()),
             ]
             .map(|(key, value)| (key.to_owned(), value)),
-        );
+        )
+        .into();
         let metadata = Metadata {
             schema: METADATA_SCHEMA,
             sha256: sha256_hex(&model_pr),

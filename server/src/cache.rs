@@ -5,6 +5,7 @@
 //! inlets, push and refresh, end in [`Cache::commit`]. It makes the change durable, then visible, then tells of it.
 
 use std::{
+    collections::HashMap,
     mem,
     path::Path,
     sync::{
@@ -15,7 +16,10 @@ use std::{
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use loadcast_model::{artifact, series::SeriesName};
+use loadcast_model::{
+    artifact,
+    series::{Labels, SeriesName},
+};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -103,7 +107,9 @@ impl Cache {
             state = state.after(event);
         }
         let continued = !events.is_empty();
-        let mut models = state_dir.load(&models, remembered)?;
+        let told = events.iter().filter_map(|event| event.kind.series());
+        let told: HashMap<&SeriesName, &Labels> = told.collect();
+        let mut models = state_dir.load(&models, |record| remembered(record, &told))?;
         if continued {
             state.restore(models.drain(..));
         }
@@ -411,9 +417,20 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A remembered model as it was served. One that cannot be served any more is told of and left to the registry.
-fn remembered(record: ModelRecord) -> Option<Served> {
-    let StoredModel { facts, parameters } = record.model?;
+/// A remembered model as it was served. One that cannot be served any more is told of and left to the registry. What
+/// events `told` of its series is not kept twice.
+fn remembered(record: ModelRecord, told: &HashMap<&SeriesName, &Labels>) -> Option<Served> {
+    let StoredModel {
+        mut facts,
+        parameters,
+    } = record.model?;
+    if let Some((name, labels)) = told.get_key_value(&record.series) {
+        let series = &mut facts.metadata.series;
+        series.name = (*name).clone();
+        if series.labels == **labels {
+            series.labels = Arc::clone(labels);
+        }
+    }
     let loaded = Loaded::restore(facts.metadata, &parameters)
         .inspect_err(|error| {
             tracing::error!(series = %record.series, %error, "a remembered model cannot be served");

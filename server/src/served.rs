@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use loadcast_model::{
     score::Scores,
-    series::{Series, SeriesName},
+    series::{Labels, Series, SeriesName},
 };
 use rpds::HashTrieMapSync;
 use uuid::Uuid;
@@ -180,7 +180,7 @@ pub fn apply(
             let previous_version = current.map_or(0, |current| current.version);
             let event = event(EventKind::Served {
                 series: series.name.clone(),
-                labels: series.labels.clone(),
+                labels: Arc::clone(&series.labels),
                 version,
                 previous_version,
                 sha256: loaded.metadata().sha256.clone(),
@@ -206,7 +206,7 @@ pub fn apply(
                 return None;
             }
             let event = event(EventKind::Removed {
-                labels: entry.map_or_else(Default::default, |entry| entry.series.labels.clone()),
+                labels: labels_of(entry),
                 previous_version: served.map_or(0, |served| served.version),
                 series,
                 reason,
@@ -230,7 +230,7 @@ pub fn apply(
                 return None;
             }
             let event = event(EventKind::Rejected {
-                labels: known.map_or_else(Default::default, |entry| entry.series.labels.clone()),
+                labels: labels_of(known),
                 series,
                 version,
                 sha256,
@@ -273,6 +273,10 @@ pub fn apply(
             Some((before.after(&event), event))
         }
     }
+}
+
+fn labels_of(entry: Option<&Arc<Entry>>) -> Labels {
+    entry.map_or_else(Labels::default, |entry| Arc::clone(&entry.series.labels))
 }
 
 impl Entry {

@@ -208,7 +208,7 @@ fn message(approved: &Approved, to: &Destination, expected_version: Option<u64>)
 fn info(series: &Series) -> SeriesInfo {
     SeriesInfo {
         name: series.name.to_string(),
-        labels: series.labels.clone(),
+        labels: (*series.labels).clone(),
         unit: series.unit.as_ref().map(ToString::to_string),
         step: Duration::from_secs(series.step_seconds.into()),
         time_zone: series.zone.to_string(),

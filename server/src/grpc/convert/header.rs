@@ -150,7 +150,7 @@ fn series(wire: pb::Series) -> Result<Series> {
     };
     Ok(Series {
         name: question::series_name("header.series.name", &wire.name)?,
-        labels: labels("header.series.labels", wire.labels)?,
+        labels: labels("header.series.labels", wire.labels)?.into(),
         unit,
         step_seconds: step_in("header.series.step", step)?,
         zone,

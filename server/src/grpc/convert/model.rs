@@ -21,7 +21,7 @@ use crate::{
 pub(crate) fn series(series: &Series) -> pb::Series {
     pb::Series {
         name: series.name.to_string(),
-        labels: series.labels.clone(),
+        labels: (*series.labels).clone(),
         unit: series
             .unit
             .map_or_else(String::new, |unit| unit.to_string()),
@@ -229,7 +229,7 @@ pub(crate) fn event(event: &Event) -> pb::ModelEvent {
         } => pb::ModelEvent {
             kind: pb::ModelEventKind::Served.into(),
             series: series.to_string(),
-            labels: labels.clone(),
+            labels: (**labels).clone(),
             version: *version,
             previous_version: *previous_version,
             artifact_sha256: sha256.clone(),
@@ -245,7 +245,7 @@ pub(crate) fn event(event: &Event) -> pb::ModelEvent {
         } => pb::ModelEvent {
             kind: pb::ModelEventKind::Removed.into(),
             series: series.to_string(),
-            labels: labels.clone(),
+            labels: (**labels).clone(),
             previous_version: *previous_version,
             reasons: vec![reason(why)],
             ..base
@@ -260,7 +260,7 @@ pub(crate) fn event(event: &Event) -> pb::ModelEvent {
         } => pb::ModelEvent {
             kind: pb::ModelEventKind::Rejected.into(),
             series: series.to_string(),
-            labels: labels.clone(),
+            labels: (**labels).clone(),
             version: *version,
             artifact_sha256: sha256.clone(),
             reasons: reasons.iter().map(reason).collect(),
@@ -274,14 +274,14 @@ pub(crate) fn event(event: &Event) -> pb::ModelEvent {
         } => pb::ModelEvent {
             kind: pb::ModelEventKind::AliasGone.into(),
             series: series.to_string(),
-            labels: labels.clone(),
+            labels: (**labels).clone(),
             reasons: vec![reason(why)],
             ..base
         },
         EventKind::AliasBack { series, labels } => pb::ModelEvent {
             kind: pb::ModelEventKind::AliasBack.into(),
             series: series.to_string(),
-            labels: labels.clone(),
+            labels: (**labels).clone(),
             ..base
         },
         EventKind::RegistryUnreachable { message } => pb::ModelEvent {

@@ -1,0 +1,1 @@
+//! Many models on a real MLflow.
