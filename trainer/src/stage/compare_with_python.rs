@@ -144,3 +144,92 @@ impl Judged for Faithful {
         &self.verdict
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A model that Python wrote, and what its predict() said.
+    fn imported(change: impl Fn(&mut Value)) -> Imported {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/prophet");
+        let read = |file: &str| {
+            let path = folder.join(format!("nothing_but_trend.{file}"));
+            fs::read_to_string(path).unwrap()
+        };
+        let predicted = read("predict.csv");
+        let rows: Vec<Vec<&str>> = predicted.lines().map(|l| l.split(',').collect()).collect();
+        let at = |name: &str| rows[0].iter().position(|column| *column == name).unwrap();
+        let column = |name: &str| -> Vec<f64> {
+            let cells = rows[1..].iter().map(|row| row[at(name)]);
+            cells.map(|cell| cell.parse().unwrap()).collect()
+        };
+        let times = rows[1..].iter().map(|row| {
+            let time: jiff::civil::DateTime = row[at("ds")].parse().unwrap();
+            crate::time::wall_seconds(time)
+        });
+        let mut answer = json!({
+            "place": "models:/a/1", "holder": "prophet.forecaster.Prophet", "logged_at": null, "python": "3",
+            "pickle": {"name": "model.pkl", "size_bytes": 1, "sha256": "", "flavor": "sklearn"},
+            "model_json": read("model.json"), "rows": 3, "step_seconds": 3_600, "data_sha256": "",
+            "times": times.collect::<Vec<i64>>(), "holidays": [],
+            "inputs": {"cap": [], "floor": [], "regressors": {}, "conditions": {}},
+            "yhat": column("yhat"), "trend": column("trend"),
+        });
+        change(&mut answer);
+        serde_json::from_value(answer).unwrap()
+    }
+
+    fn compared(change: impl Fn(&mut Value)) -> Result<Faithful> {
+        let series = Series::new("a".parse().unwrap());
+        compare_with_python(imported(change), series, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_model_that_says_what_python_says_is_faithful() {
+        let faithful = compared(|_| ()).unwrap();
+        let metadata = faithful.metadata();
+        assert_eq!(metadata.sha256, sha256_hex(faithful.model_pr()));
+        assert_eq!(metadata.series.step_seconds, 3_600);
+    }
+
+    #[test]
+    fn a_value_that_is_not_pythons_refuses_the_import_by_its_column() {
+        for column in ["yhat", "trend"] {
+            let off_by = |factor: f64| {
+                compared(|answer| {
+                    let values = answer[column].as_array_mut().unwrap();
+                    let y = values[0].as_f64().unwrap();
+                    values[0] = json!(y * factor);
+                })
+            };
+            let error = off_by(1.0 + 1e-6).unwrap_err();
+            let what = format!("models:/a/1: its {column} differs from Python's");
+            assert!(error.to_string().contains(&what), "{error}");
+            off_by(1.0 + 1e-12).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_answer_of_another_length_or_none_refuses_the_import() {
+        for short in [json!([1.0]), json!([])] {
+            compared(|answer| answer["trend"] = short.clone()).unwrap_err();
+        }
+        let empty = |answer: &mut Value| {
+            for column in ["times", "yhat", "trend"] {
+                answer[column] = json!([]);
+            }
+        };
+        compared(empty).unwrap_err();
+    }
+
+    #[test]
+    fn a_model_that_cannot_be_read_refuses_the_import_with_its_place() {
+        let error = compared(|answer| answer["model_json"] = json!("{}")).unwrap_err();
+        assert!(error.to_string().contains("models:/a/1"), "{error}");
+    }
+}
