@@ -29,9 +29,10 @@ async fn level(server: &TestServer, series: &str) -> f64 {
     server.client().forecast(&query).await.unwrap().yhat[0]
 }
 
-/// How long ago it was when Python printed VERSION TIME.
+/// How long ago it was when Python printed VERSION TIME, after what MLflow prints.
 fn since(printed: &str) -> (u64, Duration) {
-    let (version, time) = printed.trim().split_once(' ').unwrap();
+    let line = printed.lines().last().unwrap_or_default();
+    let (version, time) = line.split_once(' ').unwrap();
     let then = Duration::from_secs_f64(time.parse().unwrap());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     (version.parse().unwrap(), now.saturating_sub(then))

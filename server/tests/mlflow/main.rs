@@ -3,6 +3,7 @@
 // Helpers of tests are tests, which clippy does not see.
 #![allow(clippy::unwrap_used)]
 
+mod disk;
 mod faults;
 mod follow;
 mod many;

@@ -113,12 +113,17 @@ impl Mlflow {
 
     /// Runs Python with MLflow's own client and none of our code; returns what it printed.
     pub(crate) async fn python(&self, arguments: &[&str]) -> String {
+        self.python_at(&self.url, arguments).await
+    }
+
+    /// The same by way of `url`.
+    pub(crate) async fn python_at(&self, url: &str, arguments: &[&str]) -> String {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mlflow/stranger.py");
         let mut command = tokio::process::Command::new(tools().join("python"));
         command
             .arg(script)
             .args(arguments)
-            .env("MLFLOW_TRACKING_URI", &self.url)
+            .env("MLFLOW_TRACKING_URI", url)
             .env("MLFLOW_DISABLE_TELEMETRY", "true");
         let output = tokio::time::timeout(PATIENCE, command.output());
         let output = output.await.unwrap().unwrap();

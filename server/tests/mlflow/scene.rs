@@ -77,20 +77,7 @@ impl Scene {
 
     /// Waits until what GetModel says of `series` fits.
     pub(crate) async fn until_said(&self, series: &str, fits: impl Fn(&Model) -> bool) -> Model {
-        let client = self.server.client();
-        let asking = async {
-            loop {
-                let model = client.model(series).await.unwrap();
-                if fits(&model) {
-                    return model;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        match tokio::time::timeout(PATIENCE, asking).await {
-            Ok(model) => model,
-            Err(_) => panic!("{:?}", client.model(series).await.unwrap()),
-        }
+        until_said(&self.server, series, fits).await
     }
 
     /// The number that the served version of `series` answers.
@@ -155,6 +142,33 @@ pub(crate) async fn until(server: &TestServer, series: &str, version: u64) {
         let served = server.cache.get(&name).map(|served| served.version);
         panic!("{series}: {served:?} instead of {version} is served");
     }
+}
+
+/// Waits until what GetModel of `server` says of `series` fits.
+pub(crate) async fn until_said(
+    server: &TestServer,
+    series: &str,
+    fits: impl Fn(&Model) -> bool,
+) -> Model {
+    let client = server.client();
+    let asking = async {
+        loop {
+            let model = client.model(series).await.unwrap();
+            if fits(&model) {
+                return model;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    match tokio::time::timeout(PATIENCE, asking).await {
+        Ok(model) => model,
+        Err(_) => panic!("{:?}", client.model(series).await.unwrap()),
+    }
+}
+
+/// Whether the long forms are wanted.
+pub(crate) fn soak() -> bool {
+    std::env::var_os("LOADCAST_SOAK").is_some_and(|value| value == "1")
 }
 
 /// Registers a version of `series` that answers its own number, which must be `version`, and moves the alias to it.

@@ -1,5 +1,6 @@
 """A stranger to Loadcast: fits, logs and registers models, moves aliases and stages, as MLflow's users do.
-usage: stranger.py champion NAME LEVEL | stranger.py production NAME LEVEL | stranger.py webhook URL SECRET | stranger.py move NAME VERSION"""
+usage: stranger.py champion NAME LEVEL | stranger.py production NAME LEVEL | stranger.py webhook URL SECRET | stranger.py move NAME VERSION
+       stranger.py poll NAME ... | stranger.py load NAME ..."""
 
 import logging
 import os
@@ -51,4 +52,18 @@ def move(name, version):
     print(version, time.time())
 
 
-{"champion": champion, "production": production, "webhook": webhook, "move": move}[sys.argv[1]](*sys.argv[2:])
+def poll(*names):
+    begun = time.time()
+    for name in names:
+        client.get_model_version_by_alias(name, "champion")
+    print(round(time.time() - begun, 3))
+
+
+def load(*names):
+    begun = time.time()
+    for name in names:
+        mlflow.prophet.load_model(f"models:/{name}@champion")
+    print(round(time.time() - begun, 3))
+
+
+{"champion": champion, "production": production, "webhook": webhook, "move": move, "poll": poll, "load": load}[sys.argv[1]](*sys.argv[2:])
