@@ -20,7 +20,8 @@ pub struct Config {
     pub http_addr: SocketAddr,
 
     /// Where versions are durable: file:///FOLDER, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX,
-    /// mlflow+http://HOST:PORT, or memory: (gone with the process).
+    /// mlflow+http://HOST:PORT, or memory: (gone with the process). Two with a comma between, mlflow+http://HOST:PORT,s3://B/P:
+    /// the second is a copy of the first, kept for a start while the first does not answer.
     /// Unset: a folder `registry` inside the state directory.
     #[arg(long, env = "LOADCAST_REGISTRY")]
     pub registry: Option<String>,
