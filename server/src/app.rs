@@ -4,7 +4,11 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use futures::{Stream, StreamExt as _};
-use loadcast_registry::{open::open, registry::Registry};
+use loadcast_registry::{
+    environment::Environment,
+    open::{open, open_read_only},
+    registry::Registry,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -73,7 +77,11 @@ impl App {
                     .to_string()
             }
         };
-        let registry = open(&url)?;
+        let registry = if config.read_only_registry {
+            open_read_only(&url, &Environment::of_process())?
+        } else {
+            open(&url)?
+        };
         let webhook_secret = config.webhook_secret()?;
         let bind =
             async |flag: &str, addr: SocketAddr| -> anyhow::Result<(TcpListener, SocketAddr)> {

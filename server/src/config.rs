@@ -26,6 +26,10 @@ pub struct Config {
     #[arg(long, env = "LOADCAST_REGISTRY")]
     pub registry: Option<String>,
 
+    /// Only follow the registry. Pushes, promotions, rollbacks and retirements are refused (FAILED_PRECONDITION).
+    #[arg(long, env = "LOADCAST_READ_ONLY_REGISTRY")]
+    pub read_only_registry: bool,
+
     /// What this server remembers across restarts; one server at a time.
     #[arg(long, env = "LOADCAST_STATE_DIR", default_value = ".loadcast/state")]
     pub state_dir: PathBuf,
