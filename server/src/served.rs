@@ -245,7 +245,7 @@ pub fn apply(
                 return None;
             }
             let event = event(EventKind::AliasGone {
-                labels: entry.series.labels.clone(),
+                labels: Arc::clone(&entry.series.labels),
                 series,
                 reason,
             });
@@ -255,7 +255,7 @@ pub fn apply(
             let entry = before.entries.get(&series)?;
             entry.alias_gone.as_ref()?;
             let event = event(EventKind::AliasBack {
-                labels: entry.series.labels.clone(),
+                labels: Arc::clone(&entry.series.labels),
                 series,
             });
             Some((before.after(&event), event))
