@@ -22,7 +22,10 @@ bench:
 
 # Long runs and big numbers of peers.
 soak:
-	LOADCAST_SOAK=1 cargo test --workspace --release -- soak
+	@.ci/tools.sh
+	cargo build --release --package loadcast-server --package loadcast-benches
+	target/release/fanout
+	LOADCAST_SOAK=1 cargo test --workspace --release -- --nocapture soak
 
 # Breaks the mechanism of each promise in turn: its test must fail, and no other.
 mutants:

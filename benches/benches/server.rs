@@ -100,7 +100,8 @@ impl Fleet {
                 ("aggregation", "sum".to_owned()),
             ]
             .map(|(key, value)| (key.to_owned(), value)),
-        );
+        )
+        .into();
         let metadata = Metadata {
             schema: METADATA_SCHEMA,
             sha256: sha256_hex(&model_pr),
@@ -118,7 +119,7 @@ impl Fleet {
             band_calibration: None,
         };
         Change::Serve {
-            loaded: Arc::new(Loaded::restore(metadata, &model_pr).unwrap()),
+            loaded: Arc::new(Loaded::verify(metadata, &model_pr).unwrap()),
             version,
             alias: "champion".to_owned(),
         }
@@ -138,7 +139,7 @@ fn measure(models: usize) {
         .commit_all((0..models).map(|i| fleet.serve(i, 1)))
         .unwrap();
     rows.put("fill_seconds", begin.elapsed().as_secs_f64());
-    let segment = fs::metadata(state.join("models.bin")).unwrap().len();
+    let segment = fs::metadata(state.join("parameters.bin")).unwrap().len();
     rows.put("segment_bytes_per_model", segment as f64 / models as f64);
     let (swap, one) = (swap_micros(&cache, &fleet, models), {
         let alone = tempfile::tempdir().unwrap();

@@ -1,7 +1,8 @@
-//! The engine: forecasts and fits.
+//! The engine: forecasts, fits and searches.
 
 mod fit;
 mod forecast;
+mod search;
 
 use anyhow::Result;
 
@@ -15,5 +16,6 @@ pub fn measure() -> Result<Section> {
     let mut section = Section::default();
     forecast::measure(&mut section)?;
     fit::measure(&mut section)?;
+    search::measure(&mut section)?;
     Ok(section)
 }

@@ -22,13 +22,11 @@ impl Section {
         self.put(format!("{name}_ratio"), theirs.1 / ours);
     }
 
-    fn to_json(&self) -> Value {
+    fn to_pairs(&self) -> Map<String, Value> {
         let pairs = self.0.iter();
-        Value::Object(
-            pairs
-                .map(|(name, value)| (name.clone(), json!(value)))
-                .collect(),
-        )
+        pairs
+            .map(|(name, value)| (name.clone(), json!(value)))
+            .collect()
     }
 
     fn to_table(&self) -> String {
@@ -40,7 +38,7 @@ impl Section {
     }
 }
 
-/// Prints `sections` as tables and writes them to `path`. Sections that stand there and were not measured are kept.
+/// Prints `sections` as tables and writes them to `path`. Figures that stand there and were not measured are kept.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -53,7 +51,9 @@ pub fn publish(path: &Path, sections: &[(&str, Section)]) -> Result<()> {
     }
     for (name, section) in sections {
         println!("{name}\n{}", section.to_table());
-        report.insert((*name).to_owned(), section.to_json());
+        if let Some(Value::Object(pairs)) = report.get_mut(*name) {
+            pairs.extend(section.to_pairs());
+        }
     }
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;

@@ -20,7 +20,7 @@ use crate::trace::InjectTrace;
 use crate::types::event::{ForecastUpdate, ModelUpdate};
 use crate::types::forecast::Forecast;
 use crate::types::frame::Frame;
-use crate::types::model::{Model, RolledBack};
+use crate::types::model::{Model, Refreshed, RolledBack};
 use crate::types::push::{Push, Pushed, RejectionReport};
 use crate::types::query::{ForecastQuery, WatchQuery};
 use crate::types::series::Selector;
@@ -341,6 +341,21 @@ impl Client {
             .instrument(span)
             .await?;
         Ok(answer.revision)
+    }
+
+    /// Makes the server look at its registry now, and waits until every load that this began has ended.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]: UNAVAILABLE when the registry does not answer; and as [`Client::forecast`].
+    pub async fn refresh_models(&self) -> Result<Refreshed, Error> {
+        let span = tracing::info_span!("refresh_models");
+        let request = self.request(pb::RefreshModelsRequest {}, self.call_deadline);
+        let mut service = self.model_service();
+        let answer = self
+            .call(self.call_deadline, service.refresh_models(request))
+            .instrument(span)
+            .await?;
+        Ok(answer.into())
     }
 
     fn forecasts(&self) -> ForecastServiceClient<Traced> {

@@ -39,7 +39,9 @@ pub use client::Client;
 pub use error::{Code, Error, Violation};
 pub use types::event::{ForecastUpdate, ModelEvent, ModelEventKind, ModelUpdate, UpdateCause};
 pub use types::forecast::{Component, Correction, Forecast, LevelValue, Provenance, Quantile};
-pub use types::model::{Aspired, Model, ModelState, Reason, Rejection, RolledBack, Served};
+pub use types::model::{
+    Aspired, Model, ModelState, Reason, Refreshed, Rejection, RolledBack, Served,
+};
 pub use types::push::{Attachment, Push, Pushed, RejectionReport, Verdict};
 pub use types::query::{ForecastQuery, KnownVersion, Range, WatchCondition, WatchQuery, Window};
 pub use types::series::{

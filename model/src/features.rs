@@ -33,7 +33,7 @@ pub enum Mode {
 }
 
 /// A Fourier series of one period.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Seasonality {
     /// As Prophet names it: yearly, weekly, daily, or the user's.
     pub name: String,
@@ -79,7 +79,7 @@ impl Default for Standardize {
 }
 
 /// A column that the question brings.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Regressor {
     /// The column's name.
     pub name: String,
@@ -117,7 +117,7 @@ impl Regressor {
 }
 
 /// What the columns of a model are.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Features {
     /// In the order of their columns.
     pub seasonalities: Vec<Seasonality>,

@@ -41,7 +41,7 @@ pub struct Holiday {
 }
 
 /// One day of a holiday's window, over all its occurrences.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HolidayColumn {
     /// The holiday.
     pub name: String,

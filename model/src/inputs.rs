@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     error::{Error, Result},
     holiday::Holiday,
 };
 
 /// Columns of one value per row, or of one value for all rows; an empty column is one that is not given.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Inputs {
     /// Where logistic growth saturates, in the series' unit.
     pub cap: Vec<f64>,

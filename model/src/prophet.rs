@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     error::Error,
     features::Features,
@@ -11,7 +13,7 @@ use crate::{
 };
 
 /// A fitted Prophet model.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProphetModel {
     /// The settings it was fitted with.
     pub spec: Spec,
@@ -50,7 +52,7 @@ pub struct ProphetModel {
 }
 
 /// The ends of a history: what Python insists on, and where the future begins.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ends {
     /// Time and value of the first row.
     pub first: (i64, f64),

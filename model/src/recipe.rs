@@ -5,8 +5,8 @@
 //!
 //! 1. A handful of candidates ([`Candidate`]) each say what comes next.
 //! 2. They are weighed by what they would have said at up to 42 origins of the latest 14 days inside the history; the
-//!    same origins decide how long the level at the origin lasts ([`Anchor`]), constant unless another way was better
-//!    by a tenth.
+//!    same origins decide of how many hours the level at the origin is taken, and how long it lasts ([`Anchor`]): it
+//!    is kept unless forgetting it was better by a tenth.
 //! 3. The forecast is their pointwise weighted median. Where it did not beat the seasonal naive on these origins, the
 //!    search abstains: the seasonal naive it is, and the report says so.
 //! 4. That forecast is distilled into Prophet's basis, so that server and Python say the same; the report has the loss.

@@ -177,6 +177,9 @@ pub enum ZeroMeans {
     Missing,
 }
 
+/// Labels by name. Shared: a server has those of a series in the model, in its entry and in every event about it.
+pub type Labels = Arc<BTreeMap<String, String>>;
+
 /// One forecastable quantity of one workload. The name is the identity; everything else describes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Series {
@@ -184,7 +187,7 @@ pub struct Series {
     pub name: SeriesName,
     /// Searchable, never identity.
     #[serde(default)]
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// Of the values; `None` when nobody said.
     pub unit: Option<Unit>,
     /// Spacing of the grid, in seconds; at least 1.
@@ -208,7 +211,7 @@ impl Series {
     pub fn new(name: SeriesName) -> Self {
         Self {
             name,
-            labels: BTreeMap::new(),
+            labels: Labels::default(),
             unit: None,
             step_seconds: DEFAULT_STEP_SECONDS,
             zone: Zone::utc(),

@@ -197,6 +197,18 @@ fn what_is_no_model_at_all_is_corrupt() {
 }
 
 #[test]
+fn a_pickle_is_refused_by_name_and_not_read() {
+    // Protocol 4 of an object whose loading would run a command.
+    let pickle = b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x02id\x85R.";
+    let error = decode_model_pr(pickle).unwrap_err();
+    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    assert!(
+        error.to_string().contains("loadcast-trainer import"),
+        "{error}"
+    );
+}
+
+#[test]
 fn deep_nesting_is_refused_without_a_stack_overflow() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         let depth = 1_000_000;

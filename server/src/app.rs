@@ -4,7 +4,11 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use futures::{Stream, StreamExt as _};
-use loadcast_registry::{open::open, registry::Registry};
+use loadcast_registry::{
+    environment::Environment,
+    open::{open, open_read_only},
+    registry::Registry,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -20,11 +24,14 @@ use crate::{
     clock::Clock,
     config::Config,
     grpc::{self, Services, health::Health},
-    grpc_port, http_port,
+    grpc_port,
+    http_port::{self, Port},
     lanes::Lanes,
     layers::CallSpan,
+    poller::{self, Hints},
     publish::Publisher,
     refresh::Refresher,
+    webhook::Secret,
 };
 
 /// An old version is freed within this of its last reader.
@@ -33,13 +40,20 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// A server that has its ports and its state, and does not serve yet.
 #[derive(Debug)]
 pub struct App {
-    config: Config,
     grpc: TcpListener,
-    http: TcpListener,
     grpc_addr: SocketAddr,
     http_addr: SocketAddr,
+    wiring: Wiring,
+}
+
+/// What is wired together to serve.
+#[derive(Debug)]
+struct Wiring {
+    config: Config,
+    http: TcpListener,
     cache: Arc<Cache>,
     registry: Arc<dyn Registry>,
+    webhook_secret: Option<Secret>,
 }
 
 impl App {
@@ -63,7 +77,12 @@ impl App {
                     .to_string()
             }
         };
-        let registry = open(&url)?;
+        let registry = if config.read_only_registry {
+            open_read_only(&url, &Environment::of_process())?
+        } else {
+            open(&url)?
+        };
+        let webhook_secret = config.webhook_secret()?;
         let bind =
             async |flag: &str, addr: SocketAddr| -> anyhow::Result<(TcpListener, SocketAddr)> {
                 let listener = TcpListener::bind(addr).await.with_context(|| {
@@ -75,13 +94,16 @@ impl App {
         let (grpc, grpc_addr) = bind("--grpc-addr", config.grpc_addr).await?;
         let (http, http_addr) = bind("--http-addr", config.http_addr).await?;
         Ok(Self {
-            config,
             grpc,
-            http,
             grpc_addr,
             http_addr,
-            cache: Arc::new(cache),
-            registry,
+            wiring: Wiring {
+                config,
+                http,
+                cache: Arc::new(cache),
+                registry,
+                webhook_secret,
+            },
         })
     }
 
@@ -97,7 +119,7 @@ impl App {
 
     /// The cache, for tests that look behind the API.
     pub fn cache(&self) -> &Arc<Cache> {
-        &self.cache
+        &self.wiring.cache
     }
 
     /// As [`App::serve`], with the gRPC calls that come over `connections` instead of its port. With connections in
@@ -113,14 +135,7 @@ impl App {
     where
         C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self {
-            config,
-            http,
-            cache,
-            registry,
-            ..
-        } = self;
-        serve(config, cache, registry, connections, http, shutdown).await
+        self.wiring.serve(connections, shutdown).await
     }
 
     /// Serves until `shutdown`, then drains: health says NOT_SERVING, streams end with a token, and what has not ended
@@ -129,104 +144,115 @@ impl App {
     /// # Errors
     /// When a listener fails.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let Self {
-            config,
-            grpc,
-            http,
-            cache,
-            registry,
-            ..
-        } = self;
-        let connections = TcpListenerStream::new(grpc).map(|accepted| {
+        let connections = TcpListenerStream::new(self.grpc).map(|accepted| {
             let connection = accepted?;
             // An update is one small write; it must not wait for the next one.
             connection.set_nodelay(true)?;
             Ok(connection)
         });
-        serve(config, cache, registry, connections, http, shutdown).await
+        self.wiring.serve(connections, shutdown).await
     }
 }
 
-async fn serve<C>(
-    config: Config,
-    cache: Arc<Cache>,
-    registry: Arc<dyn Registry>,
-    connections: impl Stream<Item = std::io::Result<C>>,
-    http: TcpListener,
-    shutdown: impl Future<Output = ()>,
-) -> anyhow::Result<()>
-where
-    C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let lanes = Arc::new(Lanes::default());
-    let aspirations = Arc::new(Aspirations::default());
-    let stop = CancellationToken::new();
-    let refresher = Refresher::new(
-        Arc::clone(&cache),
-        Arc::clone(&registry),
-        Arc::clone(&lanes),
-        Arc::clone(&aspirations),
-        config.alias.clone(),
-    );
-    let health = Health::new();
-    let services = Services {
-        publisher: Publisher::new(
+impl Wiring {
+    async fn serve<C>(
+        self,
+        connections: impl Stream<Item = std::io::Result<C>>,
+        shutdown: impl Future<Output = ()>,
+    ) -> anyhow::Result<()>
+    where
+        C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self {
+            config,
+            http,
+            cache,
+            registry,
+            webhook_secret,
+        } = self;
+        let lanes = Arc::new(Lanes::default());
+        let aspirations = Arc::new(Aspirations::default());
+        let stop = CancellationToken::new();
+        let refresher = Refresher::new(
             Arc::clone(&cache),
             Arc::clone(&registry),
-            lanes,
+            Arc::clone(&lanes),
             Arc::clone(&aspirations),
             config.alias.clone(),
-        ),
-        aspirations,
-        cache: Arc::clone(&cache),
-        registry,
-        health: health.clone(),
-        followed_alias: config.alias,
-        stop: stop.clone(),
-    };
-    let refreshing = tokio::spawn(refresher.run(config.poll_interval, stop.clone()));
-    let sweeping = tokio::spawn(sweep(cache, stop.clone()));
-    let http_router = http_port::router(health.clone());
-    let router = grpc::routes(services, http_router.clone())?
-        .into_axum_router()
-        .layer(Bounds::default())
-        // Outermost: everything below logs inside the call's span.
-        // What went wrong is logged where it is handled, in grpc/status.rs, at the level that it deserves.
-        .layer(
-            TraceLayer::new_for_grpc()
-                .make_span_with(CallSpan)
-                .on_failure(()),
+            config.poll_interval,
+            stop.clone(),
         );
-    let http_server =
-        axum::serve(http, http_router).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let servers = async {
-        let grpc_server = async {
-            grpc_port::serve(connections, router, &stop).await;
-            Ok(())
+        let hints = Hints::default();
+        let health = Health::new(cache.registry_answers());
+        let services = Services {
+            publisher: Publisher::new(
+                Arc::clone(&cache),
+                Arc::clone(&registry),
+                lanes,
+                Arc::clone(&aspirations),
+                config.alias.clone(),
+                config.poll_interval,
+            ),
+            aspirations,
+            cache: Arc::clone(&cache),
+            registry,
+            hints: hints.clone(),
+            health: health.clone(),
+            followed_alias: config.alias,
+            stop: stop.clone(),
         };
-        let http_server = async { http_server.await.map_err(anyhow::Error::from) };
-        tokio::try_join!(grpc_server, http_server).map(drop)
-    };
-    tokio::pin!(servers, shutdown);
-    let early = tokio::select! {
-        outcome = &mut servers => Some(outcome),
-        () = &mut shutdown => None,
-    };
-    tracing::info!("stopping");
-    health.drain();
-    stop.cancel();
-    let outcome = match early {
-        Some(outcome) => outcome,
-        None => tokio::time::timeout(config.drain_deadline, servers)
-            .await
-            .unwrap_or_else(|_| {
-                tracing::warn!("the drain deadline passed; remaining connections are cut off");
+        let activating = tokio::spawn(refresher.clone().activate());
+        let polls = poller::run(refresher, hints.clone(), config.poll_interval, stop.clone());
+        let refreshing = tokio::spawn(polls);
+        let sweeping = tokio::spawn(sweep(Arc::clone(&cache), stop.clone()));
+        let http_router = http_port::router(Port {
+            health: health.clone(),
+            cache,
+            hints,
+            webhook_secret,
+        });
+        let router = grpc::routes(services, http_router.clone())?
+            .into_axum_router()
+            .layer(Bounds::default())
+            // Outermost: everything below logs inside the call's span.
+            // What went wrong is logged where it is handled, in grpc/status.rs, at the level that it deserves.
+            .layer(
+                TraceLayer::new_for_grpc()
+                    .make_span_with(CallSpan)
+                    .on_failure(()),
+            );
+        let http_server =
+            axum::serve(http, http_router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let servers = async {
+            let grpc_server = async {
+                grpc_port::serve(connections, router, &stop).await;
                 Ok(())
-            }),
-    };
-    refreshing.await?;
-    sweeping.await?;
-    outcome
+            };
+            let http_server = async { http_server.await.map_err(anyhow::Error::from) };
+            tokio::try_join!(grpc_server, http_server).map(drop)
+        };
+        tokio::pin!(servers, shutdown);
+        let early = tokio::select! {
+            outcome = &mut servers => Some(outcome),
+            () = &mut shutdown => None,
+        };
+        tracing::info!("stopping");
+        health.drain();
+        stop.cancel();
+        let outcome = match early {
+            Some(outcome) => outcome,
+            None => tokio::time::timeout(config.drain_deadline, servers)
+                .await
+                .unwrap_or_else(|_| {
+                    tracing::warn!("the drain deadline passed; remaining connections are cut off");
+                    Ok(())
+                }),
+        };
+        refreshing.await?;
+        activating.await?;
+        sweeping.await?;
+        outcome
+    }
 }
 
 /// Frees old versions off the serving threads, once their last reader is gone.

@@ -2,56 +2,111 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use jiff::Timestamp;
 use loadcast_model::series::SeriesName;
+use tokio::{sync::Notify, time::Instant};
+
+use crate::load::Loaded;
 
 /// A version that is on its way.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Aspiration {
     /// The registry's number.
     pub version: u64,
-    /// The alias that points at it.
+    /// The alias or stage that names it.
     pub alias: String,
     /// When it was first seen there.
     pub seen_at: Timestamp,
-    /// Why it takes longer; `None` while it is being fetched, verified and warmed.
-    pub trouble: Option<String>,
+    /// Attempts to load it that failed, one after another.
+    pub failures: u32,
+    /// How far it got.
+    pub progress: Progress,
+}
+
+/// How far a version on its way got.
+#[derive(Debug, Clone)]
+pub enum Progress {
+    /// It is being fetched, verified and warmed, or waits its turn.
+    Loading,
+    /// The registry says that it is still being made; asked for again at every poll.
+    NotReady {
+        /// In the registry's words.
+        message: String,
+    },
+    /// An attempt failed.
+    Retrying {
+        /// Why.
+        message: String,
+        /// Not tried again before this.
+        until: Instant,
+    },
+    /// Loaded, beside what is served; it begins at an instant.
+    Waiting {
+        /// That instant.
+        activate_at: Timestamp,
+        /// What will answer.
+        loaded: Arc<Loaded>,
+    },
 }
 
 /// The aspirations of one server.
 #[derive(Debug, Default)]
-pub struct Aspirations(Mutex<BTreeMap<SeriesName, Aspiration>>);
+pub struct Aspirations {
+    all: Mutex<BTreeMap<SeriesName, Aspiration>>,
+    /// Woken when a version begins to wait for its instant.
+    waiting: Notify,
+}
 
 impl Aspirations {
-    /// Notes that `aspiration` is on its way; since when, if it was before, stays.
-    pub fn begin(&self, series: &SeriesName, aspiration: Aspiration) {
+    /// Notes that `version` of `series`, named by `alias` and seen at `now`, is being loaded. Of the same version, since
+    /// when and how often in vain stays; how often, before this attempt, is returned.
+    pub fn begin(&self, series: &SeriesName, version: u64, alias: &str, now: Timestamp) -> u32 {
         let mut all = self.lock();
-        let seen_at = all
-            .get(series)
-            .filter(|before| before.version == aspiration.version)
-            .map_or(aspiration.seen_at, |before| before.seen_at);
-        all.insert(
-            series.clone(),
-            Aspiration {
-                seen_at,
-                ..aspiration
-            },
-        );
+        let before = all.get(series).filter(|before| before.version == version);
+        let failures = before.map_or(0, |before| before.failures);
+        let aspiration = Aspiration {
+            version,
+            alias: alias.to_owned(),
+            seen_at: before.map_or(now, |before| before.seen_at),
+            failures,
+            progress: Progress::Loading,
+        };
+        all.insert(series.clone(), aspiration);
+        failures
     }
 
-    /// Notes why it takes longer.
-    pub fn delay(&self, series: &SeriesName, trouble: String) {
-        if let Some(aspiration) = self.lock().get_mut(series) {
-            aspiration.trouble = Some(trouble);
+    /// Notes how far `version` of `series` got, unless something else is on its way by now. A version that is retried
+    /// has failed once more.
+    pub fn advance(&self, series: &SeriesName, version: u64, progress: Progress) {
+        if let Some(aspiration) = self.lock().get_mut(series)
+            && aspiration.version == version
+        {
+            if let Progress::Retrying { .. } = progress {
+                aspiration.failures = aspiration.failures.saturating_add(1);
+            }
+            if let Progress::Waiting { .. } = progress {
+                self.waiting.notify_one();
+            }
+            aspiration.progress = progress;
         }
     }
 
     /// Notes that nothing is on its way any more: it is served, refused, or no longer wanted.
     pub fn end(&self, series: &SeriesName) {
         self.lock().remove(series);
+    }
+
+    /// What failed because the registry was away may be tried again at once.
+    pub fn retry_now(&self) {
+        for aspiration in self.lock().values_mut() {
+            if let Progress::Retrying { until, .. } = &mut aspiration.progress {
+                *until = Instant::now();
+                aspiration.failures = 0;
+            }
+        }
     }
 
     /// What is on its way for `series`.
@@ -64,7 +119,24 @@ impl Aspirations {
         self.lock().clone()
     }
 
+    /// The series whose version waits for its instant, and that instant.
+    pub fn waiting(&self) -> Vec<(SeriesName, Timestamp)> {
+        let all = self.lock();
+        let waiting = all
+            .iter()
+            .filter_map(|(series, aspiration)| match aspiration.progress {
+                Progress::Waiting { activate_at, .. } => Some((series.clone(), activate_at)),
+                _ => None,
+            });
+        waiting.collect()
+    }
+
+    /// Returns when a version began to wait since the last call.
+    pub async fn one_more_waits(&self) {
+        self.waiting.notified().await;
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<SeriesName, Aspiration>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

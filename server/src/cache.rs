@@ -5,6 +5,7 @@
 //! inlets, push and refresh, end in [`Cache::commit`]. It makes the change durable, then visible, then tells of it.
 
 use std::{
+    collections::HashMap,
     mem,
     path::Path,
     sync::{
@@ -15,7 +16,10 @@ use std::{
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use loadcast_model::{artifact, series::SeriesName};
+use loadcast_model::{
+    artifact,
+    series::{Labels, SeriesName},
+};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -55,6 +59,8 @@ pub struct Cache {
     clock: Clock,
     /// When the registry last answered, in epoch seconds; 0 for never.
     registry_seen: AtomicI64,
+    /// Whether the registry answers, as the state has it.
+    registry_answers: watch::Sender<bool>,
 }
 
 /// A change on its way to the writer.
@@ -62,7 +68,7 @@ pub struct Cache {
 struct Pending {
     change: Change,
     /// The model of a `Serve` as the segment keeps it, without its history.
-    model_json: Option<Vec<u8>>,
+    parameters: Option<Vec<u8>>,
     traceparent: String,
     outcome: Arc<OnceLock<Result<Committed>>>,
 }
@@ -101,10 +107,13 @@ impl Cache {
             state = state.after(event);
         }
         let continued = !events.is_empty();
-        let mut models = state_dir.load(&models, remembered)?;
+        let told = events.iter().filter_map(|event| event.kind.series());
+        let told: HashMap<&SeriesName, &Labels> = told.collect();
+        let mut models = state_dir.load(&models, |record| remembered(record, &told))?;
         if continued {
             state.restore(models.drain(..));
         }
+        let registry_answers = state.registry_unreachable.is_none();
         let cache = Self {
             changed: watch::Sender::new(state.revision),
             log: EventLog::new(events.into_iter()),
@@ -115,6 +124,7 @@ impl Cache {
             keep_versions: KEEP_VERSIONS,
             clock,
             registry_seen: AtomicI64::new(0),
+            registry_answers: watch::Sender::new(registry_answers),
         };
         // A new history begins by serving what the old one served.
         cache.commit_all(models.into_iter().map(|served| Change::Serve {
@@ -198,6 +208,11 @@ impl Cache {
             .store(self.clock.now().as_second(), Ordering::Relaxed);
     }
 
+    /// Whether the registry answers, as the state has it; wakes when that changes.
+    pub fn registry_answers(&self) -> watch::Receiver<bool> {
+        self.registry_answers.subscribe()
+    }
+
     /// When the registry last answered; `None` for never.
     pub fn registry_last_success(&self) -> Option<Timestamp> {
         match self.registry_seen.load(Ordering::Relaxed) {
@@ -231,7 +246,7 @@ impl Cache {
     pub fn commit_blocking(&self, change: Change, traceparent: String) -> Result<Committed> {
         let outcome = Arc::default();
         let pending = Pending {
-            model_json: model_json(&change)?,
+            parameters: parameters(&change)?,
             change,
             traceparent,
             outcome: Arc::clone(&outcome),
@@ -262,7 +277,7 @@ impl Cache {
                 let outcome = Arc::default();
                 outcomes.push(Arc::clone(&outcome));
                 pending.push(Pending {
-                    model_json: model_json(&change)?,
+                    parameters: parameters(&change)?,
                     change,
                     traceparent: String::new(),
                     outcome,
@@ -286,7 +301,7 @@ impl Cache {
         let mut waiting = Vec::new();
         for Pending {
             change,
-            model_json,
+            parameters,
             traceparent,
             outcome,
         } in pending
@@ -295,7 +310,7 @@ impl Cache {
             if let Some((next, event)) = apply(&after, change, self.keep_versions, now, traceparent)
             {
                 after = next;
-                batch.1.extend(model_record(&after, &event, model_json));
+                batch.1.extend(model_record(&after, &event, parameters));
                 batch.0.push(Arc::new(event));
             }
             let committed = Committed {
@@ -391,6 +406,10 @@ impl Stages for Install<'_> {
 
     fn wake(&mut self, batch: &Batch) {
         self.cache.changed.send_replace(batch.after.revision);
+        let answers = batch.after.registry_unreachable.is_none();
+        self.cache
+            .registry_answers
+            .send_if_modified(|told| std::mem::replace(told, answers) != answers);
     }
 }
 
@@ -398,10 +417,21 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A remembered model as it was served. One that cannot be served any more is told of and left to the registry.
-fn remembered(record: ModelRecord) -> Option<Served> {
-    let StoredModel { facts, model_json } = record.model?;
-    let loaded = Loaded::restore(facts.metadata, &model_json)
+/// A remembered model as it was served. One that cannot be served any more is told of and left to the registry. What
+/// events `told` of its series is not kept twice.
+fn remembered(record: ModelRecord, told: &HashMap<&SeriesName, &Labels>) -> Option<Served> {
+    let StoredModel {
+        mut facts,
+        parameters,
+    } = record.model?;
+    if let Some((name, labels)) = told.get_key_value(&record.series) {
+        let series = &mut facts.metadata.series;
+        series.name = (*name).clone();
+        if series.labels == **labels {
+            series.labels = Arc::clone(labels);
+        }
+    }
+    let loaded = Loaded::restore(facts.metadata, &parameters)
         .inspect_err(|error| {
             tracing::error!(series = %record.series, %error, "a remembered model cannot be served");
         })
@@ -416,22 +446,18 @@ fn remembered(record: ModelRecord) -> Option<Served> {
     })
 }
 
-/// The model of a `Serve` as the segment keeps it: model.pr without the string around its JSON.
-fn model_json(change: &Change) -> Result<Option<Vec<u8>>> {
+/// The model of a `Serve` as the segment keeps it.
+fn parameters(change: &Change) -> Result<Option<Vec<u8>>> {
     let Change::Serve { loaded, .. } = change else {
         return Ok(None);
     };
-    let internal =
-        |error: String| Error::Internal(format!("a served model cannot be written: {error}"));
-    let model_pr = artifact::encode_model_pr(loaded.forecaster().model())
-        .map_err(|error| internal(error.to_string()))?;
-    let json: String =
-        serde_json::from_slice(&model_pr).map_err(|error| internal(error.to_string()))?;
-    Ok(Some(json.into_bytes()))
+    artifact::encode_parameters(loaded.forecaster().model())
+        .map(Some)
+        .map_err(|error| Error::Internal(format!("a served model cannot be written: {error}")))
 }
 
 /// What the segment must remember of `event`, whose outcome is `after`.
-fn model_record(after: &State, event: &Event, model_json: Option<Vec<u8>>) -> Option<ModelRecord> {
+fn model_record(after: &State, event: &Event, parameters: Option<Vec<u8>>) -> Option<ModelRecord> {
     let (EventKind::Served { series, .. } | EventKind::Removed { series, .. }) = &event.kind else {
         return None;
     };
@@ -440,8 +466,8 @@ fn model_record(after: &State, event: &Event, model_json: Option<Vec<u8>>) -> Op
         .get(series)
         .and_then(|entry| entry.served.as_deref());
     let model = served
-        .zip(model_json)
-        .map(|(served, model_json)| StoredModel {
+        .zip(parameters)
+        .map(|(served, parameters)| StoredModel {
             facts: StoredFacts {
                 version: served.version,
                 alias: served.alias.clone(),
@@ -449,7 +475,7 @@ fn model_record(after: &State, event: &Event, model_json: Option<Vec<u8>>) -> Op
                 served_since: served.served_since,
                 metadata: served.loaded.metadata().clone(),
             },
-            model_json,
+            parameters,
         });
     Some(ModelRecord {
         revision: event.revision,

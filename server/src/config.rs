@@ -2,9 +2,10 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 
-use crate::cache::KEEP_VERSIONS;
+use crate::{cache::KEEP_VERSIONS, webhook::Secret};
 
 /// Streaming resource forecasts for autoscalers.
 #[derive(Debug, Clone, Parser)]
@@ -18,10 +19,16 @@ pub struct Config {
     #[arg(long, env = "LOADCAST_HTTP_ADDR", default_value = "127.0.0.1:8080")]
     pub http_addr: SocketAddr,
 
-    /// Where versions are durable: file:///FOLDER, or memory: (gone with the process).
+    /// Where versions are durable: file:///FOLDER, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX,
+    /// mlflow+http://HOST:PORT, or memory: (gone with the process). Two with a comma between, mlflow+http://HOST:PORT,s3://B/P:
+    /// the second is a copy of the first, kept for a start while the first does not answer.
     /// Unset: a folder `registry` inside the state directory.
     #[arg(long, env = "LOADCAST_REGISTRY")]
     pub registry: Option<String>,
+
+    /// Only follow the registry. Pushes, promotions, rollbacks and retirements are refused (FAILED_PRECONDITION).
+    #[arg(long, env = "LOADCAST_READ_ONLY_REGISTRY")]
+    pub read_only_registry: bool,
 
     /// What this server remembers across restarts; one server at a time.
     #[arg(long, env = "LOADCAST_STATE_DIR", default_value = ".loadcast/state")]
@@ -31,9 +38,15 @@ pub struct Config {
     #[arg(long, env = "LOADCAST_ALIAS", default_value = "champion", value_parser = alias)]
     pub alias: String,
 
-    /// How often the registry is asked for moves.
+    /// How often the registry is asked for moves. One that does not answer is asked less and less often, at least every
+    /// 30 seconds.
     #[arg(long, env = "LOADCAST_POLL_INTERVAL", default_value = "5s", value_parser = duration)]
     pub poll_interval: Duration,
+
+    /// A file with the secret that MLflow signs its webhooks with; POST /webhooks/mlflow on the HTTP port then causes a poll.
+    /// Or the secret itself in LOADCAST_WEBHOOK_SECRET. Without either no webhook is taken.
+    #[arg(long, env = "LOADCAST_WEBHOOK_SECRET_FILE")]
+    pub webhook_secret_file: Option<PathBuf>,
 
     /// How many versions of a series stay in memory, the served one among them: for rollback in an instant, and for
     /// questions to a version by its number.
@@ -47,6 +60,25 @@ pub struct Config {
     /// How logs look on stderr. What is logged: RUST_LOG (default info).
     #[arg(long, env = "LOADCAST_LOG_FORMAT", default_value = "human")]
     pub log_format: LogFormat,
+}
+
+impl Config {
+    /// The secret of webhooks, from its file or the environment.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is empty; the message names the flag.
+    pub fn webhook_secret(&self) -> anyhow::Result<Option<Secret>> {
+        let Some(path) = &self.webhook_secret_file else {
+            let secret = std::env::var_os("LOADCAST_WEBHOOK_SECRET");
+            return Ok(secret.and_then(|secret| Secret::new(secret.as_encoded_bytes())));
+        };
+        let shown = path.display();
+        let bytes = std::fs::read(path)
+            .with_context(|| format!("--webhook-secret-file {shown}: cannot be read"))?;
+        Secret::new(&bytes).map(Some).with_context(|| {
+            format!("--webhook-secret-file {shown}: it is empty; write the secret into it")
+        })
+    }
 }
 
 /// Each version that is kept of each series takes some kilobytes.

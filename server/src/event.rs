@@ -1,9 +1,10 @@
 //! Events: the differences of served states, in the order in which they were committed.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
-use loadcast_model::{score::Scores, series::SeriesName};
+use loadcast_model::{
+    score::Scores,
+    series::{Labels, SeriesName},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::state::record::Record;
@@ -30,7 +31,7 @@ pub enum EventKind {
         /// The series.
         series: SeriesName,
         /// Its labels, for filters.
-        labels: BTreeMap<String, String>,
+        labels: Labels,
         /// What is served now.
         version: u64,
         /// What was served before; 0 for nothing.
@@ -47,7 +48,7 @@ pub enum EventKind {
         /// The series.
         series: SeriesName,
         /// Its labels, for filters.
-        labels: BTreeMap<String, String>,
+        labels: Labels,
         /// What was served before; 0 for nothing.
         previous_version: u64,
         /// Why.
@@ -58,7 +59,7 @@ pub enum EventKind {
         /// The series.
         series: SeriesName,
         /// Its labels where they are known.
-        labels: BTreeMap<String, String>,
+        labels: Labels,
         /// Of the candidate; 0 when it never had one.
         version: u64,
         /// Of the candidate's model.pr; empty when unknown.
@@ -67,6 +68,22 @@ pub enum EventKind {
         reasons: Vec<Reason>,
         /// What the trainer measured.
         scores: Option<Scores>,
+    },
+    /// The registry names no version of a series any more; what is served goes on being served.
+    AliasGone {
+        /// The series.
+        series: SeriesName,
+        /// Its labels, for filters.
+        labels: Labels,
+        /// What to do.
+        reason: Reason,
+    },
+    /// The registry names the version again that is served.
+    AliasBack {
+        /// The series.
+        series: SeriesName,
+        /// Its labels, for filters.
+        labels: Labels,
     },
     /// The registry stopped answering; what is served goes on being served.
     RegistryUnreachable {
@@ -103,6 +120,8 @@ impl EventKind {
             Self::Served { .. } => "SERVED",
             Self::Removed { .. } => "REMOVED",
             Self::Rejected { .. } => "REJECTED",
+            Self::AliasGone { .. } => "ALIAS_GONE",
+            Self::AliasBack { .. } => "ALIAS_BACK",
             Self::RegistryUnreachable { .. } => "REGISTRY_UNREACHABLE",
             Self::RegistryBack => "REGISTRY_BACK",
         }
@@ -117,11 +136,13 @@ impl EventKind {
     }
 
     /// The series that the event is about, with its labels; `None` for events about the registry.
-    pub fn series(&self) -> Option<(&SeriesName, &BTreeMap<String, String>)> {
+    pub fn series(&self) -> Option<(&SeriesName, &Labels)> {
         match self {
             Self::Served { series, labels, .. }
             | Self::Removed { series, labels, .. }
-            | Self::Rejected { series, labels, .. } => Some((series, labels)),
+            | Self::Rejected { series, labels, .. }
+            | Self::AliasGone { series, labels, .. }
+            | Self::AliasBack { series, labels } => Some((series, labels)),
             Self::RegistryUnreachable { .. } | Self::RegistryBack => None,
         }
     }

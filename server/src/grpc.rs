@@ -21,7 +21,9 @@ use loadcast_registry::registry::Registry;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use crate::{aspired::Aspirations, cache::Cache, grpc::health::Health, publish::Publisher};
+use crate::{
+    aspired::Aspirations, cache::Cache, grpc::health::Health, poller::Hints, publish::Publisher,
+};
 
 /// The longest message that is read: a chunk of a push and its frame. Everything else is far smaller.
 const MAX_REQUEST_BYTES: usize = loadcast_proto::MAX_CHUNK_BYTES + 64 * 1024;
@@ -33,6 +35,7 @@ pub(crate) struct Services {
     pub(crate) publisher: Publisher,
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) aspirations: Arc<Aspirations>,
+    pub(crate) hints: Hints,
     pub(crate) health: Health,
     pub(crate) followed_alias: String,
     /// Cancelled when the server begins to leave.

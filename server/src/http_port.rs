@@ -1,22 +1,84 @@
-//! What both ports answer to plain HTTP: is it alive, is it ready.
+//! What both ports answer to plain HTTP: is it alive, is it ready; and what MLflow tells them.
 
-use axum::{Router, http::StatusCode, routing::get};
+use std::sync::Arc;
 
-use crate::grpc::health::Health;
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State},
+    http::{HeaderMap, StatusCode},
+    routing::{get, post},
+};
 
-/// `/livez`: the process answers. `/readyz`: it takes requests; 503 while it drains.
-pub(crate) fn router(health: Health) -> Router {
-    let ready = move || {
-        let health = health.clone();
-        async move {
-            if health.is_serving() {
-                (StatusCode::OK, "ready\n")
-            } else {
-                (StatusCode::SERVICE_UNAVAILABLE, "going away\n")
-            }
-        }
-    };
-    Router::new()
+use crate::{
+    cache::Cache,
+    grpc::health::Health,
+    poller::Hints,
+    webhook::{MAX_BODY_BYTES, Secret},
+};
+
+/// What the routes need.
+#[derive(Debug, Clone)]
+pub(crate) struct Port {
+    pub(crate) health: Health,
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) hints: Hints,
+    /// What MLflow signs its webhooks with; `None`: none are taken.
+    pub(crate) webhook_secret: Option<Secret>,
+}
+
+/// `/livez`: the process answers. `/readyz`: it takes requests; 503 while it drains. `/webhooks/mlflow`: 202 and a poll.
+pub(crate) fn router(port: Port) -> Router {
+    let mut router = Router::new()
         .route("/livez", get(|| async { "alive\n" }))
-        .route("/readyz", get(ready))
+        .route("/readyz", get(ready));
+    if port.webhook_secret.is_some() {
+        let hook = post(webhook).layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
+        router = router.route("/webhooks/mlflow", hook);
+    }
+    router.with_state(port)
+}
+
+/// An absent registry or an unwritable disk is told of and does not make the server unready: it serves what it has.
+async fn ready(State(port): State<Port>) -> (StatusCode, String) {
+    if !port.health.is_serving() {
+        let body = "going away\n".to_owned();
+        return (StatusCode::SERVICE_UNAVAILABLE, body);
+    }
+    let mut body = "ready\n".to_owned();
+    if let Some(outage) = &port.cache.state().registry_unreachable {
+        let age = port.cache.clock().now().duration_since(outage.since);
+        let last = port.cache.registry_last_success();
+        let last = last.map_or_else(
+            || "has not answered since this server started".to_owned(),
+            |last| format!("last answered at {last}"),
+        );
+        body.push_str(&format!(
+            "registry: unreachable since {}, {} seconds ago; {last}; {}\n",
+            outage.since,
+            age.as_secs(),
+            outage.message
+        ));
+    }
+    (StatusCode::OK, body)
+}
+
+async fn webhook(
+    State(port): State<Port>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, &'static str) {
+    let Some(secret) = &port.webhook_secret else {
+        return (StatusCode::NOT_FOUND, "no webhook secret is set\n");
+    };
+    match secret.check(&headers, &body, port.cache.clock().now()) {
+        Ok(()) => {
+            port.hints.hint();
+            (StatusCode::ACCEPTED, "polling\n")
+        }
+        Err(reason) => {
+            tracing::warn!(reason, "a webhook was refused");
+            (StatusCode::UNAUTHORIZED, reason)
+        }
+    }
 }

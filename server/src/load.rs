@@ -3,8 +3,9 @@
 
 use loadcast_model::{
     artifact::{self, Metadata, sha256_hex},
-    error::Error as ModelError,
+    error::{Error as ModelError, Result as ModelResult},
     forecaster::{Forecaster, Question},
+    prophet::ProphetModel,
 };
 
 use crate::error::{Error, Result};
@@ -53,19 +54,22 @@ impl Loaded {
                 ),
             ));
         }
-        let loaded = Self::restore(metadata, model_pr)?;
+        let loaded = Self::of(metadata, artifact::decode_model_pr(model_pr))?;
         loaded.warm_up()?;
         Ok(loaded)
     }
 
-    /// As [`Loaded::verify`], for a model that was verified and warmed when it began to be served, and whose bytes
-    /// another checksum vouches for.
+    /// A model that was verified and warmed when it began to be served, from the parameters that were kept of it then,
+    /// for which a checksum of their own vouches.
     ///
     /// # Errors
-    /// [`Error::Rejected`] with the code `CORRUPT`, `UNSUPPORTED` or `NON_FINITE`.
-    pub fn restore(metadata: Metadata, model_pr: &[u8]) -> Result<Self> {
-        let restored = artifact::decode_model_pr(model_pr).and_then(Forecaster::new);
-        match restored {
+    /// [`Error::Rejected`] with the code `CORRUPT` or `NON_FINITE`.
+    pub fn restore(metadata: Metadata, parameters: &[u8]) -> Result<Self> {
+        Self::of(metadata, artifact::decode_parameters(parameters))
+    }
+
+    fn of(metadata: Metadata, model: ModelResult<ProphetModel>) -> Result<Self> {
+        match model.and_then(Forecaster::new) {
             Ok(forecaster) => Ok(Self {
                 metadata,
                 forecaster,

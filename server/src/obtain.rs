@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use loadcast_model::series::SeriesName;
 use loadcast_registry::registry::Registry;
 
@@ -10,6 +11,15 @@ use crate::{
     error::{Error, Result},
     load::Loaded,
 };
+
+/// A version that may be served, and from when on.
+#[derive(Debug, Clone)]
+pub struct Obtained {
+    /// What answers.
+    pub loaded: Arc<Loaded>,
+    /// Not before this; `None` for one that was served before.
+    pub activate_at: Option<Timestamp>,
+}
 
 /// `version` of `series`. One that is kept in memory takes no download; any other is fetched, and verified and warmed off
 /// the serving threads.
@@ -21,14 +31,21 @@ pub async fn obtain(
     registry: &dyn Registry,
     series: &SeriesName,
     version: u64,
-) -> Result<Arc<Loaded>> {
+) -> Result<Obtained> {
     if let Some(kept) = cache.version(series, version) {
-        return Ok(Arc::clone(&kept.loaded));
+        return Ok(Obtained {
+            loaded: Arc::clone(&kept.loaded),
+            activate_at: None,
+        });
     }
     let stored = registry.fetch(series, version).await?;
+    let activate_at = stored.manifest.activate_at;
     let verify = move || Loaded::verify(stored.manifest.metadata, &stored.model_pr);
-    tokio::task::spawn_blocking(verify)
+    let verified = tokio::task::spawn_blocking(verify)
         .await
-        .map_err(|error| Error::Internal(format!("a load died: {error}")))?
-        .map(Arc::new)
+        .map_err(|error| Error::Internal(format!("a load died: {error}")))?;
+    Ok(Obtained {
+        loaded: Arc::new(verified?),
+        activate_at,
+    })
 }

@@ -4,9 +4,10 @@ mod moves;
 
 pub use moves::Moved;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use loadcast_model::{artifact::Metadata, series::SeriesName};
 use loadcast_registry::{
     error::Error as RegistryError,
@@ -15,12 +16,13 @@ use loadcast_registry::{
 use uuid::Uuid;
 
 use crate::{
-    aspired::Aspirations,
+    aspired::{Aspirations, Progress},
     cache::Cache,
     error::{Error, Result},
     event::Reason,
     lanes::Lanes,
     load::Loaded,
+    obtain::Obtained,
     served::Change,
 };
 
@@ -35,6 +37,8 @@ pub struct Push {
     pub alias: Option<String>,
     /// Where that alias must be now; 0: nowhere; `None`: wherever.
     pub expected_version: Option<u64>,
+    /// When it is to begin to be served; `None`: at once.
+    pub activate_at: Option<Timestamp>,
     /// The bytes of model.pr.
     pub model_pr: Bytes,
     /// Reports and plots.
@@ -64,16 +68,19 @@ pub struct Publisher {
     lanes: Arc<Lanes>,
     aspirations: Arc<Aspirations>,
     followed_alias: String,
+    poll_interval: Duration,
 }
 
 impl Publisher {
-    /// A publisher into `cache` by way of `registry`; versions under `followed_alias` are served.
+    /// A publisher into `cache` by way of `registry`; versions under `followed_alias` are served. Other servers look for them
+    /// every `poll_interval`.
     pub fn new(
         cache: Arc<Cache>,
         registry: Arc<dyn Registry>,
         lanes: Arc<Lanes>,
         aspirations: Arc<Aspirations>,
         followed_alias: String,
+        poll_interval: Duration,
     ) -> Self {
         Self {
             cache,
@@ -81,6 +88,7 @@ impl Publisher {
             lanes,
             aspirations,
             followed_alias,
+            poll_interval,
         }
     }
 
@@ -116,6 +124,9 @@ impl Publisher {
         if let Some(made) = made.as_ref().filter(|made| made.completed) {
             return Ok(self.published(&series, made.version, true));
         }
+        if made.is_none() {
+            self.check_activation(&push)?;
+        }
         let loaded = self.load(&push).await?;
         if let (Some(alias), Some(expected)) = (&push.alias, push.expected_version) {
             let actual = self.registry.alias(&series, alias).await?.unwrap_or(0);
@@ -138,7 +149,7 @@ impl Publisher {
                 model_pr: push.model_pr,
                 attachments: push.attachments,
                 registered_at: self.cache.clock().now(),
-                activate_at: None,
+                activate_at: push.activate_at,
             })
             .await?;
         let version = registered.version;
@@ -148,7 +159,11 @@ impl Publisher {
                 .await?;
         }
         if push.alias.as_deref() == Some(self.followed_alias.as_str()) {
-            self.serve(&series, loaded, version, push.traceparent)
+            let obtained = Obtained {
+                loaded,
+                activate_at: push.activate_at,
+            };
+            self.serve(&series, obtained, version, push.traceparent)
                 .await?;
         }
         if let Err(error) = self.registry.complete(&series, version).await {
@@ -173,14 +188,50 @@ impl Publisher {
         }
     }
 
-    /// Serves `loaded`. The caller holds the lane of its series and has moved the followed alias.
+    /// An instant that other servers would learn of too late, or that lies within a step, is none to switch at.
+    fn check_activation(&self, push: &Push) -> Result<()> {
+        let Some(activate_at) = push.activate_at else {
+            return Ok(());
+        };
+        let step = i64::from(push.metadata.series.step_seconds).max(1);
+        let soonest = self.cache.clock().now() + 2 * self.poll_interval;
+        let on_the_step =
+            activate_at.subsec_nanosecond() == 0 && activate_at.as_second() % step == 0;
+        if on_the_step && activate_at >= soonest {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            "header.activate_at",
+            format!(
+                "{activate_at} is no multiple of the step of {step} s, or sooner than two poll intervals from now, {soonest}, when not every server would know of it; take a later step boundary, or leave it out"
+            ),
+        ))
+    }
+
+    /// Serves what was obtained, when its instant has come; until then it waits. The caller holds the lane of its series and
+    /// has moved the followed alias.
     async fn serve(
         &self,
         series: &SeriesName,
-        loaded: Arc<Loaded>,
+        obtained: Obtained,
         version: u64,
         traceparent: String,
     ) -> Result<()> {
+        let Obtained {
+            loaded,
+            activate_at,
+        } = obtained;
+        let now = self.cache.clock().now();
+        if let Some(activate_at) = activate_at.filter(|at| *at > now) {
+            let progress = Progress::Waiting {
+                activate_at,
+                loaded,
+            };
+            let aspirations = &self.aspirations;
+            aspirations.begin(series, version, &self.followed_alias, now);
+            aspirations.advance(series, version, progress);
+            return Ok(());
+        }
         let serve = Change::Serve {
             loaded,
             version,

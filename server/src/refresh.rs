@@ -1,184 +1,284 @@
-//! Following the registry: the second inlet to the cache. Decides purely ([`plan`]), acts thinly ([`Refresher`]).
+//! Following the registry: the second inlet to the cache. Looks, plans ([`crate::plan`]), and acts: each series on its
+//! own, so that none waits for another.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use futures::StreamExt as _;
 use loadcast_model::series::SeriesName;
 use loadcast_registry::{
     error::Error as RegistryError,
-    registry::{Aspired, Poll, Registry, Rule},
+    registry::{Aspired, Registry},
 };
-use tokio_util::sync::CancellationToken;
+use tokio::{sync::Semaphore, task::JoinHandle, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    aspired::{Aspiration, Aspirations},
+    aspired::{Aspirations, Progress},
+    backoff::Backoff,
     cache::Cache,
     error::{Error, Result},
     event::Reason,
     lanes::Lanes,
-    obtain::obtain,
-    served::{Change, RETIRED, Served, State},
+    obtain::{Obtained, obtain},
+    plan::{Action, plan, unnamed},
+    served::{Change, RETIRED, State},
 };
 
 /// How many series are loaded at once: enough to hide the registry's round trip and share an fsync, few enough to leave
 /// the cores to those who ask.
 const LOADS: usize = 16;
 
-/// What to do about one series.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Fetch, verify and serve this version.
-    Load {
-        /// The series.
-        series: SeriesName,
-        /// The version that the alias points at.
-        version: u64,
-    },
-    /// Stop serving it: the registry has a tombstone.
-    Retire {
-        /// The series.
-        series: SeriesName,
-    },
-}
+/// How many series whose last attempt failed are loaded at once, apart from [`LOADS`]: those that hang again do not stand
+/// in the way of those that never failed.
+const RETRIES: usize = 4;
 
-/// What makes `served` what the registry says. Nothing but what is retired is unloaded: a series that is not
-/// listed goes on being served, for an alias that disappeared is a question to a human and not an order.
-pub fn plan(served: &State, poll: &Poll) -> Vec<Action> {
-    let wanted = poll.aspired.iter().filter(|aspired| {
-        let Some(entry) = served.entries.get(&aspired.series) else {
-            return true;
-        };
-        if falls_back(served_by(entry.served.as_deref()), aspired.rule) {
-            return false;
-        }
-        let is_served = entry
-            .served
-            .as_ref()
-            .is_some_and(|current| current.version == aspired.version);
-        let is_refused = entry
-            .rejection
-            .as_ref()
-            .is_some_and(|last| last.version == aspired.version);
-        !is_served && !is_refused
-    });
-    let unwanted = poll.retired.iter().filter(|series| {
-        served
-            .entries
-            .get(*series)
-            .is_none_or(|entry| entry.served.is_some() || entry.removed.is_none())
-    });
-    let load = |aspired: &Aspired| Action::Load {
-        series: aspired.series.clone(),
-        version: aspired.version,
-    };
-    let retire = |series: &SeriesName| Action::Retire {
-        series: series.clone(),
-    };
-    unwanted.map(retire).chain(wanted.map(load)).collect()
-}
+/// The longest wait before a series that cannot be loaded is tried again.
+const SERIES_CAP: Duration = Duration::from_secs(60);
 
-/// Whether a series that has been served by its alias would now be served by a stage: a question to a human as well.
-fn falls_back(served_by: Option<&str>, rule: Rule) -> bool {
-    rule != Rule::Alias && served_by.is_some_and(|by| !Rule::STAGES.contains(&by))
-}
-
-/// The alias or stage by which a series is served.
-fn served_by(served: Option<&Served>) -> Option<&str> {
-    served.map(|served| served.alias.as_str())
-}
-
-/// Follows one alias of a registry.
+/// Follows one alias of a registry. Cheap to clone; clones agree.
 #[derive(Debug, Clone)]
-pub struct Refresher {
+pub struct Refresher(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     cache: Arc<Cache>,
     registry: Arc<dyn Registry>,
     lanes: Arc<Lanes>,
     aspirations: Arc<Aspirations>,
     alias: String,
+    backoff: Backoff,
+    loads: Semaphore,
+    retries: Semaphore,
+    /// What the last complete poll did not name.
+    missed: Mutex<BTreeSet<SeriesName>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
 }
 
+/// What one poll led to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Series that the registry names a version of.
+    pub aspired: u64,
+    /// Versions that are served now, or wait for their instant, because of this poll.
+    pub loaded: u64,
+    /// Versions that could not be loaded: refused, or to be tried again.
+    pub failed: u64,
+    /// Series that were not tried, for they failed lately.
+    pub backing_off: u64,
+}
+
+/// A poll whose loads may still be under way.
+#[derive(Debug)]
+pub struct Round {
+    report: Report,
+    loads: Vec<JoinHandle<bool>>,
+    /// A copy of the registry answered, for the registry did not.
+    pub(crate) from_copy: bool,
+}
+
+impl Round {
+    /// Waits until everything that the poll began has ended.
+    pub async fn ended(self) -> Report {
+        let mut report = self.report;
+        for load in self.loads {
+            match load.await {
+                Ok(true) => report.loaded += 1,
+                _ => report.failed += 1,
+            }
+        }
+        report
+    }
+}
+
+/// What of a series tells whether somebody changed it: the revision of what is served, and whether it was removed.
+type Standing = (Option<u64>, bool);
+
 impl Refresher {
-    /// A refresher of `cache` that follows `alias` in `registry` and notes in `aspirations` what is on its way.
+    /// A refresher of `cache` that follows `alias` in `registry` about every `interval`, notes in `aspirations` what is on
+    /// its way, and gives up what it is doing when `stop` is cancelled.
     pub fn new(
         cache: Arc<Cache>,
         registry: Arc<dyn Registry>,
         lanes: Arc<Lanes>,
         aspirations: Arc<Aspirations>,
         alias: String,
+        interval: Duration,
+        stop: CancellationToken,
     ) -> Self {
-        Self {
+        Self(Arc::new(Inner {
             cache,
             registry,
             lanes,
             aspirations,
             alias,
-        }
+            backoff: Backoff::new(interval, SERIES_CAP),
+            loads: Semaphore::new(LOADS),
+            retries: Semaphore::new(RETRIES),
+            missed: Mutex::default(),
+            tasks: TaskTracker::new(),
+            stop,
+        }))
     }
 
-    /// Refreshes every `interval` until `stop`.
-    pub async fn run(self, interval: Duration, stop: CancellationToken) {
-        let mut ticks = tokio::time::interval(interval);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = ticks.tick() => {}
-            }
-            if let Err(error) = self.refresh().await {
-                tracing::error!(%error, "a refresh could not be committed");
-            }
-        }
-    }
-
-    /// Looks once, and acts on what it sees. A registry that does not answer is told of, and changes nothing; one series
-    /// that cannot be loaded keeps no other from it.
+    /// Looks once, and begins what is to be done. A registry that does not answer is told of, and changes nothing.
     ///
     /// # Errors
-    /// The first [`Error::State`] when changes cannot be made durable.
-    pub async fn refresh(&self) -> Result<()> {
-        let poll = match self.registry.poll(&self.alias).await {
+    /// [`Error::Registry`] when it does not answer; [`Error::State`] when that, or that it is back, cannot be made durable.
+    pub async fn poll(&self) -> Result<Round> {
+        let inner = &self.0;
+        // From before the look: whatever is pushed or ordered here meanwhile is newer than what the look shows.
+        let before = inner.cache.state();
+        let poll = match inner
+            .unless_stopped(inner.registry.poll(&inner.alias))
+            .await?
+        {
             Ok(poll) => poll,
             Err(error) => {
                 let message = error.to_string();
                 let change = Change::RegistryUnreachable { message };
-                return self.cache.commit(change, String::new()).await.map(drop);
+                inner.cache.commit(change, String::new()).await?;
+                return Err(error.into());
             }
         };
-        self.cache.registry_answered();
-        if self.cache.state().registry_unreachable.is_some() {
-            self.cache
-                .commit(Change::RegistryBack, String::new())
-                .await?;
+        if let Some(message) = poll.copy.clone() {
+            let change = Change::RegistryUnreachable { message };
+            inner.cache.commit(change, String::new()).await?;
+        } else {
+            inner.answered().await?;
         }
-        let plan = plan(&self.cache.state(), &poll);
-        let outcomes = futures::stream::iter(plan)
-            .map(|action| self.act(action))
-            .buffer_unordered(LOADS);
-        outcomes
-            .fold(Ok(()), async |all: Result<()>, one| all.and(one))
-            .await
-    }
-
-    async fn act(&self, action: Action) -> Result<()> {
-        match action {
-            Action::Retire { series } => self.retire(&series).await,
-            Action::Load { series, version } => {
-                let aspiration = Aspiration {
-                    version,
-                    alias: self.alias.clone(),
-                    seen_at: self.cache.clock().now(),
-                    trouble: None,
-                };
-                self.aspirations.begin(&series, aspiration);
-                self.load(&series).await
+        let actions = {
+            let mut missed = inner.missed.lock().unwrap_or_else(PoisonError::into_inner);
+            let on_the_way = inner.aspirations.all();
+            let actions = plan(&before, &on_the_way, &missed, &poll, Instant::now());
+            if poll.copy.is_none() {
+                *missed = unnamed(&before, &poll);
+            }
+            actions
+        };
+        let mut round = Round {
+            report: Report {
+                aspired: poll.aspired.len() as u64,
+                ..Report::default()
+            },
+            loads: Vec::new(),
+            from_copy: poll.copy.is_some(),
+        };
+        for action in actions {
+            match action {
+                Action::Load(aspired) => {
+                    let standing = standing(&before, &aspired.series);
+                    round.loads.push(self.begin(aspired, standing));
+                }
+                Action::BackOff { .. } => round.report.backing_off += 1,
+                Action::Forget { series } => inner.aspirations.end(&series),
+                other => inner.say(other).await?,
             }
         }
+        Ok(round)
+    }
+
+    /// Begins to load `aspired`, whose series stood at `standing` before the look.
+    fn begin(&self, aspired: Aspired, standing: Standing) -> JoinHandle<bool> {
+        let inner = Arc::clone(&self.0);
+        let now = inner.cache.clock().now();
+        let alias = aspired.rule.name(&inner.alias).to_owned();
+        let Aspired {
+            series, version, ..
+        } = &aspired;
+        let failures = inner.aspirations.begin(series, *version, &alias, now);
+        let load = Load {
+            aspired,
+            alias,
+            standing,
+            failures,
+        };
+        self.0.tasks.spawn(async move { inner.load(load).await })
+    }
+
+    /// Runs `task` among what [`Refresher::ended`] waits for.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.tasks.spawn(task);
+    }
+
+    /// Serves each version that waits for its instant when that has come, whether or not the registry answers then; until
+    /// `stop`.
+    pub async fn activate(self) {
+        let inner = &self.0;
+        loop {
+            let mut waiting = inner.aspirations.waiting();
+            waiting.sort_by_key(|(_, activate_at)| *activate_at);
+            let first = waiting.first().map(|(_, activate_at)| *activate_at);
+            let due = async {
+                match first {
+                    Some(activate_at) => inner.cache.clock().wait_until(activate_at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = inner.stop.cancelled() => return,
+                () = inner.aspirations.one_more_waits() => continue,
+                () = due => {}
+            }
+            let now = inner.cache.clock().now();
+            let due = waiting.into_iter().filter(|(_, at)| *at <= now);
+            let switches = due.map(|(series, _)| async move { inner.switch(&series).await });
+            futures::future::join_all(switches).await;
+        }
+    }
+
+    /// Returns once nothing that was begun is under way any more. `stop` must have been cancelled.
+    pub async fn ended(&self) {
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+}
+
+/// A version to be loaded.
+struct Load {
+    aspired: Aspired,
+    alias: String,
+    standing: Standing,
+    failures: u32,
+}
+
+impl Inner {
+    /// Notes that the registry answered, and says so where it had not.
+    async fn answered(&self) -> Result<()> {
+        self.cache.registry_answered();
+        if self.cache.state().registry_unreachable.is_none() {
+            return Ok(());
+        }
+        self.aspirations.retry_now();
+        let change = Change::RegistryBack;
+        self.cache.commit(change, String::new()).await.map(drop)
+    }
+
+    /// What needs no download.
+    async fn say(&self, action: Action) -> Result<()> {
+        let change = match action {
+            Action::Retire { series } => return self.retire(&series).await,
+            Action::AliasGone { series } => {
+                let message = format!(
+                    "the registry names no version of it by {:?} any more, so what was served goes on being served; set the alias, or retire the series",
+                    self.alias
+                );
+                let reason = Reason::new("ALIAS_GONE", message);
+                Change::AliasGone { series, reason }
+            }
+            Action::AliasBack { series } => Change::AliasBack { series },
+            Action::Load(_) | Action::BackOff { .. } | Action::Forget { .. } => return Ok(()),
+        };
+        self.cache.commit(change, String::new()).await.map(drop)
     }
 
     /// Stops serving `series`, unless its tombstone was taken away since it was listed.
     async fn retire(&self, series: &SeriesName) -> Result<()> {
         let _lane = self.lanes.enter(series).await;
-        match self.registry.tombstone(series).await {
+        match self.unless_stopped(self.registry.tombstone(series)).await? {
             Ok(Some(tombstone)) => {
                 self.aspirations.end(series);
                 let change = Change::Remove {
@@ -195,158 +295,157 @@ impl Refresher {
         }
     }
 
-    /// Serves what is aspired of `series` now, which may be newer than the listing; nothing when the series was
-    /// retired since.
-    async fn load(&self, series: &SeriesName) -> Result<()> {
-        let _lane = self.lanes.enter(series).await;
-        let aspired = match self.registry.aspired_of(series, &self.alias).await {
-            Ok(aspired) => aspired,
-            Err(error) => return self.give_up(series, 0, Error::Registry(error)).await,
+    /// Fetches outside the series' lane, so that a slow registry holds up no push, and serves inside it, unless somebody
+    /// changed the series since the look: then that is newer. Whether the version is served or waits for its instant.
+    async fn load(&self, load: Load) -> bool {
+        let Aspired {
+            series, version, ..
+        } = &load.aspired;
+        let slots = if load.failures == 0 {
+            &self.loads
+        } else {
+            &self.retries
         };
-        let served = self.cache.get(series);
-        let wanted = aspired.filter(|aspired| {
-            !falls_back(served_by(served.as_deref()), aspired.rule)
-                && served
-                    .as_ref()
-                    .is_none_or(|served| served.version != aspired.version)
+        let obtained = self.unless_stopped(async {
+            let _slot = slots.acquire().await;
+            obtain(&self.cache, &*self.registry, series, *version).await
         });
-        let Some(Aspired { version, rule, .. }) = wanted else {
+        let Ok(obtained) = obtained.await else {
+            return false;
+        };
+        let _lane = self.lanes.enter(series).await;
+        if standing(&self.cache.state(), series) != load.standing {
             self.aspirations.end(series);
-            return Ok(());
+            return false;
+        }
+        let outcome = match obtained {
+            Ok(obtained) => self.install(&load, obtained).await.map(|()| true),
+            Err(error) => self.refuse(&load, error).await.map(|()| false),
         };
-        let loaded = match obtain(&self.cache, &*self.registry, series, version).await {
-            Ok(loaded) => loaded,
-            Err(error) => return self.give_up(series, version, error).await,
-        };
-        let change = Change::Serve {
-            loaded,
-            version,
-            alias: rule.name(&self.alias).to_owned(),
-        };
-        self.aspirations.end(series);
-        self.cache.commit(change, String::new()).await.map(drop)
+        outcome.unwrap_or_else(|error| {
+            self.retry_later(&load, &error);
+            false
+        })
     }
 
-    /// A version that cannot be served is refused by name; a registry that stopped answering is tried again next time.
-    async fn give_up(&self, series: &SeriesName, version: u64, error: Error) -> Result<()> {
+    /// What `asking` answers, unless the server stops before. What is being committed is not cut off so.
+    async fn unless_stopped<T>(&self, asking: impl Future<Output = T>) -> Result<T> {
+        let answer = self.stop.run_until_cancelled(asking).await;
+        answer.ok_or(Error::GoingAway)
+    }
+
+    async fn install(&self, load: &Load, obtained: Obtained) -> Result<()> {
+        let Aspired {
+            series, version, ..
+        } = &load.aspired;
+        let Obtained {
+            loaded,
+            activate_at,
+        } = obtained;
+        if let Some(activate_at) = activate_at.filter(|at| *at > self.cache.clock().now()) {
+            let progress = Progress::Waiting {
+                activate_at,
+                loaded,
+            };
+            self.aspirations.advance(series, *version, progress);
+            return Ok(());
+        }
+        let change = Change::Serve {
+            loaded,
+            version: *version,
+            alias: load.alias.clone(),
+        };
+        self.cache.commit(change, String::new()).await?;
+        self.aspirations.end(series);
+        Ok(())
+    }
+
+    /// A version that cannot be served is refused by name, until the alias moves. What may go better another time is
+    /// handed back.
+    async fn refuse(&self, load: &Load, error: Error) -> Result<()> {
+        let Aspired {
+            series, version, ..
+        } = &load.aspired;
         let code = match &error {
             Error::Rejected { code, .. } => *code,
             Error::Registry(RegistryError::Corrupt { .. }) => "CORRUPT",
             Error::Registry(RegistryError::NotFound { .. }) => "VERSION_MISSING",
             Error::Registry(RegistryError::Unsupported { .. }) => "UNSUPPORTED",
-            Error::Registry(error) => {
-                tracing::warn!(%series, version, %error, "cannot fetch; trying again at the next poll");
-                self.aspirations.delay(series, error.to_string());
-                return Ok(());
-            }
             _ => return Err(error),
         };
-        self.aspirations.end(series);
         let change = Change::Reject {
             series: series.clone(),
-            version,
+            version: *version,
             sha256: String::new(),
             reasons: vec![Reason::new(code, error.to_string())],
             scores: None,
         };
-        self.cache.commit(change, String::new()).await.map(drop)
+        self.cache.commit(change, String::new()).await?;
+        self.aspirations.end(series);
+        Ok(())
+    }
+
+    fn retry_later(&self, load: &Load, error: &Error) {
+        let Aspired {
+            series, version, ..
+        } = &load.aspired;
+        let message = error.to_string();
+        let progress = match error {
+            Error::Registry(RegistryError::NotReady { .. }) => Progress::NotReady { message },
+            _ => {
+                let asked = retry_after(error);
+                let failures = load.failures.saturating_add(1);
+                let delay = self.backoff.delay(failures, asked, rand::random());
+                tracing::warn!(%series, version, %error, ?delay, failures, "cannot load; trying again");
+                Progress::Retrying {
+                    message,
+                    until: Instant::now() + delay,
+                }
+            }
+        };
+        self.aspirations.advance(series, *version, progress);
+    }
+
+    /// Serves the version of `series` that waits for its instant, if it still does.
+    async fn switch(&self, series: &SeriesName) {
+        let _lane = self.lanes.enter(series).await;
+        let Some(aspiration) = self.aspirations.get(series) else {
+            return;
+        };
+        let Progress::Waiting { loaded, .. } = aspiration.progress else {
+            return;
+        };
+        let version = aspiration.version;
+        let change = Change::Serve {
+            loaded,
+            version,
+            alias: aspiration.alias,
+        };
+        match self.cache.commit(change, String::new()).await {
+            Ok(_) => self.aspirations.end(series),
+            Err(error) => {
+                tracing::error!(%series, version, %error, "cannot switch at the set instant; trying again");
+                let progress = Progress::Retrying {
+                    message: error.to_string(),
+                    until: Instant::now() + self.backoff.delay(1, None, rand::random()),
+                };
+                self.aspirations.advance(series, version, progress);
+            }
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-    use uuid::Uuid;
+fn standing(state: &State, series: &SeriesName) -> Standing {
+    state.entries.get(series).map_or((None, false), |entry| {
+        let served = entry.served.as_ref().map(|served| served.revision);
+        (served, entry.removed.is_some())
+    })
+}
 
-    use super::*;
-    use crate::event::{Event, EventKind};
-
-    fn name(series: &str) -> SeriesName {
-        series.parse().unwrap()
-    }
-
-    fn after(state: &State, kind: EventKind) -> State {
-        state.after(&Event {
-            revision: state.revision + 1,
-            at: Timestamp::UNIX_EPOCH,
-            traceparent: String::new(),
-            kind,
-        })
-    }
-
-    fn aspired(series: &str, version: u64) -> Poll {
-        let aspired = vec![Aspired {
-            series: name(series),
-            version,
-            rule: Rule::Alias,
-        }];
-        Poll {
-            aspired,
-            retired: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn what_is_new_is_loaded_and_what_was_refused_is_not_tried_again_until_it_moves() {
-        let empty = State::empty(Uuid::nil());
-        let load = |version| {
-            vec![Action::Load {
-                series: name("a"),
-                version,
-            }]
-        };
-        assert_eq!(plan(&empty, &aspired("a", 1)), load(1));
-        let refused = after(
-            &empty,
-            EventKind::Rejected {
-                series: name("a"),
-                labels: Default::default(),
-                version: 1,
-                sha256: String::new(),
-                reasons: vec![Reason::new("CORRUPT", "bent")],
-                scores: None,
-            },
-        );
-        assert_eq!(plan(&refused, &aspired("a", 1)), []);
-        assert_eq!(plan(&refused, &aspired("a", 2)), load(2));
-    }
-
-    #[test]
-    fn a_tombstone_is_acted_on_once() {
-        let empty = State::empty(Uuid::nil());
-        let poll = Poll {
-            aspired: Vec::new(),
-            retired: vec![name("a")],
-        };
-        let retire = Action::Retire { series: name("a") };
-        assert_eq!(plan(&empty, &poll), [retire]);
-        let removed = after(
-            &empty,
-            EventKind::Removed {
-                series: name("a"),
-                labels: Default::default(),
-                previous_version: 0,
-                reason: Reason::new(RETIRED, "old"),
-            },
-        );
-        assert_eq!(plan(&removed, &poll), []);
-    }
-
-    #[test]
-    fn a_series_that_followed_its_alias_does_not_fall_back_to_a_stage() {
-        for (served_by, rule, falls) in [
-            (Some("champion"), Rule::Production, true),
-            (Some("champion"), Rule::Staging, true),
-            (Some("champion"), Rule::Alias, false),
-            (
-                Some(Rule::Staging.name("champion")),
-                Rule::Production,
-                false,
-            ),
-            (Some(Rule::Production.name("champion")), Rule::Alias, false),
-            (None, Rule::Staging, false),
-        ] {
-            assert_eq!(falls_back(served_by, rule), falls, "{served_by:?} {rule:?}");
-        }
+/// How long the registry asked to be left alone.
+pub(crate) fn retry_after(error: &Error) -> Option<Duration> {
+    match error {
+        Error::Registry(RegistryError::Unreachable { retry_after, .. }) => *retry_after,
+        _ => None,
     }
 }

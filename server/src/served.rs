@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use loadcast_model::{
     score::Scores,
-    series::{Series, SeriesName},
+    series::{Labels, Series, SeriesName},
 };
 use rpds::HashTrieMapSync;
 use uuid::Uuid;
@@ -28,8 +28,17 @@ pub struct State {
     pub revision: u64,
     /// Every series that is served, or known by a rejection or removal.
     pub entries: HashTrieMapSync<SeriesName, Arc<Entry>>,
-    /// What the registry said when it stopped answering; `None` while it answers.
-    pub registry_unreachable: Option<String>,
+    /// Since when the registry does not answer; `None` while it does.
+    pub registry_unreachable: Option<Outage>,
+}
+
+/// The registry does not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outage {
+    /// When that was first noticed.
+    pub since: Timestamp,
+    /// What it or the system said then.
+    pub message: String,
 }
 
 /// One series.
@@ -45,6 +54,8 @@ pub struct Entry {
     pub rejection: Option<Rejection>,
     /// Why nothing is served any more.
     pub removed: Option<Reason>,
+    /// The registry names no version of it any more, and it is served all the same.
+    pub alias_gone: Option<Reason>,
 }
 
 /// A version that is served.
@@ -111,6 +122,18 @@ pub enum Change {
         /// What the trainer measured.
         scores: Option<Scores>,
     },
+    /// The registry names no version of a series any more. What is served goes on being served.
+    AliasGone {
+        /// The series.
+        series: SeriesName,
+        /// What to do.
+        reason: Reason,
+    },
+    /// The registry names the version again that is served.
+    AliasBack {
+        /// The series.
+        series: SeriesName,
+    },
     /// The registry stopped answering.
     RegistryUnreachable {
         /// What it or the system said.
@@ -157,7 +180,7 @@ pub fn apply(
             let previous_version = current.map_or(0, |current| current.version);
             let event = event(EventKind::Served {
                 series: series.name.clone(),
-                labels: series.labels.clone(),
+                labels: Arc::clone(&series.labels),
                 version,
                 previous_version,
                 sha256: loaded.metadata().sha256.clone(),
@@ -183,7 +206,7 @@ pub fn apply(
                 return None;
             }
             let event = event(EventKind::Removed {
-                labels: entry.map_or_else(Default::default, |entry| entry.series.labels.clone()),
+                labels: labels_of(entry),
                 previous_version: served.map_or(0, |served| served.version),
                 series,
                 reason,
@@ -207,12 +230,33 @@ pub fn apply(
                 return None;
             }
             let event = event(EventKind::Rejected {
-                labels: known.map_or_else(Default::default, |entry| entry.series.labels.clone()),
+                labels: labels_of(known),
                 series,
                 version,
                 sha256,
                 reasons,
                 scores,
+            });
+            Some((before.after(&event), event))
+        }
+        Change::AliasGone { series, reason } => {
+            let entry = before.entries.get(&series)?;
+            if entry.served.is_none() || entry.alias_gone.is_some() {
+                return None;
+            }
+            let event = event(EventKind::AliasGone {
+                labels: entry.series.labels.clone(),
+                series,
+                reason,
+            });
+            Some((before.after(&event), event))
+        }
+        Change::AliasBack { series } => {
+            let entry = before.entries.get(&series)?;
+            entry.alias_gone.as_ref()?;
+            let event = event(EventKind::AliasBack {
+                labels: entry.series.labels.clone(),
+                series,
             });
             Some((before.after(&event), event))
         }
@@ -231,6 +275,10 @@ pub fn apply(
     }
 }
 
+fn labels_of(entry: Option<&Arc<Entry>>) -> Labels {
+    entry.map_or_else(Labels::default, |entry| Arc::clone(&entry.series.labels))
+}
+
 impl Entry {
     /// A series of which only the name is known.
     pub fn unknown(series: &SeriesName) -> Self {
@@ -240,6 +288,7 @@ impl Entry {
             kept: Vec::new(),
             rejection: None,
             removed: None,
+            alias_gone: None,
         }
     }
 
@@ -290,6 +339,7 @@ impl State {
             kept,
             rejection,
             removed: None,
+            alias_gone: None,
         })
     }
 
@@ -297,9 +347,8 @@ impl State {
     pub fn restore(&mut self, served: impl IntoIterator<Item = Served>) {
         for served in served {
             let series = Arc::new(served.loaded.metadata().series.clone());
-            let rejection = self
-                .entries
-                .get(&series.name)
+            let known = self.entries.get(&series.name);
+            let rejection = known
                 .and_then(|entry| entry.rejection.clone())
                 .filter(|rejection| rejection.at > served.served_since);
             let entry = Entry {
@@ -308,6 +357,7 @@ impl State {
                 kept: Vec::new(),
                 rejection,
                 removed: None,
+                alias_gone: known.and_then(|entry| entry.alias_gone.clone()),
             };
             self.entries
                 .insert_mut(series.name.clone(), Arc::new(entry));
@@ -333,11 +383,18 @@ impl State {
     /// The state after `event`, for everything that an event itself carries: all but the model of a `Served`.
     pub fn after(&self, event: &Event) -> Self {
         let next = match &event.kind {
-            EventKind::Served { .. } => self.clone(),
+            EventKind::Served { series, .. } => match self.entries.get(series) {
+                Some(entry) if entry.alias_gone.is_some() => self.with_entry(Entry {
+                    alias_gone: None,
+                    ..(**entry).clone()
+                }),
+                _ => self.clone(),
+            },
             EventKind::Removed { series, reason, .. } => self.with_entry(Entry {
                 served: None,
                 kept: Vec::new(),
                 removed: Some(reason.clone()),
+                alias_gone: None,
                 ..self.entry_or_new(series)
             }),
             EventKind::Rejected {
@@ -357,8 +414,19 @@ impl State {
                 }),
                 ..self.entry_or_new(series)
             }),
+            EventKind::AliasGone { series, reason, .. } => self.with_entry(Entry {
+                alias_gone: Some(reason.clone()),
+                ..self.entry_or_new(series)
+            }),
+            EventKind::AliasBack { series, .. } => self.with_entry(Entry {
+                alias_gone: None,
+                ..self.entry_or_new(series)
+            }),
             EventKind::RegistryUnreachable { message } => Self {
-                registry_unreachable: Some(message.clone()),
+                registry_unreachable: Some(Outage {
+                    since: event.at,
+                    message: message.clone(),
+                }),
                 ..self.clone()
             },
             EventKind::RegistryBack => Self {

@@ -1,15 +1,15 @@
 //! The state directory: what one server remembers across kill -9 with nothing else running.
 //!
 //! ```text
-//! lock          held by the one server that uses the directory
-//! state.json    schema version and epoch
-//! events.log    every committed event, in order; the commit point of a change
-//! models.bin    the parameter segment: the served models without their history; the last record of a series counts
+//! lock            held by the one server that uses the directory
+//! state.json      schema version and epoch
+//! events.log      every committed event, in order; the commit point of a change
+//! parameters.bin  the parameter segment: the served models without their history; the last record of a series counts
 //! ```
 //!
-//! A change is appended to `models.bin` (when it serves or removes a model), then to `events.log`, each fsynced,
+//! A change is appended to `parameters.bin` (when it serves or removes a model), then to `events.log`, each fsynced,
 //! before anyone sees it. A model record whose event did not make it into the log was never visible and is dropped.
-//! Schema 1 kept the models as `models.seg`; it is upgraded when it is opened.
+//! Earlier schemas kept the models as JSON in files of other names; they are upgraded when they are opened.
 
 pub mod model_record;
 pub mod record;
@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// The schema that this build writes; it reads this one and older ones. A newer one is refused, never guessed at.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// Events that `events.log` may carry beyond those that are needed before it is rewritten.
 const EVENT_SLACK: usize = 1_000;
@@ -46,7 +46,7 @@ const EVENT_SLACK: usize = 1_000;
 const HEADER: &str = "state.json";
 
 /// The file of the parameter segment.
-const SEGMENT: &str = "models.bin";
+const SEGMENT: &str = "parameters.bin";
 
 /// The content of `state.json`.
 #[derive(Debug, Serialize, Deserialize)]

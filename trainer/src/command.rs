@@ -4,6 +4,7 @@ pub mod backtest;
 pub mod fit;
 pub mod forecast;
 pub mod generate;
+pub mod import;
 pub mod run;
 
 use std::fmt;
@@ -42,6 +43,7 @@ enum Command {
     Fit(fit::Args),
     Forecast(forecast::Args),
     Backtest(backtest::Args),
+    Import(import::Args),
 }
 
 /// Why a command failed: one error, or one for each series that did.
@@ -60,6 +62,7 @@ impl Cli {
             Command::Fit(args) => Ok(args.run(now, out).await?),
             Command::Forecast(args) => Ok(args.run(out).await?),
             Command::Backtest(args) => Ok(args.run(out).await?),
+            Command::Import(args) => Ok(args.run(now, out).await?),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The way to the server. Only an [`Approved`] model goes: nothing else can be named here.
+//! The way to the server. Only an [`Approved`] model goes, or an [`imported`] one that equals Python's: nothing else can
+//! be named here.
 //!
 //! A model that was trained but not validated does not compile:
 //!
@@ -23,6 +24,8 @@
 //! }
 //! ```
 
+pub mod imported;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,6 +35,7 @@ use loadcast_client::{
 };
 use loadcast_model::artifact::sha256_hex;
 use loadcast_model::backtest::{Backtest, Method};
+use loadcast_model::series::Series;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -71,12 +75,12 @@ pub struct Receipt {
 /// # Errors
 /// [`Error::Server`] when the server cannot be reached or refuses.
 pub async fn push(approved: Approved, client: &Client, to: &Destination) -> Result<Receipt> {
-    let name = approved.series().name.to_string();
-    let expected_version = match &to.alias {
-        Some(alias) => Some(current_version(client, &name, alias).await?),
-        None => None,
-    };
-    let message = message(&approved, to, expected_version)?;
+    let series = approved.series().name.to_string();
+    let expected = expected_version(client, &series, to).await?;
+    send(client, message(&approved, to, expected)?).await
+}
+
+async fn send(client: &Client, message: Push) -> Result<Receipt> {
     let pushed = client
         .push(message)
         .await
@@ -126,6 +130,14 @@ pub async fn report_rejection(
         .map_err(|error| refused(client, &error))
 }
 
+/// The version that the alias to move must still be at when the push arrives.
+async fn expected_version(client: &Client, series: &str, to: &Destination) -> Result<Option<u64>> {
+    match &to.alias {
+        Some(alias) => Ok(Some(current_version(client, series, alias).await?)),
+        None => Ok(None),
+    }
+}
+
 /// What `alias` points at now; 0 when it does not exist yet.
 async fn current_version(client: &Client, series: &str, alias: &str) -> Result<u64> {
     match client.model(series).await {
@@ -166,20 +178,10 @@ fn json(value: &impl Serialize) -> String {
 }
 
 fn message(approved: &Approved, to: &Destination, expected_version: Option<u64>) -> Result<Push> {
-    let series = approved.series();
-    let info = SeriesInfo {
-        name: series.name.to_string(),
-        labels: series.labels.clone(),
-        unit: series.unit.as_ref().map(ToString::to_string),
-        step: Duration::from_secs(series.step_seconds.into()),
-        time_zone: series.zone.to_string(),
-        zero_means: None,
-        predecessor: None,
-    };
     let cutoff = Timestamp::from_second(approved.cutoff())
         .map_err(|_| Error::outside_calendar(approved.cutoff()))?;
     Ok(Push {
-        series: info,
+        series: info(approved.series()),
         idempotency_key: idempotency_key(approved, to.alias.as_deref()),
         alias: to.alias.clone(),
         expected_version,
@@ -201,6 +203,18 @@ fn message(approved: &Approved, to: &Destination, expected_version: Option<u64>)
         attachments: Vec::new(),
         model_pr: Bytes::copy_from_slice(approved.model_pr()),
     })
+}
+
+fn info(series: &Series) -> SeriesInfo {
+    SeriesInfo {
+        name: series.name.to_string(),
+        labels: (*series.labels).clone(),
+        unit: series.unit.as_ref().map(ToString::to_string),
+        step: Duration::from_secs(series.step_seconds.into()),
+        time_zone: series.zone.to_string(),
+        zero_means: None,
+        predecessor: None,
+    }
 }
 
 fn scores(skill: &Backtest) -> Scores {

@@ -1,8 +1,10 @@
-//! What is read from files: the bytes of a place, the text columns of a CSV table in them, models and specs.
+//! What is read from files: the bytes of a place, the text columns of a CSV table in them, models, specs
+//! and, through Python, pickles.
 
 pub mod columns;
 pub mod location;
 pub mod model;
+pub mod pickle;
 mod records;
 pub mod spec;
 pub mod table;

@@ -29,8 +29,8 @@ const BATCH: usize = 16;
 const SLACK: f64 = 1e-6;
 
 /// 2026-01-01, and five minutes.
-const START: i64 = 1_767_225_600;
-const STEP: i64 = 300;
+pub(super) const START: i64 = 1_767_225_600;
+pub(super) const STEP: i64 = 300;
 
 struct Case {
     name: &'static str,
@@ -87,7 +87,7 @@ impl Case {
         python: &mut Python,
         section: &mut Section,
     ) -> Result<()> {
-        let (ds, y) = series(rows);
+        let (ds, y) = series(rows, 0);
         let cap = 1.1 * y.iter().copied().fold(0.0, f64::max);
         let csv = folder.join(format!("fit-{rows}.csv"));
         fs::write(&csv, to_csv(&ds, &y, cap))?;
@@ -164,9 +164,9 @@ fn ask(python: &mut Python, by: &str, csv: &Path, spec: &Spec, times: &mut Times
     Ok(())
 }
 
-/// A load with days, weeks, two bends and noise.
-fn series(rows: usize) -> (Vec<i64>, Vec<f64>) {
-    let mut state = 20_260_101_u64;
+/// A load with days, weeks, two bends and noise, by `seed`.
+pub(super) fn series(rows: usize, seed: u64) -> (Vec<i64>, Vec<f64>) {
+    let mut state = 20_260_101 + seed;
     let mut noise = || {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use loadcast_client::{Client, Model, RolledBack, Scores, Selector};
+use loadcast_client::{Client, Model, Refreshed, RolledBack, Scores, Selector};
 
 use crate::cli::failure::Failure;
 use crate::cli::show::short;
@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Rollback(RollbackArgs),
     /// Stop serving a series; it keeps its versions, and pushes for it are refused until a version is promoted
     Retire(RetireArgs),
+    /// Make the server look at its registry now, and wait until what it finds is served
+    Refresh,
 }
 
 #[derive(Debug, clap::Args)]
@@ -175,6 +177,19 @@ pub(crate) async fn run(
                 out,
                 "{}: version {version} is served (revision {revision})",
                 args.series
+            )?;
+        }
+        Command::Refresh => {
+            let Refreshed {
+                revision,
+                aspired,
+                loaded,
+                failed,
+                backing_off,
+            } = client.refresh_models().await?;
+            writeln!(
+                out,
+                "{aspired} series in the registry: {loaded} loaded, {failed} failed, {backing_off} backing off (revision {revision})"
             )?;
         }
         Command::Retire(args) => {

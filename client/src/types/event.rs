@@ -64,6 +64,10 @@ pub enum ModelEventKind {
     RegistryUnreachable,
     /// The registry answers again.
     RegistryBack,
+    /// The registry names no version of a series any more; what is served goes on being served.
+    AliasGone,
+    /// The registry names the version again that is served.
+    AliasBack,
     /// A kind this client does not know.
     Other(i32),
 }
@@ -124,6 +128,8 @@ impl ModelEventKind {
             Self::Rejected => "REJECTED",
             Self::RegistryUnreachable => "REGISTRY_UNREACHABLE",
             Self::RegistryBack => "REGISTRY_BACK",
+            Self::AliasGone => "ALIAS_GONE",
+            Self::AliasBack => "ALIAS_BACK",
             Self::Other(_) => "UNKNOWN",
         }
     }
@@ -136,6 +142,8 @@ impl ModelEventKind {
             Ok(pb::ModelEventKind::Rejected) => Ok(Self::Rejected),
             Ok(pb::ModelEventKind::RegistryUnreachable) => Ok(Self::RegistryUnreachable),
             Ok(pb::ModelEventKind::RegistryBack) => Ok(Self::RegistryBack),
+            Ok(pb::ModelEventKind::AliasGone) => Ok(Self::AliasGone),
+            Ok(pb::ModelEventKind::AliasBack) => Ok(Self::AliasBack),
             Err(_) => Ok(Self::Other(value)),
         }
     }
@@ -186,7 +194,11 @@ impl TryFrom<pb::ModelEvent> for ModelEvent {
         };
         let missing = |field| Err(Error::protocol(field, "missing"));
         match event.kind {
-            ModelEventKind::Served | ModelEventKind::Removed | ModelEventKind::Rejected
+            ModelEventKind::Served
+            | ModelEventKind::Removed
+            | ModelEventKind::Rejected
+            | ModelEventKind::AliasGone
+            | ModelEventKind::AliasBack
                 if event.series.is_none() =>
             {
                 missing("series")

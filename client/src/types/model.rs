@@ -121,6 +121,33 @@ pub struct Reason {
     pub message: String,
 }
 
+/// What a look at the registry led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Refreshed {
+    /// What is served now is of this revision or a later one.
+    pub revision: u64,
+    /// Series that the registry names a version of.
+    pub aspired: u64,
+    /// Versions that are served now, or wait for their instant, because of this look.
+    pub loaded: u64,
+    /// Versions that were begun and are neither.
+    pub failed: u64,
+    /// Series that were not tried, because loading them failed shortly before.
+    pub backing_off: u64,
+}
+
+impl From<pb::RefreshModelsResponse> for Refreshed {
+    fn from(wire: pb::RefreshModelsResponse) -> Self {
+        Self {
+            revision: wire.revision,
+            aspired: wire.aspired,
+            loaded: wire.loaded,
+            failed: wire.failed,
+            backing_off: wire.backing_off,
+        }
+    }
+}
+
 /// Where a rollback led.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RolledBack {

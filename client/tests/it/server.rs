@@ -248,6 +248,20 @@ impl ModelService for Mock {
         }))
     }
 
+    async fn refresh_models(
+        &self,
+        _: Request<pb::RefreshModelsRequest>,
+    ) -> Result<Response<pb::RefreshModelsResponse>, Status> {
+        Ok(Response::new(pb::RefreshModelsResponse {
+            epoch: "e1".into(),
+            revision: 11,
+            aspired: 3,
+            loaded: 1,
+            failed: 1,
+            backing_off: 0,
+        }))
+    }
+
     async fn observe_actuals(
         &self,
         _: Request<Streaming<pb::ObserveActualsRequest>>,

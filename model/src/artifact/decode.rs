@@ -8,6 +8,7 @@ use crate::{
     artifact::{
         MAX_ARTIFACT_BYTES,
         bounded::{EndsOf, Fields, List, Pandas, corrupt},
+        mlmodel::NO_PICKLE,
         pandas,
     },
     error::{Error, Result},
@@ -54,6 +55,9 @@ pub fn decode_model_pr(bytes: &[u8]) -> Result<ProphetModel> {
             "{} bytes; at most {MAX_ARTIFACT_BYTES} are read",
             bytes.len()
         )));
+    }
+    if let [0x80, 2..=5, ..] = bytes {
+        return Err(Error::unsupported("a file that Python pickled", NO_PICKLE));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| corrupt(error.to_string()))?;
     let dict = if text.trim_start().starts_with('"') {
@@ -420,22 +424,27 @@ impl Dict<'_> {
                 )));
             }
         }
-        let (times, deltas) = (model.changepoints_t.len(), model.delta.len());
-        if times != deltas || times == 0 {
-            return Err(corrupt(format!(
-                "{times} of changepoints_t, {deltas} of params.delta"
-            )));
-        }
-        if !model.changepoints_t.is_sorted() {
-            return Err(corrupt("changepoints_t is not sorted"));
-        }
-        if model.t_scale <= 0.0 || model.y_scale == 0.0 || model.sigma_obs < 0.0 {
-            return Err(corrupt(
-                "t_scale and y_scale must not be zero, sigma_obs not negative",
-            ));
-        }
-        Ok(())
+        check_parameters(model)
     }
+}
+
+/// What holds of the parameters of every model, whatever it was written as.
+pub(super) fn check_parameters(model: &ProphetModel) -> Result<()> {
+    let (times, deltas) = (model.changepoints_t.len(), model.delta.len());
+    if times != deltas || times == 0 {
+        return Err(corrupt(format!(
+            "{times} of changepoints_t, {deltas} of params.delta"
+        )));
+    }
+    if !model.changepoints_t.is_sorted() {
+        return Err(corrupt("changepoints_t is not sorted"));
+    }
+    if model.t_scale <= 0.0 || model.y_scale == 0.0 || model.sigma_obs < 0.0 {
+        return Err(corrupt(
+            "t_scale and y_scale must not be zero, sigma_obs not negative",
+        ));
+    }
+    Ok(())
 }
 
 fn argument(regressor: &Regressor) -> ExtraRegressor {

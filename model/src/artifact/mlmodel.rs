@@ -53,11 +53,36 @@ struct MlModel {
     flavors: BTreeMap<String, Flavor>,
 }
 
+/// Why no pickle is read, and what to do with a Prophet in one.
+pub(super) const NO_PICKLE: &str = "it is a pickle, and reading one runs the code in it, with Python; \
+    turn a Prophet in it into a version of the prophet flavor with loadcast-trainer import, \
+    or log it again with mlflow.prophet.log_model";
+
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Flavor {
     WithData { data: String },
+    Sklearn { pickled_model: String },
+    PythonModel { python_model: String },
+    WithPath { model_path: String },
     Other(IgnoredAny),
+}
+
+impl Flavor {
+    /// Whether the flavor reads its file by unpickling it.
+    fn is_pickle(&self) -> bool {
+        let (Self::Sklearn {
+            pickled_model: file,
+        }
+        | Self::PythonModel { python_model: file }
+        | Self::WithPath { model_path: file }
+        | Self::WithData { data: file }) = self
+        else {
+            return false;
+        };
+        let ends = [".pkl", ".pickle", ".joblib"];
+        ends.iter().any(|end| file.ends_with(end))
+    }
 }
 
 /// The name of the file, beside `MLmodel`, that holds the model: what the prophet flavor says in `data`.
@@ -97,7 +122,7 @@ pub fn model_file(mlmodel: &[u8]) -> Result<String> {
                 "flavors.prophet.data {shown:?} is not a file of its folder"
             )))
         }
-        Some(Flavor::Other(_)) => Err(corrupt("flavors.prophet.data is missing".to_owned())),
+        Some(_) => Err(corrupt("flavors.prophet.data is missing".to_owned())),
         None if flavors.is_empty() => Err(corrupt("it names no flavor".to_owned())),
         None => {
             let names = flavors
@@ -106,7 +131,11 @@ pub fn model_file(mlmodel: &[u8]) -> Result<String> {
             let names: Vec<String> = names.take(8).collect();
             Err(Error::unsupported(
                 format!("a model of the flavor {}", names.join(", ")),
-                "only Prophet models are read; log it again with mlflow.prophet.log_model",
+                if flavors.values().any(Flavor::is_pickle) {
+                    NO_PICKLE
+                } else {
+                    "only Prophet models are read; log it again with mlflow.prophet.log_model"
+                },
             ))
         }
     }
@@ -134,6 +163,26 @@ mod tests {
         let error = model_file(pickle).unwrap_err().to_string();
         assert!(error.contains("python_function, sklearn"), "{error}");
         assert!(error.contains("mlflow.prophet.log_model"), "{error}");
+    }
+
+    #[test]
+    fn a_pickle_is_refused_by_name_with_why_and_the_command_that_imports_it() {
+        for flavors in [
+            "python_function:\n    model_path: model.pkl\n  sklearn:\n    pickled_model: model.pkl\n    serialization_format: cloudpickle",
+            "python_function:\n    loader_module: mlflow.pyfunc.model\n    python_model: python_model.pkl",
+            "python_function:\n    data: model.joblib",
+        ] {
+            let pickled = format!("flavors:\n  {flavors}\n");
+            let error = model_file(pickled.as_bytes()).unwrap_err().to_string();
+            assert!(
+                error.contains("it is a pickle, and reading one runs the code in it"),
+                "{error}"
+            );
+            assert!(error.contains("loadcast-trainer import"), "{error}");
+        }
+        let other = "flavors:\n  onnx:\n    data: model.onnx\n";
+        let error = model_file(other.as_bytes()).unwrap_err().to_string();
+        assert!(!error.contains("pickle"), "{error}");
     }
 
     #[test]

@@ -21,7 +21,7 @@ const LEVELS: [f64; 15] = [
 const LEAST_RESIDUALS: usize = 30;
 
 /// How many independent errors a day of overlapping origins is taken for.
-const INDEPENDENT_PER_DAY: f64 = 2.0;
+const INDEPENDENT_PER_DAY: f64 = 1.0;
 
 /// The calibration that `residuals` at leads of `step` seconds give, found by `origins` origins spread over `days`;
 /// `None` where there are too few. A knot is in the middle of each stretch of leads, and one

@@ -9,9 +9,10 @@
 //! | weekly naive | the same as a week ago | 14 days |
 //! | weekly profile | the median of the last 4 weeks at this time of the week | 7 days; below 14 it must earn its place |
 //!
-//! A candidate that models a shape carries its *shift*: the median of what the last hour lay above it. Adding it anchors
-//! the shape to the level at the origin, which is most of a day-ahead error. The two naive forecasts are left as they
-//! are: they hold the combination back where an anchor would mislead.
+//! A candidate that models a shape carries its *shifts*: the medians of what the last hours lay above it. Adding one
+//! anchors the shape to the level at the origin, which is most of a day-ahead error; where the values are mostly noise, a
+//! median of few is too, and one of more hours is the better anchor. The two naive forecasts are left as they are: they
+//! hold the combination back where an anchor would mislead.
 
 use serde::Serialize;
 
@@ -35,6 +36,12 @@ const WEEKS_OF_PROFILE: usize = 4;
 
 /// The fewest weeks for the naive of a week ago: below, it is the profile.
 const LEAST_WEEKS: usize = 2;
+
+/// The hours that an anchor may be the median of.
+pub(super) const ANCHOR_HOURS: [u32; 4] = [1, 3, 6, 12];
+
+/// A shift for each of [`ANCHOR_HOURS`].
+pub(super) type Shifts = [f64; ANCHOR_HOURS.len()];
 
 /// The fewest rows that an anchor is the median of: one noisy point misleads.
 const LEAST_ANCHOR_ROWS: usize = 3;
@@ -80,8 +87,8 @@ pub(super) struct Proposal {
     pub(super) candidate: Candidate,
     /// Not anchored.
     pub(super) values: Vec<f64>,
-    /// To be added to anchor it; 0 for a candidate that is not.
-    pub(super) shift: f64,
+    /// To be added to anchor it to the last [`ANCHOR_HOURS`]; 0 for a candidate that is not anchored.
+    pub(super) shifts: Shifts,
 }
 
 impl Past<'_> {
@@ -99,10 +106,22 @@ impl Past<'_> {
         &self.values[self.values.len().saturating_sub(rows)..]
     }
 
-    fn anchor_rows(&self) -> usize {
-        (HOUR / self.step as usize)
+    /// The rows of so many hours, as far as there are.
+    fn anchor_rows(&self, hours: u32) -> usize {
+        (hours as usize * HOUR / self.step as usize)
             .max(LEAST_ANCHOR_ROWS)
             .min(self.values.len())
+    }
+
+    /// The medians of `errors`, the latest first, as far as they reach.
+    fn shifts(&self, errors: impl Iterator<Item = f64>) -> Shifts {
+        let most = ANCHOR_HOURS.iter().map(|hours| self.anchor_rows(*hours));
+        let mut errors: Vec<f64> = errors.take(most.max().unwrap_or(0)).collect();
+        ANCHOR_HOURS.map(|hours| {
+            // Ascending hours: what is sorted already is among what is sorted next.
+            let rows = self.anchor_rows(hours).min(errors.len());
+            median(&mut errors[..rows])
+        })
     }
 }
 
@@ -157,7 +176,7 @@ fn naive(candidate: Candidate, past: &Past<'_>, season: usize, horizon: usize) -
     Proposal {
         candidate,
         values: seasonal_naive(past.values, season, horizon),
-        shift: 0.0,
+        shifts: Shifts::default(),
     }
 }
 
@@ -183,19 +202,12 @@ fn profile(
             median(&mut at_place)
         })
         .collect();
-    let rows = past.anchor_rows();
     // The row before the origin is at the last place of the season.
-    let fitted = shape.iter().rev().cycle().take(rows);
-    let mut above: Vec<f64> = past
-        .last(rows)
-        .iter()
-        .rev()
-        .zip(fitted)
-        .map(|(y, fitted)| y - fitted)
-        .collect();
+    let above = last.iter().rev().zip(shape.iter().rev().cycle());
+    let shifts = past.shifts(above.map(|(y, fitted)| y - fitted));
     Proposal {
         candidate,
-        shift: median(&mut above),
+        shifts,
         values: shape.into_iter().cycle().take(horizon).collect(),
     }
 }
@@ -209,24 +221,20 @@ fn prophet(past: &Past<'_>, horizon: usize) -> Result<Proposal> {
     let rows = past.values.len();
     let ds = (0..rows).map(|i| past.time(i)).collect();
     let model = fit(&spec, &History::new(ds, winsorized(past.values))?)?.model;
-    let anchored = past.anchor_rows();
-    let asked: Vec<i64> = (rows - anchored..rows + horizon)
+    let seen = rows.min(past.day());
+    let asked: Vec<i64> = (rows - seen..rows + horizon)
         .map(|i| past.time(i))
         .collect();
     let mut values = Forecaster::new(model)?
         .forecast(&Question::at(&asked))?
         .yhat;
-    let ahead = values.split_off(anchored);
-    let mut above: Vec<f64> = past
-        .last(anchored)
-        .iter()
-        .zip(&values)
-        .map(|(y, fitted)| y - fitted)
-        .collect();
+    let ahead = values.split_off(seen);
+    let above = past.last(seen).iter().zip(&values).rev();
+    let shifts = past.shifts(above.map(|(y, fitted)| y - fitted));
     Ok(Proposal {
         candidate: Candidate::Prophet,
-        shift: median(&mut above),
         values: ahead,
+        shifts,
     })
 }
 
@@ -264,7 +272,7 @@ mod tests {
         let values = [1.0, 2.0, 3.0, 4.0, 1.0, 2.0, 3.0, 4.0, 9.0, 3.0, 5.0, 7.0];
         let proposal = profile(Candidate::DailyProfile, &past(&values), 4, 7, 0, 6);
         assert_eq!(proposal.values, [1.0, 2.0, 3.0, 4.0, 1.0, 2.0]);
-        assert_eq!(proposal.shift, 2.0);
+        assert_eq!(proposal.shifts, [2.0; 4]);
     }
 
     #[test]

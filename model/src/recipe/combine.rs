@@ -2,15 +2,18 @@
 
 use serde::Serialize;
 
-use super::candidate::{Candidate, Proposal};
+use super::candidate::{ANCHOR_HOURS, Candidate, Proposal};
 
-/// How long the level at the origin lasts.
+/// What the level at the origin is taken from, and how long it lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Anchor {
-    /// Over the whole horizon.
-    Constant,
-    /// It fades by `exp(-lead / hours)`.
+    /// The median of so many hours, over the whole horizon.
+    Constant {
+        /// One of those that a candidate has a shift of.
+        hours: u32,
+    },
+    /// That of the last hour; it fades by `exp(-lead / hours)`.
     Fading {
         /// The time constant.
         hours: u32,
@@ -20,10 +23,18 @@ pub enum Anchor {
 }
 
 impl Anchor {
+    /// Which of a candidate's shifts it is.
+    fn window(self) -> usize {
+        let Self::Constant { hours } = self else {
+            return 0;
+        };
+        ANCHOR_HOURS.iter().position(|of| *of == hours).unwrap_or(0)
+    }
+
     /// What is left of the anchor `lead` steps of `step` seconds after the origin, in the middle of that step.
     fn at(self, lead: usize, step: u32) -> f64 {
         match self {
-            Self::Constant => 1.0,
+            Self::Constant { .. } => 1.0,
             Self::Fading { hours } => {
                 let seconds = (lead as f64 + 0.5) * f64::from(step);
                 (-seconds / 3_600.0 / f64::from(hours)).exp()
@@ -59,13 +70,17 @@ pub(super) fn combine(
     let horizon = parts
         .first()
         .map_or(0, |(proposal, _)| proposal.values.len());
+    let window = anchor.window();
     let mut said = Vec::with_capacity(parts.len());
     (0..horizon)
         .map(|lead| {
             let left = anchor.at(lead, step);
             said.clear();
             said.extend(parts.iter().map(|(proposal, weight)| {
-                (proposal.values[lead] + left * proposal.shift, *weight)
+                (
+                    proposal.values[lead] + left * proposal.shifts[window],
+                    *weight,
+                )
             }));
             weighted_median(&mut said)
         })
@@ -113,8 +128,25 @@ mod tests {
     }
 
     #[test]
+    fn an_anchor_is_of_the_hours_that_it_names() {
+        let proposals = [Proposal {
+            candidate: Candidate::Prophet,
+            values: vec![0.0; 3],
+            shifts: [5.0, 4.0, 3.0, 2.0],
+        }];
+        let weights = [Weighted {
+            candidate: Candidate::Prophet,
+            weight: 1.0,
+        }];
+        let said = |anchor| combine(&proposals, anchor, &weights, 3_600);
+        assert_eq!(said(Anchor::Constant { hours: 1 }), [5.0; 3]);
+        assert_eq!(said(Anchor::Constant { hours: 6 }), [3.0; 3]);
+        assert_eq!(said(Anchor::None), [0.0; 3]);
+    }
+
+    #[test]
     fn an_anchor_fades_by_its_time_constant() {
-        assert_eq!(Anchor::Constant.at(287, 300), 1.0);
+        assert_eq!(Anchor::Constant { hours: 1 }.at(287, 300), 1.0);
         assert_eq!(Anchor::None.at(0, 300), 0.0);
         let fading = Anchor::Fading { hours: 4 };
         assert!((fading.at(47, 300) - (-47.5_f64 / 48.0).exp()).abs() < 1e-12);

@@ -16,21 +16,29 @@ const LEAST_DAYS: usize = 2;
 /// The fewest origins that are evidence for anything.
 pub(super) const LEAST_ORIGINS: usize = 6;
 
-/// The share by which another anchor must beat the constant one, to be chosen.
-const LEAST_GAIN: f64 = 0.1;
+/// The share by which an anchor of more hours must beat that of one, to be chosen: it lags behind a change of level by
+/// hours, no more.
+const LEAST_GAIN: f64 = 0.02;
+
+/// The same of one that does not last: it forgets a change of level.
+const LEAST_GAIN_OF_FADING: f64 = 0.1;
 
 /// A weekly shape seen only once must have spoken at origins of at least this many days, and beaten every daily candidate
-/// by [`LEAST_GAIN`] there: on one week alone, chance looks like a shape.
+/// by [`LEAST_WEEKLY_GAIN`] there: on one week alone, chance looks like a shape.
 const LEAST_DAYS_OF_EVIDENCE: f64 = 2.0;
+const LEAST_WEEKLY_GAIN: f64 = 0.1;
 
 /// A weight is at most this many times that of the seasonal naive, and at least its inverse.
 const MOST_WEIGHT: f64 = 1e3;
 
-/// The time constants that are tried beside the constant anchor.
-const OTHER_ANCHORS: [Anchor; 3] = [
-    Anchor::Fading { hours: 12 },
-    Anchor::Fading { hours: 4 },
-    Anchor::None,
+/// The anchors that are tried beside that of the last hour, each with the share by which it must be better.
+const OTHER_ANCHORS: [(Anchor, f64); 6] = [
+    (Anchor::Constant { hours: 3 }, LEAST_GAIN),
+    (Anchor::Constant { hours: 6 }, LEAST_GAIN),
+    (Anchor::Constant { hours: 12 }, LEAST_GAIN),
+    (Anchor::Fading { hours: 12 }, LEAST_GAIN_OF_FADING),
+    (Anchor::Fading { hours: 4 }, LEAST_GAIN_OF_FADING),
+    (Anchor::None, LEAST_GAIN_OF_FADING),
 ];
 
 /// Origins inside a history, what every candidate said at each, and what came.
@@ -146,8 +154,8 @@ impl<'a> Experience<'a> {
         for Proposal { candidate, .. } in proposals {
             let (candidate, (weight, days)) = (*candidate, evidence(*candidate));
             if candidate == Candidate::WeeklyProfile {
-                let earned =
-                    days >= LEAST_DAYS_OF_EVIDENCE && weight >= best_daily * (1.0 + LEAST_GAIN);
+                let earned = days >= LEAST_DAYS_OF_EVIDENCE
+                    && weight >= best_daily * (1.0 + LEAST_WEEKLY_GAIN);
                 if seen_once && !earned {
                     continue;
                 }
@@ -177,17 +185,19 @@ impl<'a> Experience<'a> {
         }
     }
 
-    /// The anchor for `proposals`, with the weights under it: constant, unless another has been better by
-    /// [`LEAST_GAIN`].
+    /// The anchor for `proposals`, with the weights under it: of the last hour and constant, unless another has been
+    /// better by the share that it must be.
     pub(super) fn anchor(&self, proposals: &[Proposal]) -> (Anchor, Vec<Weighted>) {
-        let constant = (Anchor::Constant, self.weights(proposals, Anchor::Constant));
-        let Some(to_beat) = self.error(constant.0, &constant.1) else {
-            return constant;
+        let first = Anchor::Constant { hours: 1 };
+        let first = (first, self.weights(proposals, first));
+        let Some(to_beat) = self.error(first.0, &first.1) else {
+            return first;
         };
-        let mut best = (to_beat * (1.0 - LEAST_GAIN), constant);
-        for anchor in OTHER_ANCHORS {
+        let mut best = (to_beat, first);
+        for (anchor, least_gain) in OTHER_ANCHORS {
             let weights = self.weights(proposals, anchor);
-            match self.error(anchor, &weights) {
+            let error = self.error(anchor, &weights);
+            match error.map(|error| error / (1.0 - least_gain)) {
                 Some(error) if error < best.0 => best = (error, (anchor, weights)),
                 _ => {}
             }

@@ -1378,7 +1378,9 @@ pub struct Model {
     pub series: ::core::option::Option<Series>,
     #[prost(enumeration = "ModelState", tag = "2")]
     pub state: i32,
-    /// An upper-case code for the state when it needs one, and the same in words.
+    /// An upper-case code for the state when it needs one, and the same in words. LOADING: RETRYING, NOT_READY (the registry
+    /// says that the version is still being made). SERVING: ALIAS_GONE (nothing in the registry names it any more),
+    /// ACTIVATES_LATER. Else what the state says, or the code of the rejection or retirement.
     #[prost(string, tag = "3")]
     pub reason: ::prost::alloc::string::String,
     #[prost(string, tag = "4")]
@@ -1444,6 +1446,7 @@ pub struct AspiredVersion {
     pub alias: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "3")]
     pub seen_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// It is loaded, and served from this instant on.
     #[prost(message, optional, tag = "4")]
     pub activate_at: ::core::option::Option<::prost_types::Timestamp>,
 }
@@ -1505,6 +1508,9 @@ pub struct RegistryStatus {
     pub last_success: ::core::option::Option<::prost_types::Timestamp>,
     #[prost(string, tag = "4")]
     pub message: ::prost::alloc::string::String,
+    /// When it was first noticed that it does not answer; unset while it does.
+    #[prost(message, optional, tag = "5")]
+    pub unreachable_since: ::core::option::Option<::prost_types::Timestamp>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetModelRequest {
@@ -1658,7 +1664,8 @@ pub struct PushHeader {
     pub spec_json: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "15")]
     pub clamps: ::core::option::Option<Clamps>,
-    /// Serve from this instant on; a step boundary at least two poll intervals ahead. Unset: at once.
+    /// Serve from this instant on, on every server at once, whether the registry answers then or not; a step boundary at
+    /// least two poll intervals ahead. Until then GetModel says ACTIVATES_LATER. Unset: at once.
     #[prost(message, optional, tag = "16")]
     pub activate_at: ::core::option::Option<::prost_types::Timestamp>,
     /// Further tags for the registry's version.
@@ -1775,6 +1782,28 @@ pub struct RetireSeriesResponse {
     #[prost(string, tag = "2")]
     pub epoch: ::prost::alloc::string::String,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RefreshModelsRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RefreshModelsResponse {
+    #[prost(string, tag = "1")]
+    pub epoch: ::prost::alloc::string::String,
+    /// What is served now is of this revision or a later one.
+    #[prost(uint64, tag = "2")]
+    pub revision: u64,
+    /// Series that the registry names a version of.
+    #[prost(uint64, tag = "3")]
+    pub aspired: u64,
+    /// Versions that are served now, or wait for their instant, because of this look.
+    #[prost(uint64, tag = "4")]
+    pub loaded: u64,
+    /// Versions that were begun and are neither: refused, to be tried again, or overtaken by a push. GetModel tells which.
+    #[prost(uint64, tag = "5")]
+    pub failed: u64,
+    /// Series that were not tried, because loading them failed shortly before.
+    #[prost(uint64, tag = "6")]
+    pub backing_off: u64,
+}
 /// A run of equally spaced observations of one series.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ObserveActualsRequest {
@@ -1847,6 +1876,10 @@ pub enum ModelEventKind {
     Rejected = 3,
     RegistryUnreachable = 4,
     RegistryBack = 5,
+    /// The registry names no version of a series any more (two polls agree). What is served goes on being served.
+    AliasGone = 6,
+    /// The registry names the version again that is served.
+    AliasBack = 7,
 }
 impl ModelEventKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1861,6 +1894,8 @@ impl ModelEventKind {
             Self::Rejected => "MODEL_EVENT_KIND_REJECTED",
             Self::RegistryUnreachable => "MODEL_EVENT_KIND_REGISTRY_UNREACHABLE",
             Self::RegistryBack => "MODEL_EVENT_KIND_REGISTRY_BACK",
+            Self::AliasGone => "MODEL_EVENT_KIND_ALIAS_GONE",
+            Self::AliasBack => "MODEL_EVENT_KIND_ALIAS_BACK",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1872,6 +1907,8 @@ impl ModelEventKind {
             "MODEL_EVENT_KIND_REJECTED" => Some(Self::Rejected),
             "MODEL_EVENT_KIND_REGISTRY_UNREACHABLE" => Some(Self::RegistryUnreachable),
             "MODEL_EVENT_KIND_REGISTRY_BACK" => Some(Self::RegistryBack),
+            "MODEL_EVENT_KIND_ALIAS_GONE" => Some(Self::AliasGone),
+            "MODEL_EVENT_KIND_ALIAS_BACK" => Some(Self::AliasBack),
             _ => None,
         }
     }
@@ -2211,6 +2248,35 @@ pub mod model_service_client {
                 .insert(GrpcMethod::new("loadcast.v1.ModelService", "RetireSeries"));
             self.inner.unary(req, path, codec).await
         }
+        /// Looks at the registry now instead of at the next poll. Answers when that look, and every load that it began, has
+        /// ended; however many call at once, one look answers them all. UNAVAILABLE when the registry does not answer. A caller
+        /// whose deadline passes before does not stop anything.
+        ///
+        ///     grpcurl -plaintext localhost:50051 loadcast.v1.ModelService/RefreshModels
+        pub async fn refresh_models(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RefreshModelsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RefreshModelsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::SmallBuffers::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loadcast.v1.ModelService/RefreshModels",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loadcast.v1.ModelService", "RefreshModels"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Fresh observations for live accuracy and residual correction.
         ///
         ///     grpcurl -plaintext -d '{"series":"shop.web.cpu","start":"2026-01-01T00:00:00Z","step":"300s","values":[1.5]}' localhost:50051 loadcast.v1.ModelService/ObserveActuals
@@ -2343,6 +2409,18 @@ pub mod model_service_server {
             request: tonic::Request<super::RetireSeriesRequest>,
         ) -> std::result::Result<
             tonic::Response<super::RetireSeriesResponse>,
+            tonic::Status,
+        >;
+        /// Looks at the registry now instead of at the next poll. Answers when that look, and every load that it began, has
+        /// ended; however many call at once, one look answers them all. UNAVAILABLE when the registry does not answer. A caller
+        /// whose deadline passes before does not stop anything.
+        ///
+        ///     grpcurl -plaintext localhost:50051 loadcast.v1.ModelService/RefreshModels
+        async fn refresh_models(
+            &self,
+            request: tonic::Request<super::RefreshModelsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RefreshModelsResponse>,
             tonic::Status,
         >;
         /// Fresh observations for live accuracy and residual correction.
@@ -2781,6 +2859,51 @@ pub mod model_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RetireSeriesSvc(inner);
+                        let codec = crate::codec::SmallBuffers::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loadcast.v1.ModelService/RefreshModels" => {
+                    #[allow(non_camel_case_types)]
+                    struct RefreshModelsSvc<T: ModelService>(pub Arc<T>);
+                    impl<
+                        T: ModelService,
+                    > tonic::server::UnaryService<super::RefreshModelsRequest>
+                    for RefreshModelsSvc<T> {
+                        type Response = super::RefreshModelsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RefreshModelsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ModelService>::refresh_models(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RefreshModelsSvc(inner);
                         let codec = crate::codec::SmallBuffers::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

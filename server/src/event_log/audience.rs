@@ -224,7 +224,7 @@ mod tests {
             traceparent: String::new(),
             kind: EventKind::Removed {
                 series: series.parse().unwrap(),
-                labels: labels.iter().map(own).collect(),
+                labels: labels.iter().map(own).collect::<BTreeMap<_, _>>().into(),
                 previous_version: 1,
                 reason: Reason::new("RETIRED", ""),
             },

@@ -11,32 +11,47 @@ use loadcast_proto::health::{
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
-/// The services that are known: the whole server, and each by name. All live and drain together.
-const SERVICES: [&str; 3] = [
+/// Whether the registry answers: not serving means that models are served, and followed by nobody.
+const REGISTRY: &str = "loadcast.registry";
+
+/// The services that are known: the whole server and each by name, which live and drain together; and the registry.
+const SERVICES: [&str; 4] = [
     "",
     "loadcast.v1.ForecastService",
     "loadcast.v1.ModelService",
+    REGISTRY,
 ];
 
 /// Whether the server serves. Cheap to clone; clones agree. Nothing but a drain makes it stop: a swap, a bad model or
-/// an absent registry does not.
+/// an absent registry does not. The registry has a service of its own, [`REGISTRY`].
 #[derive(Debug, Clone)]
-pub(crate) struct Health(Arc<watch::Sender<bool>>);
+pub(crate) struct Health {
+    serving: Arc<watch::Sender<bool>>,
+    registry: watch::Receiver<bool>,
+}
 
 impl Health {
-    /// Serving.
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(true)))
+    /// Serving; `registry` tells whether the registry answers.
+    pub(crate) fn new(registry: watch::Receiver<bool>) -> Self {
+        Self {
+            serving: Arc::new(watch::Sender::new(true)),
+            registry,
+        }
     }
 
     /// Not serving, from now on.
     pub(crate) fn drain(&self) {
-        self.0.send_replace(false);
+        self.serving.send_replace(false);
     }
 
     /// Whether requests are welcome.
     pub(crate) fn is_serving(&self) -> bool {
-        *self.0.borrow()
+        *self.serving.borrow()
+    }
+
+    fn of(&self, service: &str) -> HealthCheckResponse {
+        let registry = service != REGISTRY || *self.registry.borrow();
+        Self::status(self.is_serving() && registry)
     }
 
     fn status(serving: bool) -> HealthCheckResponse {
@@ -70,7 +85,7 @@ impl health_server::Health for Health {
                 "service {service:?} is not known; List tells which are"
             )));
         }
-        Ok(Response::new(Self::status(self.is_serving())))
+        Ok(Response::new(self.of(&service)))
     }
 
     async fn list(
@@ -78,7 +93,7 @@ impl health_server::Health for Health {
         _: Request<HealthListRequest>,
     ) -> Result<Response<HealthListResponse>, Status> {
         let statuses: BTreeMap<_, _> = SERVICES
-            .map(|service| (service.to_owned(), Self::status(self.is_serving())))
+            .map(|service| (service.to_owned(), self.of(service)))
             .into();
         Ok(Response::new(HealthListResponse { statuses }))
     }
@@ -89,8 +104,11 @@ impl health_server::Health for Health {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let known = is_known(&request.into_inner().service);
-        let mut changes = self.0.subscribe();
+        let service = request.into_inner().service;
+        let known = is_known(&service);
+        let mut changes = self.serving.subscribe();
+        let mut registry = self.registry.clone();
+        let health = self.clone();
         let statuses = async_stream::stream! {
             if !known {
                 yield Ok(response(ServingStatus::ServiceUnknown));
@@ -98,11 +116,22 @@ impl health_server::Health for Health {
                 let _ = changes.wait_for(|serving| !serving).await;
                 return;
             }
+            let mut last = None;
             loop {
                 let serving = *changes.borrow_and_update();
-                yield Ok(Self::status(serving));
-                if !serving || changes.changed().await.is_err() {
+                registry.mark_unchanged();
+                let status = health.of(&service);
+                if last != Some(status) {
+                    last = Some(status);
+                    yield Ok(status);
+                }
+                if !serving {
                     return;
+                }
+                tokio::select! {
+                    changed = changes.changed() => if changed.is_err() { return },
+                    // Its sender lives as long as the cache; a service that is not it has nothing to hear from it.
+                    Ok(()) = registry.changed(), if service == REGISTRY => {}
                 }
             }
         };
@@ -125,7 +154,8 @@ mod tests {
 
     #[tokio::test]
     async fn check_knows_its_services_and_no_others() {
-        let health = Health::new();
+        let (_registry, answers) = watch::channel(true);
+        let health = Health::new(answers);
         let answer = health.check(ask("")).await.unwrap().into_inner();
         assert_eq!(answer.status(), ServingStatus::Serving);
         let error = health.check(ask("nobody")).await.unwrap_err();
@@ -134,7 +164,8 @@ mod tests {
 
     #[tokio::test]
     async fn watch_tells_the_drain_and_ends() {
-        let health = Health::new();
+        let (_registry, answers) = watch::channel(true);
+        let health = Health::new(answers);
         let mut watch = health
             .watch(ask("loadcast.v1.ForecastService"))
             .await
@@ -148,9 +179,30 @@ mod tests {
         assert!(watch.next().await.is_none());
     }
 
+    #[tokio::test]
+    async fn an_absent_registry_is_told_by_its_own_service_and_the_server_goes_on_serving() {
+        let (registry, answers) = watch::channel(true);
+        let health = Health::new(answers);
+        let watch = health.watch(ask(REGISTRY)).await.unwrap();
+        let mut watch = watch.into_inner();
+        for (answers, expected) in [
+            (true, ServingStatus::Serving),
+            (false, ServingStatus::NotServing),
+            (true, ServingStatus::Serving),
+        ] {
+            registry.send_replace(answers);
+            assert_eq!(watch.next().await.unwrap().unwrap().status(), expected);
+            let check = health.check(ask(REGISTRY)).await.unwrap().into_inner();
+            assert_eq!(check.status(), expected);
+            let whole = health.check(ask("")).await.unwrap().into_inner();
+            assert_eq!(whole.status(), ServingStatus::Serving);
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn watch_of_an_unknown_service_says_so_and_stays_open() {
-        let health = Health::new();
+        let (_registry, answers) = watch::channel(true);
+        let health = Health::new(answers);
         let mut watch = health.watch(ask("nobody")).await.unwrap().into_inner();
         let first = watch.next().await.unwrap().unwrap();
         assert_eq!(first.status(), ServingStatus::ServiceUnknown);

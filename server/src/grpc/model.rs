@@ -45,15 +45,17 @@ impl ModelHandler {
 
     fn registry_status(&self) -> pb::RegistryStatus {
         let state = self.services.cache.state();
+        let outage = state.registry_unreachable.as_ref();
         pb::RegistryStatus {
             url: self.services.registry.url().to_owned(),
-            reachable: state.registry_unreachable.is_none(),
+            reachable: outage.is_none(),
             last_success: self
                 .services
                 .cache
                 .registry_last_success()
                 .map(timestamp_out),
-            message: state.registry_unreachable.clone().unwrap_or_default(),
+            message: outage.map_or_else(String::new, |outage| outage.message.clone()),
+            unreachable_since: outage.map(|outage| timestamp_out(outage.since)),
         }
     }
 
@@ -286,6 +288,24 @@ impl ModelService for ModelHandler {
         Ok(Response::new(pb::RetireSeriesResponse {
             revision: moved.revision,
             epoch: moved.epoch.to_string(),
+        }))
+    }
+
+    async fn refresh_models(
+        &self,
+        _: Request<pb::RefreshModelsRequest>,
+    ) -> std::result::Result<Response<pb::RefreshModelsResponse>, Status> {
+        let refreshed = self.services.hints.refresh();
+        let refreshed = self.services.stop.run_until_cancelled(refreshed).await;
+        let report = refreshed.unwrap_or(Err(Error::GoingAway))?;
+        let state = self.services.cache.state();
+        Ok(Response::new(pb::RefreshModelsResponse {
+            epoch: state.epoch.to_string(),
+            revision: state.revision,
+            aspired: report.aspired,
+            loaded: report.loaded,
+            failed: report.failed,
+            backing_off: report.backing_off,
         }))
     }
 

@@ -165,6 +165,7 @@ impl Parts {
             key,
             alias,
             expected_version,
+            activate_at,
         } = self.header;
         let arrived = self.model_pr.len() as u64;
         if arrived < metadata.size_bytes {
@@ -181,6 +182,7 @@ impl Parts {
             key,
             alias,
             expected_version,
+            activate_at,
             model_pr: self.model_pr.freeze(),
             attachments: self.attachments,
             traceparent,

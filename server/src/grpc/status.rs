@@ -44,6 +44,8 @@ fn registry_reason(error: &RegistryError) -> (Code, &'static str) {
         RegistryError::KeyReused { .. } => (Code::AlreadyExists, "IDEMPOTENCY_KEY_REUSED"),
         RegistryError::AliasMoved { .. } => (Code::Aborted, "ALIAS_MOVED"),
         RegistryError::Corrupt { .. } => (Code::DataLoss, "REGISTRY_CORRUPT"),
+        RegistryError::Refused { .. } => (Code::FailedPrecondition, "REGISTRY_REFUSED"),
+        RegistryError::ReadOnly { .. } => (Code::FailedPrecondition, "READ_ONLY_REGISTRY"),
         RegistryError::Denied { .. } => (Code::FailedPrecondition, "REGISTRY_DENIED"),
         RegistryError::Unsupported { .. } => (Code::FailedPrecondition, "UNSUPPORTED_FLAVOR"),
         RegistryError::NotReady { .. } => (Code::Unavailable, "VERSION_NOT_READY"),

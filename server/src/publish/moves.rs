@@ -120,12 +120,12 @@ impl Publisher {
         expected: Option<u64>,
         traceparent: String,
     ) -> Result<Moved> {
-        let loaded = obtain(&self.cache, &*self.registry, series, version).await?;
+        let obtained = obtain(&self.cache, &*self.registry, series, version).await?;
         self.registry
             .set_alias(series, &self.followed_alias, version, expected)
             .await?;
         self.registry.revive(series).await?;
-        self.serve(series, loaded, version, traceparent).await?;
+        self.serve(series, obtained, version, traceparent).await?;
         let published = self.published(series, version, true);
         Ok(Moved {
             version,

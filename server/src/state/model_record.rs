@@ -25,9 +25,8 @@ pub struct ModelRecord {
 pub struct StoredModel {
     /// Facts about the version.
     pub facts: StoredFacts,
-    /// The model without its history, as the JSON of Prophet's `model_to_dict`. Its digest is not the artifact's: that
-    /// is in the facts.
-    pub model_json: Vec<u8>,
+    /// The model without its history, as `artifact::encode_parameters` writes it.
+    pub parameters: Vec<u8>,
 }
 
 /// Facts about a served version that are not in the model itself.
@@ -57,7 +56,7 @@ pub struct Head {
 }
 
 /// Payload: `[revision u64 LE][length of the name u8][name][body]`; the body is empty after a removal, else the LZ4 block
-/// of `[length of the facts u32 LE][facts as JSON][model as JSON]` behind its unpacked length, u32 LE.
+/// of `[length of the facts u32 LE][facts][parameters]`, both as MessagePack, behind its unpacked length, u32 LE.
 impl Record for ModelRecord {
     fn encode(&self) -> Result<Vec<u8>, String> {
         let name = self.series.as_ref().as_bytes();
@@ -66,9 +65,9 @@ impl Record for ModelRecord {
         payload.push(length);
         payload.extend_from_slice(name);
         if let Some(model) = &self.model {
-            let facts = serde_json::to_vec(&model.facts).map_err(|error| error.to_string())?;
+            let facts = rmp_serde::to_vec_named(&model.facts).map_err(|error| error.to_string())?;
             let length = u32::try_from(facts.len()).map_err(|error| error.to_string())?;
-            let body = [&length.to_le_bytes(), facts.as_slice(), &model.model_json].concat();
+            let body = [&length.to_le_bytes(), facts.as_slice(), &model.parameters].concat();
             payload.extend_from_slice(&lz4_flex::compress_prepend_size(&body));
         }
         Ok(payload)
@@ -84,7 +83,7 @@ impl Record for ModelRecord {
         Ok(Self {
             revision,
             series,
-            model: (!body.is_empty()).then(|| unpack(body)).transpose()?,
+            model: (!body.is_empty()).then(|| stored(body)).transpose()?,
         })
     }
 }
@@ -115,19 +114,34 @@ impl Head {
     }
 }
 
-fn unpack(body: &[u8]) -> Result<StoredModel, String> {
+fn stored(body: &[u8]) -> Result<StoredModel, String> {
+    let unpacked = unpack(body)?;
+    let (facts, parameters) = parts(&unpacked)?;
+    Ok(StoredModel {
+        facts: rmp_serde::from_slice(facts).map_err(|error| error.to_string())?,
+        parameters: parameters.to_vec(),
+    })
+}
+
+/// What an LZ4 block holds that follows its own unpacked length.
+///
+/// # Errors
+/// A message for the log.
+pub(super) fn unpack(body: &[u8]) -> Result<Vec<u8>, String> {
     let (length, block) =
         lz4_flex::block::uncompressed_size(body).map_err(|error| error.to_string())?;
     if length > MAX_BODY_BYTES {
         return Err(format!("a body of {length} bytes"));
     }
-    let body = lz4_flex::decompress(block, length).map_err(|error| error.to_string())?;
+    lz4_flex::decompress(block, length).map_err(|error| error.to_string())
+}
+
+/// The facts and what follows them, behind the length of the facts.
+///
+/// # Errors
+/// A message for the log.
+pub(super) fn parts(body: &[u8]) -> Result<(&[u8], &[u8]), String> {
     let (length, rest) = body.split_first_chunk().ok_or("no length of the facts")?;
-    let (facts, model_json) = rest
-        .split_at_checked(u32::from_le_bytes(*length) as usize)
-        .ok_or("the facts exceed the record")?;
-    Ok(StoredModel {
-        facts: serde_json::from_slice(facts).map_err(|error| error.to_string())?,
-        model_json: model_json.to_vec(),
-    })
+    rest.split_at_checked(u32::from_le_bytes(*length) as usize)
+        .ok_or_else(|| "the facts exceed the record".to_owned())
 }

@@ -310,7 +310,7 @@ mod tests {
                     served_since: Timestamp::UNIX_EPOCH,
                     metadata,
                 },
-                model_json: b"{}".repeat(100),
+                parameters: b"{}".repeat(100),
             }),
             ..removal(series, revision)
         }
@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn the_last_record_of_each_series_counts_and_a_removed_one_is_gone() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("models.bin");
+        let path = folder.path().join("parameters.bin");
         let records = [
             record("a", 1),
             record("b", 2),
@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn a_record_whose_event_was_never_logged_is_dropped_for_good() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("models.bin");
+        let path = folder.path().join("parameters.bin");
         filled(&path, &[record("a", 1), record("a", 2)]);
         let (mut segment, index) = Segment::open(&path, 1).unwrap();
         let index = segment.tidied(index).unwrap();
@@ -361,7 +361,7 @@ mod tests {
     #[test]
     fn a_record_torn_at_any_byte_is_cut_off_and_what_was_before_stays() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("models.bin");
+        let path = folder.path().join("parameters.bin");
         filled(&path, &[record("a", 1)]);
         let first = fs::metadata(&path).unwrap().len();
         filled(&path, &[record("b", 2)]);
@@ -378,7 +378,7 @@ mod tests {
     #[test]
     fn damage_is_told_of_and_what_checks_out_is_kept_for_a_new_epoch() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("models.bin");
+        let path = folder.path().join("parameters.bin");
         filled(&path, &[record("a", 1)]);
         let first = usize::try_from(fs::metadata(&path).unwrap().len()).unwrap();
         filled(&path, &[record("b", 2), record("c", 3)]);

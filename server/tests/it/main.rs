@@ -8,6 +8,7 @@ mod forecast;
 mod grpcurl;
 mod moves;
 mod push;
+mod refresh;
 mod restart;
 mod support;
 mod watch;

@@ -173,7 +173,7 @@ async fn a_retired_series_stays_so_until_a_version_is_promoted() {
     let server = TestServer::start_in(folder).await;
     assert_retired(&server).await;
     let folder = server.stop().await;
-    for file in ["state.json", "events.log", "models.bin"] {
+    for file in ["state.json", "events.log", "parameters.bin"] {
         fs::remove_file(folder.path().join("state").join(file)).unwrap();
     }
     let server = TestServer::start_in(folder).await;

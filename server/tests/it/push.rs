@@ -331,3 +331,34 @@ async fn the_trace_of_a_push_is_carried_into_its_event() {
     let carried = next().await.unwrap().traceparent.unwrap();
     assert!(carried.contains(trace_id), "{carried}");
 }
+
+#[tokio::test]
+async fn a_server_that_only_follows_serves_what_another_pushed_and_refuses_pushes() {
+    let writer = TestServer::start().await;
+    writer.client().push(push("web.cpu", 1.0)).await.unwrap();
+    let folder = writer.folder.path().join("state/registry");
+    let registry = format!("--registry=file://{}", folder.display());
+    let flags = ["--poll-interval=100ms", "--read-only-registry", &registry];
+    let follower = TestServer::start_with(tempfile::tempdir().unwrap(), &flags).await;
+    until_served(&follower.cache, 1).await;
+    let error = follower.client().push(push("web.cpu", 2.0)).await;
+    let error = error.unwrap_err();
+    assert_eq!(code(&error), Code::FailedPrecondition);
+    assert!(error.to_string().contains("READ_ONLY_REGISTRY"), "{error}");
+    writer.client().push(push("web.cpu", 2.0)).await.unwrap();
+    until_served(&follower.cache, 2).await;
+    assert_eq!(level(&follower).await, 2.0);
+    follower.stop().await;
+    writer.stop().await;
+}
+
+/// Waits until `version` of web.cpu is what the cache serves.
+async fn until_served(cache: &loadcast_server::cache::Cache, version: u64) {
+    let series = "web.cpu".parse().unwrap();
+    let mut changed = cache.subscribe();
+    let served = changed.wait_for(|_| cache.get(&series).is_some_and(|s| s.version == version));
+    tokio::time::timeout(Duration::from_secs(20), served)
+        .await
+        .expect("it is served in time")
+        .unwrap();
+}

@@ -47,7 +47,7 @@ async fn a_lost_state_directory_is_served_from_the_registry_under_a_new_epoch() 
     let server = TestServer::start().await;
     let pushed = server.client().push(push("web.cpu", 2.0)).await.unwrap();
     let folder = server.stop().await;
-    for file in ["state.json", "events.log", "models.bin"] {
+    for file in ["state.json", "events.log", "parameters.bin"] {
         std::fs::remove_file(folder.path().join("state").join(file)).unwrap();
     }
     let server = TestServer::start_in(folder).await;

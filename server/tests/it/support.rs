@@ -62,15 +62,20 @@ impl TestServer {
     }
 
     pub(crate) async fn start_polling(folder: TempDir, poll_interval: &str) -> Self {
+        Self::start_with(folder, &[&format!("--poll-interval={poll_interval}")]).await
+    }
+
+    /// A server whose state lies in `folder`, with `flags`.
+    pub(crate) async fn start_with(folder: TempDir, flags: &[&str]) -> Self {
         let state = folder.path().join("state");
-        let config = Config::parse_from([
+        let own = [
             "loadcast-server",
             "--grpc-addr=127.0.0.1:0",
             "--http-addr=127.0.0.1:0",
-            &format!("--poll-interval={poll_interval}"),
             "--drain-deadline=2s",
             &format!("--state-dir={}", state.display()),
-        ]);
+        ];
+        let config = Config::parse_from(own.iter().chain(flags));
         let (clock, setter) = Clock::set_at(now());
         let app = App::bind(config, clock).await.unwrap();
         let (grpc, http) = (app.grpc_addr(), app.http_addr());

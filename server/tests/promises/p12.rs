@@ -56,7 +56,7 @@ async fn p12_a_bad_candidate_changes_nothing_but_a_rejection_with_its_reason() {
         // What another flavor logs under the same name: a pickle.
         (
             "foreign",
-            "CORRUPT",
+            "UNSUPPORTED",
             b"\x80\x05\x95sklearn.linear_model".to_vec(),
         ),
         (

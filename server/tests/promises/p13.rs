@@ -63,6 +63,6 @@ async fn p13_after_many_swaps_only_the_kept_versions_are_in_memory_and_the_files
 }
 
 fn segment_bytes(server: &TestServer) -> u64 {
-    let segment = server.folder.path().join("state/models.bin");
+    let segment = server.folder.path().join("state/parameters.bin");
     std::fs::metadata(segment).unwrap().len()
 }

@@ -229,6 +229,7 @@ async fn p14_a_registry_that_fails_at_any_step_leaves_a_push_that_its_repetition
             Arc::new(Lanes::default()),
             Arc::new(Aspirations::default()),
             "champion".to_owned(),
+            std::time::Duration::from_secs(5),
         );
         let push = || loadcast_server::publish::Push {
             metadata: header.clone(),
@@ -238,6 +239,7 @@ async fn p14_a_registry_that_fails_at_any_step_leaves_a_push_that_its_repetition
             model_pr: bytes.clone().into(),
             attachments: Vec::new(),
             traceparent: String::new(),
+            activate_at: None,
         };
         let first = publisher.publish(push()).await;
         // Register and the alias make a push; the third write only notes that it is complete.
@@ -279,6 +281,7 @@ async fn p14_an_order_that_the_registry_does_not_take_changes_nothing_here() {
         Arc::new(Lanes::default()),
         Arc::new(Aspirations::default()),
         "champion".to_owned(),
+        std::time::Duration::from_secs(5),
     );
     let series: SeriesName = SERIES.parse().unwrap();
     let before = server.cache.state();
@@ -483,7 +486,7 @@ async fn p14_what_was_acknowledged_survives_the_loss_of_the_server_and_its_state
     let server = Process::start_durable(folder.path());
     let pushed = server.client().push(push(SERIES, 1.0)).await.unwrap();
     server.kill();
-    for file in ["state.json", "events.log", "models.bin"] {
+    for file in ["state.json", "events.log", "parameters.bin"] {
         fs::remove_file(folder.path().join("state").join(file)).unwrap();
     }
     let other = Process::start_durable(folder.path());

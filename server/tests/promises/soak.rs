@@ -10,7 +10,7 @@ use std::{
 
 use loadcast_server::{cache::Cache, served::Change};
 
-use crate::storm::{Constants, SERIES, question, server, swap};
+use crate::storm::{Constants, SERIES, question, served_version, server, swap};
 
 /// Whether long runs are wanted.
 pub(crate) fn wanted() -> bool {
@@ -25,43 +25,57 @@ pub(crate) fn times(short: u32, long: u32) -> u32 {
 /// Requests per second of the constant load, on each of two connections: well below what one core answers.
 const RATE: u32 = 200;
 
-/// One run: the latency of every request, ascending. Panics when one fails.
-async fn run(length: Duration, swaps: bool) -> Vec<Duration> {
+/// Windows of a run, in turn without and with swaps: what else the machine does meets both alike.
+const WINDOWS: u32 = 24;
+
+/// The length of a window: twelve of each kind are a minute.
+const WINDOW: Duration = Duration::from_secs(5);
+
+/// One run: the latencies of every request without swaps and with a swap every 100 ms, ascending. Panics when one fails.
+async fn run() -> [Vec<Duration>; 2] {
     let (server, constants) = server().await;
-    let stop = Arc::new(AtomicBool::new(false));
-    let swapping = swaps.then(|| {
-        let cache = Arc::clone(&server.cache);
-        let every = Duration::from_millis(100);
-        tokio::spawn(swap(cache, constants.clone(), every, Arc::clone(&stop)))
-    });
-    let asking: Vec<_> = (0..2)
-        .map(|_| {
-            let client = server.client();
-            tokio::spawn(async move {
-                let query = question(288);
-                let mut ticks = tokio::time::interval(Duration::from_secs(1) / RATE);
-                let end = Instant::now() + length;
-                let mut latencies = Vec::new();
-                while Instant::now() < end {
-                    // Measured from when it should have been sent: a stall counts against every request behind it.
-                    let due = ticks.tick().await;
-                    client.forecast(&query).await.expect("no request fails");
-                    latencies.push(due.elapsed());
-                }
-                latencies
-            })
-        })
-        .collect();
+    let mut latencies = [Vec::new(), Vec::new()];
+    for window in 0..WINDOWS {
+        let swaps = window % 2 == 1;
+        let before = served_version(&server.cache);
+        let stop = Arc::new(AtomicBool::new(false));
+        let swapping = swaps.then(|| {
+            let cache = Arc::clone(&server.cache);
+            let every = Duration::from_millis(100);
+            let stop = Arc::clone(&stop);
+            tokio::spawn(swap(cache, constants.clone(), every, stop))
+        });
+        let asking: Vec<_> = (0..2).map(|_| tokio::spawn(ask(server.client()))).collect();
+        for asking in asking {
+            latencies[usize::from(swaps)].extend(asking.await.unwrap());
+        }
+        stop.store(true, Ordering::Relaxed);
+        if let Some(swapping) = swapping {
+            let last = swapping.await.unwrap();
+            assert!(
+                last - before > WINDOW.as_secs() * 9,
+                "{last} after {before}"
+            );
+        }
+    }
+    for kind in &mut latencies {
+        kind.sort_unstable();
+    }
+    latencies
+}
+
+/// Asks at the constant rate for one window.
+async fn ask(client: loadcast_client::Client) -> Vec<Duration> {
+    let query = question(288);
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / RATE);
+    let end = Instant::now() + WINDOW;
     let mut latencies = Vec::new();
-    for asking in asking {
-        latencies.extend(asking.await.unwrap());
+    while Instant::now() < end {
+        // Measured from when it should have been sent: a stall counts against every request behind it.
+        let due = ticks.tick().await;
+        client.forecast(&query).await.expect("no request fails");
+        latencies.push(due.elapsed());
     }
-    stop.store(true, Ordering::Relaxed);
-    if let Some(swapping) = swapping {
-        let last = swapping.await.unwrap();
-        assert!(last > length.as_secs() * 9, "{last} swaps");
-    }
-    latencies.sort_unstable();
     latencies
 }
 
@@ -82,8 +96,7 @@ async fn p10_soak_a_swap_every_100_ms_for_60_s_is_not_noticed() {
     }
     let mut ratios = Vec::new();
     for pair in 0..3 {
-        let quiet = p99(&run(Duration::from_secs(60), false).await);
-        let swapping = p99(&run(Duration::from_secs(60), true).await);
+        let [quiet, swapping] = run().await.map(|latencies| p99(&latencies));
         eprintln!(
             "swap storm, pair {pair}: p99 {quiet:.0} us without swaps, {swapping:.0} us with, ratio {:.3}",
             swapping / quiet

@@ -90,7 +90,7 @@ pub(crate) async fn until_served(cache: &Cache, version: u64) {
         .unwrap();
 }
 
-/// Swaps from version 2 on, one every `every`, until `stop`; answers with the last version.
+/// Swaps from the version after the served one on, one every `every`, until `stop`; answers with the last version.
 pub(crate) async fn swap(
     cache: Arc<Cache>,
     constants: Constants,
@@ -98,7 +98,7 @@ pub(crate) async fn swap(
     stop: Arc<AtomicBool>,
 ) -> u64 {
     let mut ticks = tokio::time::interval(every);
-    let mut version = 1;
+    let mut version = served_version(&cache);
     while !stop.load(Ordering::Relaxed) {
         ticks.tick().await;
         version += 1;
@@ -106,6 +106,12 @@ pub(crate) async fn swap(
         cache.commit(change, String::new()).await.unwrap();
     }
     version
+}
+
+/// The version of [`SERIES`] that is served.
+pub(crate) fn served_version(cache: &Cache) -> u64 {
+    let served = cache.get(&SERIES.parse().unwrap());
+    served.map_or(0, |served| served.version)
 }
 
 /// Waits until `enough`, for a minute at the most.

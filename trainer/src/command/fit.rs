@@ -1,6 +1,5 @@
 //! `loadcast-trainer fit`: rows to a model folder, with no server and no gates.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -162,7 +161,7 @@ impl Args {
             size_bytes: model_pr.len() as u64,
             series: Series {
                 name,
-                labels: BTreeMap::new(),
+                labels: Default::default(),
                 unit: None,
                 step_seconds: step.unwrap_or(u32::MAX),
                 zone: Zone::utc(),

@@ -164,7 +164,7 @@ async fn run(
     }
 }
 
-fn read_zone(name: &str) -> Result<Zone> {
+pub(super) fn read_zone(name: &str) -> Result<Zone> {
     name.parse().map_err(|error| {
         Error::settings(
             format!("--time-zone: `{name}`: {error}"),

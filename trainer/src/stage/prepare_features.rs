@@ -97,7 +97,7 @@ pub fn prepare_features(valid: ValidData, preparation: &Preparation) -> Result<F
 fn series(valid: &ValidData, step: i64) -> Result<Series> {
     let declaration = valid.declaration();
     let mut series = Series::new(declaration.name.clone());
-    series.labels = valid.labels().clone();
+    series.labels = valid.labels().clone().into();
     series.unit = declaration.unit;
     series.zone = valid.zone().clone();
     series.step_seconds = u32::try_from(step)

@@ -120,7 +120,7 @@ fn tell(report: &Report) -> String {
     };
     let candidates: Vec<String> = report.candidates.iter().map(share).collect();
     let anchor = match report.anchor {
-        Anchor::Constant => "anchored to the last hour".to_owned(),
+        Anchor::Constant { hours } => format!("anchored to the last {hours} h"),
         Anchor::Fading { hours } => format!("anchored to the last hour, fading in {hours} h"),
         Anchor::None => "not anchored".to_owned(),
     };

@@ -1,9 +1,6 @@
 //! Talking to MLflow: credentials, bounds, and what each kind of answer means.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
@@ -17,7 +14,7 @@ use crate::error::{Error, Result};
 /// The most redirects that are followed; each must stay as safe as the URL that was given.
 const MAX_REDIRECTS: usize = 4;
 
-/// The longest MLflow is left alone because it asked to be.
+/// The longest that MLflow is believed to want to be left alone.
 const MAX_PAUSE: Duration = Duration::from_secs(600);
 
 /// How much of what MLflow said of an error is passed on.
@@ -62,8 +59,6 @@ pub(super) struct Client {
     base: Url,
     access: Access,
     pub(super) limits: Limits,
-    /// Until when MLflow asked to be left alone.
-    pause: Mutex<Option<Instant>>,
 }
 
 /// An error that MLflow itself answered.
@@ -123,7 +118,6 @@ impl Client {
             base,
             access,
             limits,
-            pause: Mutex::default(),
         })
     }
 
@@ -294,7 +288,6 @@ impl Client {
     }
 
     async fn send(&self, call: &str, request: RequestBuilder) -> Result<Response> {
-        self.check_pause()?;
         let request = self.access.apply(request);
         // As it is: ranges, lengths and bounds are of what was stored.
         let request = request.header(header::ACCEPT_ENCODING, "identity");
@@ -313,10 +306,6 @@ impl Client {
     async fn refusal(&self, call: &str, response: Response) -> Refusal {
         let status = response.status();
         let retry_after = retry_after(&response);
-        if let Some(pause) = retry_after {
-            *self.pause.lock().unwrap_or_else(PoisonError::into_inner) =
-                Some(Instant::now() + pause);
-        }
         let bytes = read(call, response, self.limits.json)
             .await
             .unwrap_or_default();
@@ -338,19 +327,6 @@ impl Client {
             message: format!("{}{hint}", shorten(&message)),
             call: call.to_owned(),
             retry_after,
-        }
-    }
-
-    /// Nobody calls while MLflow wants to be left alone.
-    fn check_pause(&self) -> Result<()> {
-        let until = *self.pause.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        match left.filter(|left| !left.is_zero()) {
-            Some(left) => Err(Error::Unreachable {
-                reason: format!("{} asked to be left alone", self.base),
-                retry_after: Some(left),
-            }),
-            None => Ok(()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A version that somebody else logged: what its MLmodel, its model.pr and its tags say of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use loadcast_model::{
@@ -102,7 +102,7 @@ pub(super) fn metadata(
         let labels = tags
             .iter()
             .filter_map(|tag| Some((tag.key.strip_prefix(LABEL)?.to_owned(), tag.value.clone())));
-        described.labels.extend(labels);
+        Arc::make_mut(&mut described.labels).extend(labels);
     }
     let cutoff = Timestamp::from_second(described.zone.to_instant(last))
         .map_err(|error| corrupt(format!("history_dates: {error}")))?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use loadcast_model::{
     artifact::{Clamps, METADATA_SCHEMA, Metadata},
     score::Scores,
@@ -34,6 +35,7 @@ pub(crate) struct Header {
     pub(crate) key: String,
     pub(crate) alias: Option<String>,
     pub(crate) expected_version: Option<u64>,
+    pub(crate) activate_at: Option<Timestamp>,
 }
 
 /// A header on its way in.
@@ -49,12 +51,6 @@ pub(crate) fn header(wire: pb::PushHeader) -> Result<Header> {
             ));
         }
     };
-    if wire.activate_at.is_some() {
-        return Err(Error::Unsupported {
-            feature: "header.activate_at".to_owned(),
-            description: "versions are served at once for now; leave it out".to_owned(),
-        });
-    }
     if !wire.tags.is_empty() {
         return Err(Error::Unsupported {
             feature: "header.tags".to_owned(),
@@ -93,6 +89,11 @@ pub(crate) fn header(wire: pb::PushHeader) -> Result<Header> {
         key: key(wire.idempotency_key)?,
         alias,
         expected_version: wire.expected_version,
+        activate_at: wire
+            .activate_at
+            .as_ref()
+            .map(|at| timestamp_in("header.activate_at", at))
+            .transpose()?,
         metadata: Metadata {
             schema: METADATA_SCHEMA,
             sha256: sha256("header.sha256", wire.sha256)?,
@@ -149,7 +150,7 @@ fn series(wire: pb::Series) -> Result<Series> {
     };
     Ok(Series {
         name: question::series_name("header.series.name", &wire.name)?,
-        labels: labels("header.series.labels", wire.labels)?,
+        labels: labels("header.series.labels", wire.labels)?.into(),
         unit,
         step_seconds: step_in("header.series.step", step)?,
         zone,

@@ -10,18 +10,18 @@ use loadcast_model::{
 use loadcast_proto::v1 as pb;
 
 use crate::{
-    aspired::Aspiration,
+    aspired::{Aspiration, Progress},
     event::{Event, EventKind, Reason},
     freshness::Limits,
     grpc::convert::{answer::freshness_out, span_out, timestamp_out},
-    served::{Entry, Rejection, Served, State},
+    served::{Entry, Outage, Rejection, Served, State},
 };
 
 /// A series on its way out.
 pub(crate) fn series(series: &Series) -> pb::Series {
     pb::Series {
         name: series.name.to_string(),
-        labels: series.labels.clone(),
+        labels: (*series.labels).clone(),
         unit: series
             .unit
             .map_or_else(String::new, |unit| unit.to_string()),
@@ -64,7 +64,7 @@ pub(crate) fn model(
     now: Timestamp,
     aliases: BTreeMap<String, u64>,
 ) -> pb::Model {
-    let (model_state, reason, message) = model_state(entry, aspiration, state);
+    let (model_state, reason, message) = model_state(entry, aspiration, state, now);
     pb::Model {
         series: Some(series(&entry.series)),
         state: model_state.into(),
@@ -91,27 +91,27 @@ fn model_state(
     entry: &Entry,
     aspiration: Option<&Aspiration>,
     state: &State,
+    now: Timestamp,
 ) -> (pb::ModelState, String, String) {
     if let Some(aspiration) = aspiration
         && state.registry_unreachable.is_none()
     {
-        return match &aspiration.trouble {
-            Some(trouble) => (
-                pb::ModelState::Loading,
-                "RETRYING".to_owned(),
-                trouble.clone(),
-            ),
-            None => (pb::ModelState::Loading, String::new(), String::new()),
-        };
+        return on_the_way(aspiration, entry.served.is_some());
     }
     if entry.served.is_some() {
-        return match &state.registry_unreachable {
-            Some(message) => (
+        return match (&state.registry_unreachable, &entry.alias_gone) {
+            (Some(Outage { since, message }), _) => (
                 pb::ModelState::RegistryUnreachable,
                 "REGISTRY_UNREACHABLE".to_owned(),
-                message.clone(),
+                format!(
+                    "served from memory; the registry does not answer since {since}, {} seconds ago: {message}",
+                    now.duration_since(*since).as_secs()
+                ),
             ),
-            None => (pb::ModelState::Serving, String::new(), String::new()),
+            (None, Some(Reason { code, message })) => {
+                (pb::ModelState::Serving, code.clone(), message.clone())
+            }
+            (None, None) => (pb::ModelState::Serving, String::new(), String::new()),
         };
     }
     if let Some(reason) = &entry.removed {
@@ -135,12 +135,39 @@ fn model_state(
     }
 }
 
+/// The state of a series, of which a version is on its way.
+fn on_the_way(aspiration: &Aspiration, is_served: bool) -> (pb::ModelState, String, String) {
+    let loading = |reason: &str, message: &str| {
+        let (reason, message) = (reason.to_owned(), message.to_owned());
+        (pb::ModelState::Loading, reason, message)
+    };
+    match &aspiration.progress {
+        Progress::Loading => loading("", ""),
+        Progress::NotReady { message } => loading("NOT_READY", message),
+        Progress::Retrying { message, .. } => loading("RETRYING", message),
+        Progress::Waiting { activate_at, .. } => {
+            let version = aspiration.version;
+            let message = format!("version {version} is loaded and served from {activate_at} on");
+            let (_, reason, message) = loading("ACTIVATES_LATER", &message);
+            let state = if is_served {
+                pb::ModelState::Serving
+            } else {
+                pb::ModelState::Loading
+            };
+            (state, reason, message)
+        }
+    }
+}
+
 fn aspired(aspiration: &Aspiration) -> pb::AspiredVersion {
     pb::AspiredVersion {
         version: aspiration.version,
         alias: aspiration.alias.clone(),
         seen_at: Some(timestamp_out(aspiration.seen_at)),
-        activate_at: None,
+        activate_at: match aspiration.progress {
+            Progress::Waiting { activate_at, .. } => Some(timestamp_out(activate_at)),
+            _ => None,
+        },
     }
 }
 
@@ -202,7 +229,7 @@ pub(crate) fn event(event: &Event) -> pb::ModelEvent {
         } => pb::ModelEvent {
             kind: pb::ModelEventKind::Served.into(),
             series: series.to_string(),
-            labels: labels.clone(),
+            labels: (**labels).clone(),
             version: *version,
             previous_version: *previous_version,
             artifact_sha256: sha256.clone(),
@@ -218,7 +245,7 @@ pub(crate) fn event(event: &Event) -> pb::ModelEvent {
         } => pb::ModelEvent {
             kind: pb::ModelEventKind::Removed.into(),
             series: series.to_string(),
-            labels: labels.clone(),
+            labels: (**labels).clone(),
             previous_version: *previous_version,
             reasons: vec![reason(why)],
             ..base
@@ -233,11 +260,28 @@ pub(crate) fn event(event: &Event) -> pb::ModelEvent {
         } => pb::ModelEvent {
             kind: pb::ModelEventKind::Rejected.into(),
             series: series.to_string(),
-            labels: labels.clone(),
+            labels: (**labels).clone(),
             version: *version,
             artifact_sha256: sha256.clone(),
             reasons: reasons.iter().map(reason).collect(),
             scores: found.as_ref().map(scores),
+            ..base
+        },
+        EventKind::AliasGone {
+            series,
+            labels,
+            reason: why,
+        } => pb::ModelEvent {
+            kind: pb::ModelEventKind::AliasGone.into(),
+            series: series.to_string(),
+            labels: (**labels).clone(),
+            reasons: vec![reason(why)],
+            ..base
+        },
+        EventKind::AliasBack { series, labels } => pb::ModelEvent {
+            kind: pb::ModelEventKind::AliasBack.into(),
+            series: series.to_string(),
+            labels: (**labels).clone(),
             ..base
         },
         EventKind::RegistryUnreachable { message } => pb::ModelEvent {

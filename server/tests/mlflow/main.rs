@@ -1,0 +1,19 @@
+//! The server on a real MLflow: what strangers do to it, what a network does to it, and when it is gone.
+
+// Helpers of tests are tests, which clippy does not see.
+#![allow(clippy::unwrap_used)]
+
+mod disk;
+mod faults;
+mod follow;
+mod many;
+mod outage;
+#[path = "../../registry/tests/it/real/process.rs"]
+mod process;
+#[path = "../../registry/tests/it/proxy.rs"]
+#[allow(dead_code)]
+mod proxy;
+mod real;
+mod scene;
+#[path = "../it/support.rs"]
+mod support;
