@@ -73,79 +73,131 @@ async fn a_server_that_is_down_is_unreachable_at_start_and_later_and_back_when_i
     registry.fetch(&series("faults.down"), 1).await.unwrap();
 }
 
-#[tokio::test]
-async fn every_wrong_answer_is_an_error_that_says_what_to_do() {
+/// Every call on a server whose every answer is `fault` is an error that `is_right` and says `words`; nothing is made.
+async fn every_call_says(name: &str, fault: Fault, is_right: fn(&Error) -> bool, words: &str) {
     let Some(mlflow) = mlflow() else { return };
-    let (proxy, registry) = setting(mlflow, "faults.answers").await;
-    let a = series("faults.answers");
-    let denied = |error: &Error| matches!(error, Error::Denied { .. });
-    let unreachable = |error: &Error| matches!(error, Error::Unreachable { .. });
-    let loops = vec![("location", format!("{}/round", proxy.url))];
-    let long = Bytes::from(format!("{{\"x\": \"{}\"}}", "y".repeat(300_000)));
-    let deep = Bytes::from(format!("{{\"run\": {}", "[".repeat(100_000)));
-    type Check<'a> = &'a dyn Fn(&Error) -> bool;
-    let cases: [(Fault, Check<'_>, &str); 12] = [
-        (Fault::status(401), &denied, "MLFLOW_TRACKING_TOKEN"),
-        (Fault::status(403), &denied, "403"),
-        (Fault::status(404), &unreachable, "404"),
-        (Fault::status(500), &unreachable, "500"),
-        (Fault::status(502), &unreachable, "502"),
-        (Fault::status(504), &unreachable, "504"),
-        (html(), &unreachable, "root of an MLflow server"),
-        (
-            Fault::Answer(200, vec![], "{".into()),
-            &unreachable,
-            "not the JSON",
-        ),
-        (
-            Fault::Answer(200, vec![], long),
-            &unreachable,
-            "longer than",
-        ),
-        (
-            Fault::Answer(200, vec![], deep),
-            &unreachable,
-            "not the JSON",
-        ),
-        (
-            Fault::Answer(302, loops, "".into()),
-            &unreachable,
-            "redirect",
-        ),
-        (Fault::CutAfter(3), &unreachable, "no whole answer"),
-    ];
-    for (fault, is_right, said) in cases {
-        let shown = format!("{fault:?}").chars().take(80).collect::<String>();
-        proxy.fail("", fault);
-        for error in [
-            registry.poll("champion").await.unwrap_err(),
-            registry.aspired_of(&a, "champion").await.unwrap_err(),
-            registry.alias(&a, "champion").await.unwrap_err(),
-            registry.versions(&a).await.unwrap_err(),
-            registry.fetch(&a, 1).await.unwrap_err(),
-            registry
-                .register(new_version("faults.answers", "k2", "x"))
-                .await
-                .unwrap_err(),
-            registry
-                .set_alias(&a, "champion", 1, Some(0))
-                .await
-                .unwrap_err(),
-        ] {
-            assert!(is_right(&error), "{shown}: {error}");
-            let words = error.to_string();
-            assert!(
-                words.contains(said) && words.len() < 2_000,
-                "{shown}: {words}"
-            );
-        }
+    let name = format!("faults.{name}");
+    let (proxy, registry) = setting(mlflow, &name).await;
+    let a = series(&name);
+    proxy.fail("", fault);
+    for error in [
+        registry.poll("champion").await.unwrap_err(),
+        registry.aspired_of(&a, "champion").await.unwrap_err(),
+        registry.alias(&a, "champion").await.unwrap_err(),
+        registry.versions(&a).await.unwrap_err(),
+        registry.fetch(&a, 1).await.unwrap_err(),
+        registry
+            .register(new_version(&name, "k2", "x"))
+            .await
+            .unwrap_err(),
+        registry
+            .set_alias(&a, "champion", 1, Some(0))
+            .await
+            .unwrap_err(),
+        registry.prune(&a, 1, &[]).await.unwrap_err(),
+    ] {
+        let said = error.to_string();
+        assert!(is_right(&error), "{said}");
+        assert!(said.contains(words) && said.len() < 2_000, "{said}");
     }
     proxy.heal();
-    assert_eq!(
-        registry.versions(&a).await.unwrap(),
-        [1],
-        "nothing was made"
-    );
+    assert_eq!(registry.versions(&a).await.unwrap(), [1]);
+}
+
+fn denied(error: &Error) -> bool {
+    matches!(error, Error::Denied { .. })
+}
+
+fn unreachable(error: &Error) -> bool {
+    matches!(error, Error::Unreachable { .. })
+}
+
+fn json(body: impl Into<Bytes>) -> Fault {
+    let kind = vec![("content-type", "application/json".to_owned())];
+    Fault::Answer(200, kind, body.into())
+}
+
+#[tokio::test]
+async fn a_401_is_denied_and_names_the_variables() {
+    every_call_says("401", Fault::status(401), denied, "MLFLOW_TRACKING_TOKEN").await;
+}
+
+#[tokio::test]
+async fn a_403_is_denied() {
+    every_call_says("403", Fault::status(403), denied, "403").await;
+}
+
+#[tokio::test]
+async fn a_404_that_is_not_mlflows_is_no_missing_model() {
+    every_call_says("404", Fault::status(404), unreachable, "404").await;
+}
+
+#[tokio::test]
+async fn a_429_without_a_time_is_unreachable() {
+    every_call_says("429", Fault::status(429), unreachable, "429").await;
+}
+
+#[tokio::test]
+async fn errors_of_the_server_and_of_gateways_are_unreachable() {
+    for code in [500, 502, 503, 504] {
+        let (name, words) = (code.to_string(), code.to_string());
+        every_call_says(&name, Fault::status(code), unreachable, &words).await;
+    }
+}
+
+#[tokio::test]
+async fn html_instead_of_json_asks_whether_that_is_mlflow() {
+    let words = "root of an MLflow server";
+    every_call_says("html", html(), unreachable, words).await;
+}
+
+#[tokio::test]
+async fn json_that_is_cut_too_long_or_too_deep_is_bounded_and_no_answer() {
+    let long = format!(r#"{{"x": "{}"}}"#, "y".repeat(300_000));
+    let deep = format!(r#"{{"registered_models": {}"#, "[".repeat(100_000));
+    every_call_says("cut", json("{"), unreachable, "not the JSON").await;
+    every_call_says("long", json(long), unreachable, "longer than").await;
+    every_call_says("deep", json(deep), unreachable, "not the JSON").await;
+}
+
+#[tokio::test]
+async fn a_body_that_was_compressed_unasked_is_told_and_not_read() {
+    let encoding = vec![("content-encoding", "gzip".to_owned())];
+    let fault = Fault::Answer(200, encoding, "not even gzip".into());
+    every_call_says("gzip", fault, unreachable, "encoding").await;
+}
+
+#[tokio::test]
+async fn a_redirect_in_circles_ends() {
+    let Some(mlflow) = mlflow() else { return };
+    // Another proxy's address, for the loop must end at a known place.
+    let round = Proxy::start(&mlflow.url).await;
+    let location = vec![("location", format!("{}/round", round.url))];
+    let turn = Fault::Answer(302, location, Bytes::new());
+    round.fail("", turn.clone());
+    every_call_says("circle", turn, unreachable, "redirect").await;
+    assert!(round.requests() <= 8 * 5, "{}", round.requests());
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_none() {
+    every_call_says("broken", Fault::CutAfter(3), unreachable, "no whole answer").await;
+}
+
+#[tokio::test]
+async fn a_server_that_takes_the_request_and_says_nothing_is_waited_for_no_longer_than_the_bound() {
+    let Some(mlflow) = mlflow() else { return };
+    let proxy = Proxy::start(&mlflow.url).await;
+    let limits = Limits {
+        call: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let url = format!("mlflow+{}", proxy.url).parse().unwrap();
+    let registry = MlflowRegistry::new(&url, &Environment::default(), limits).unwrap();
+    proxy.fail("", Fault::Silence);
+    let error = registry.poll("champion").await.unwrap_err();
+    assert!(unreachable(&error), "{error}");
+    assert!(error.to_string().contains("in time"), "{error}");
 }
 
 #[tokio::test]

@@ -91,49 +91,94 @@ async fn python_logs_and_we_follow_we_register_and_python_loads() {
     }
 }
 
-#[tokio::test]
-async fn stages_alias_and_deletions_are_followed_as_they_come_and_go() {
-    let Some(mlflow) = mlflow() else { return };
+/// Three versions of `name`, put into `stages`.
+async fn three_versions(mlflow: &Mlflow, name: &str, stages: &[(&str, &str)]) -> Arc<dyn Registry> {
     let registry = mlflow.open();
-    let name = "moves.cpu";
     for key in ["k1", "k2", "k3"] {
-        registry
-            .register(new_version(name, key, key))
-            .await
-            .unwrap();
+        let version = new_version(name, key, key);
+        registry.register(version).await.unwrap();
     }
-    assert_eq!(aspired(&*registry, name).await, None);
-    let stage = async |version: &str, stage: &str| {
-        let body = json!({"name": name, "version": version, "stage": stage, "archive_existing_versions": true});
-        mlflow.post("model-versions/transition-stage", &body).await;
-    };
-    stage("1", "Staging").await;
-    assert_eq!(aspired(&*registry, name).await, Some((1, Rule::Staging)));
-    stage("2", "Production").await;
-    assert_eq!(aspired(&*registry, name).await, Some((2, Rule::Production)));
-    stage("3", "Production").await;
-    assert_eq!(aspired(&*registry, name).await, Some((3, Rule::Production)));
-    let a = series(name);
+    for (version, stage) in stages {
+        put_in_stage(mlflow, name, version, stage).await;
+    }
     registry
-        .set_alias(&a, "champion", 1, Some(0))
-        .await
-        .unwrap();
-    assert_eq!(aspired(&*registry, name).await, Some((1, Rule::Alias)));
+}
 
-    // The version is deleted while its alias points at it.
+async fn put_in_stage(mlflow: &Mlflow, name: &str, version: &str, stage: &str) {
+    let body = json!({"name": name, "version": version, "stage": stage, "archive_existing_versions": true});
+    mlflow.post("model-versions/transition-stage", &body).await;
+}
+
+async fn delete(mlflow: &Mlflow, path: &str, body: serde_json::Value) {
+    mlflow.call(Method::DELETE, path, &body).await;
+}
+
+#[tokio::test]
+async fn stages_are_followed_and_an_alias_counts_before_them() {
+    let Some(mlflow) = mlflow() else { return };
+    let name = "moves.stages";
+    let registry = three_versions(mlflow, name, &[]).await;
+    assert_eq!(aspired(&*registry, name).await, None);
+    for (version, stage, rule) in [
+        (1, "Staging", Rule::Staging),
+        (2, "Production", Rule::Production),
+        (3, "Production", Rule::Production),
+    ] {
+        put_in_stage(mlflow, name, &version.to_string(), stage).await;
+        assert_eq!(aspired(&*registry, name).await, Some((version, rule)));
+    }
+    let a = series(name);
+    let set = registry.set_alias(&a, "champion", 1, Some(0)).await;
+    set.unwrap();
+    assert_eq!(aspired(&*registry, name).await, Some((1, Rule::Alias)));
+}
+
+#[tokio::test]
+async fn a_deleted_alias_leaves_what_the_stages_say_and_says_by_which_rule() {
+    let Some(mlflow) = mlflow() else { return };
+    let name = "moves.alias";
+    let registry = three_versions(mlflow, name, &[("3", "Production")]).await;
+    let a = series(name);
+    registry.set_alias(&a, "champion", 1, None).await.unwrap();
+    let body = json!({"name": name, "alias": "champion"});
+    delete(mlflow, "registered-models/alias", body).await;
+    assert_eq!(aspired(&*registry, name).await, Some((3, Rule::Production)));
+    assert_eq!(registry.alias(&a, "champion").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_version_that_is_deleted_while_its_alias_names_it_is_not_found_and_the_others_are() {
+    let Some(mlflow) = mlflow() else { return };
+    let name = "moves.deleted";
+    let registry = three_versions(mlflow, name, &[]).await;
+    let a = series(name);
+    registry.set_alias(&a, "champion", 1, None).await.unwrap();
     let body = json!({"name": name, "version": "1"});
-    mlflow
-        .call(Method::DELETE, "model-versions/delete", &body)
-        .await;
+    delete(mlflow, "model-versions/delete", body).await;
     let gone = registry.fetch(&a, 1).await.unwrap_err();
     assert!(matches!(gone, Error::NotFound { .. }), "{gone}");
     assert_eq!(registry.versions(&a).await.unwrap(), [2, 3]);
-    let body = json!({"name": name, "alias": "champion"});
-    mlflow
-        .call(Method::DELETE, "registered-models/alias", &body)
-        .await;
-    assert_eq!(aspired(&*registry, name).await, Some((3, Rule::Production)));
-    assert_eq!(registry.alias(&a, "champion").await.unwrap(), None);
+    registry.fetch(&a, 2).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_model_that_is_renamed_is_the_series_it_now_is() {
+    let Some(mlflow) = mlflow() else { return };
+    let registry = three_versions(mlflow, "moves.before", &[]).await;
+    let (before, after) = (series("moves.before"), series("moves.after"));
+    registry
+        .set_alias(&before, "champion", 2, None)
+        .await
+        .unwrap();
+    let body = json!({"name": before, "new_name": after});
+    mlflow.post("registered-models/rename", &body).await;
+    assert_eq!(aspired(&*registry, before.as_ref()).await, None);
+    assert_eq!(
+        aspired(&*registry, after.as_ref()).await,
+        Some((2, Rule::Alias))
+    );
+    let stored = registry.fetch(&after, 2).await.unwrap();
+    assert_eq!(stored.manifest.metadata.series.name, after);
 }
 
 /// A registry on `mlflow` behind `proxy`, with pages of two.

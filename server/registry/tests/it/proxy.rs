@@ -35,6 +35,8 @@ pub(crate) enum Fault {
     WithoutTagCutAfter(usize),
     /// Cut the connection instead of passing on the request.
     Drop,
+    /// Take the request and answer nothing.
+    Silence,
 }
 
 impl Fault {
@@ -127,6 +129,9 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     if let Some(Fault::Drop) = fault {
         return answer(200, Vec::new(), cut(Bytes::new(), 0));
     }
+    if let Some(Fault::Silence) = fault {
+        return std::future::pending().await;
+    }
     let body = axum::body::to_bytes(body, MAX_BODY).await.unwrap();
     let sent = shared
         .client
@@ -149,7 +154,7 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
 
 fn spoil(fault: Option<Fault>, headers: &mut HeaderMap, bytes: Bytes) -> Body {
     match fault {
-        None | Some(Fault::Answer(..) | Fault::Drop) => Body::from(bytes),
+        None | Some(Fault::Answer(..) | Fault::Drop | Fault::Silence) => Body::from(bytes),
         Some(Fault::CutAfter(length)) => cut(bytes, length),
         Some(Fault::ShortenTo(length)) => {
             headers.remove(header::CONTENT_LENGTH);
