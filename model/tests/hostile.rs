@@ -193,7 +193,6 @@ fn what_is_no_model_at_all_is_corrupt() {
         refusal(hostile.as_bytes());
     }
     refusal(&[0xff, 0xfe, 0x00]);
-    refusal(b"\x80\x04\x95 a pickle, as the original registry held");
 }
 
 #[test]
