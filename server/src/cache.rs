@@ -4,6 +4,8 @@
 //! swap, a swap costs the same however many models there are, and whoever holds a state holds a consistent one. Both
 //! inlets, push and refresh, end in [`Cache::commit`]. It makes the change durable, then visible, then tells of it.
 
+mod records;
+
 use std::{
     collections::HashMap,
     mem,
@@ -16,26 +18,20 @@ use std::{
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use loadcast_model::{
-    artifact,
-    series::{Labels, SeriesName},
-};
+use loadcast_model::series::{Labels, SeriesName};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
+    cache::records::{model_record, parameters, record_of, remembered},
     clock::Clock,
     commit::{Stages, commit},
     error::{Error, Gap, Result},
-    event::{Event, EventKind},
+    event::Event,
     event_log::EventLog,
-    load::Loaded,
     reclaim::{Garbage, Reclaimer},
     served::{Change, Entry, Served, State, apply},
-    state::{
-        Restored, StateDir,
-        model_record::{ModelRecord, StoredFacts, StoredModel},
-    },
+    state::{Restored, StateDir, model_record::ModelRecord},
 };
 
 /// How many versions of a series stay in memory when nobody says otherwise: the served one and two to go back to.
@@ -391,6 +387,13 @@ impl Stages for Install<'_> {
     type Error = Error;
 
     fn make_durable(&mut self, batch: &Batch) -> Result<()> {
+        if self.writer.is_gone() {
+            let before = self.cache.state();
+            let served = before.entries.values().filter_map(|e| e.served.as_deref());
+            let events = self.cache.log.retained();
+            self.writer
+                .renew(before.epoch, &events, served.map(record_of))?;
+        }
         self.writer.append(&batch.events, &batch.records)
     }
 
@@ -415,73 +418,6 @@ impl Stages for Install<'_> {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A remembered model as it was served. One that cannot be served any more is told of and left to the registry. What
-/// events `told` of its series is not kept twice.
-fn remembered(record: ModelRecord, told: &HashMap<&SeriesName, &Labels>) -> Option<Served> {
-    let StoredModel {
-        mut facts,
-        parameters,
-    } = record.model?;
-    if let Some((name, labels)) = told.get_key_value(&record.series) {
-        let series = &mut facts.metadata.series;
-        series.name = (*name).clone();
-        if series.labels == **labels {
-            series.labels = Arc::clone(labels);
-        }
-    }
-    let loaded = Loaded::restore(facts.metadata, &parameters)
-        .inspect_err(|error| {
-            tracing::error!(series = %record.series, %error, "a remembered model cannot be served");
-        })
-        .ok()?;
-    Some(Served {
-        loaded: Arc::new(loaded),
-        version: facts.version,
-        alias: facts.alias,
-        previous_version: facts.previous_version,
-        revision: record.revision,
-        served_since: facts.served_since,
-    })
-}
-
-/// The model of a `Serve` as the segment keeps it.
-fn parameters(change: &Change) -> Result<Option<Vec<u8>>> {
-    let Change::Serve { loaded, .. } = change else {
-        return Ok(None);
-    };
-    artifact::encode_parameters(loaded.forecaster().model())
-        .map(Some)
-        .map_err(|error| Error::Internal(format!("a served model cannot be written: {error}")))
-}
-
-/// What the segment must remember of `event`, whose outcome is `after`.
-fn model_record(after: &State, event: &Event, parameters: Option<Vec<u8>>) -> Option<ModelRecord> {
-    let (EventKind::Served { series, .. } | EventKind::Removed { series, .. }) = &event.kind else {
-        return None;
-    };
-    let served = after
-        .entries
-        .get(series)
-        .and_then(|entry| entry.served.as_deref());
-    let model = served
-        .zip(parameters)
-        .map(|(served, parameters)| StoredModel {
-            facts: StoredFacts {
-                version: served.version,
-                alias: served.alias.clone(),
-                previous_version: served.previous_version,
-                served_since: served.served_since,
-                metadata: served.loaded.metadata().clone(),
-            },
-            parameters,
-        });
-    Some(ModelRecord {
-        revision: event.revision,
-        series: series.clone(),
-        model,
-    })
 }
 
 /// Versions of `before` that `batch` neither serves nor keeps any more.

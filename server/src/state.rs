@@ -9,6 +9,7 @@
 //!
 //! A change is appended to `parameters.bin` (when it serves or removes a model), then to `events.log`, each fsynced,
 //! before anyone sees it. A model record whose event did not make it into the log was never visible and is dropped.
+//! A directory that is taken away while it is in use is made again before the next change is committed.
 //! Earlier schemas kept the models as JSON in files of other names; they are upgraded when they are opened.
 
 pub mod model_record;
@@ -19,7 +20,7 @@ mod upgrade;
 use std::{
     fs::{self, File, TryLockError},
     io::Write as _,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -42,8 +43,17 @@ pub const SCHEMA: u32 = 3;
 /// Events that `events.log` may carry beyond those that are needed before it is rewritten.
 const EVENT_SLACK: usize = 1_000;
 
+/// Model records that share an fsync when a directory is made again: few enough to hold in memory.
+const RENEWED_TOGETHER: usize = 1_000;
+
+/// The file that the one server holds locked.
+const LOCK: &str = "lock";
+
 /// The file of schema and epoch.
 const HEADER: &str = "state.json";
+
+/// The file of events.
+const EVENTS: &str = "events.log";
 
 /// The file of the parameter segment.
 const SEGMENT: &str = "parameters.bin";
@@ -58,6 +68,7 @@ struct Header {
 /// An open, locked state directory.
 #[derive(Debug)]
 pub struct StateDir {
+    folder: PathBuf,
     events: RecordFile<Event>,
     models: Segment,
     _lock: File,
@@ -88,7 +99,7 @@ impl StateDir {
         fs::create_dir_all(folder).map_err(|error| Error::state(folder, error))?;
         let lock = lock(folder)?;
         upgrade::upgrade(folder)?;
-        let (mut events_file, events) = RecordFile::<Event>::open(&folder.join("events.log"))?;
+        let (mut events_file, events) = RecordFile::<Event>::open(&folder.join(EVENTS))?;
         let header = read_header(folder)?;
         let committed = match &header {
             Some(_) => events.items.last().map_or(0, |event| event.revision),
@@ -120,6 +131,7 @@ impl StateDir {
             }
         };
         let state = Self {
+            folder: folder.to_owned(),
             events: events_file,
             models: segment,
             _lock: lock,
@@ -146,6 +158,51 @@ impl StateDir {
     pub fn append(&mut self, events: &[Arc<Event>], models: &[ModelRecord]) -> Result<()> {
         self.models.append(models)?;
         self.events.append(events.iter().map(|event| &**event))
+    }
+
+    /// Whether somebody took it away: what is appended then is lost with this process.
+    pub fn is_gone(&self) -> bool {
+        self.events.is_gone() || self.models.is_gone()
+    }
+
+    /// Makes what was taken away again, in the same epoch: with the retained `events` and the `models` that are served.
+    /// Blocks on fsync.
+    ///
+    /// # Errors
+    /// [`Error::State`], or the first error of `models`; it is then still gone. A crash before it is whole begins a new
+    /// epoch.
+    pub fn renew(
+        &mut self,
+        epoch: Uuid,
+        events: &[Arc<Event>],
+        models: impl Iterator<Item = Result<ModelRecord>>,
+    ) -> Result<()> {
+        let folder = &self.folder;
+        tracing::error!(folder = %folder.display(), "the state directory was taken away; it is made again from memory");
+        fs::create_dir_all(folder).map_err(|error| Error::state(folder, error))?;
+        let lock = if folder.join(LOCK).exists() {
+            None
+        } else {
+            Some(lock(folder)?)
+        };
+        for file in [HEADER, EVENTS, SEGMENT] {
+            remove_file(&folder.join(file))?;
+        }
+        let (mut segment, _) = Segment::open(&folder.join(SEGMENT), u64::MAX)?;
+        let mut models = models.peekable();
+        while models.peek().is_some() {
+            let some: Result<Vec<_>> = models.by_ref().take(RENEWED_TOGETHER).collect();
+            segment.append(&some?)?;
+        }
+        let (mut events_file, _) = RecordFile::open(&folder.join(EVENTS))?;
+        events_file.rewrite(events.iter().map(|event| &**event))?;
+        write_header(folder, epoch)?;
+        self.models = segment;
+        self.events = events_file;
+        if let Some(lock) = lock {
+            self._lock = lock;
+        }
+        Ok(())
     }
 
     /// Whether `events.log` holds much more than the `retained` events that are still needed.
@@ -176,7 +233,7 @@ impl StateDir {
 }
 
 fn lock(folder: &Path) -> Result<File> {
-    let path = folder.join("lock");
+    let path = folder.join(LOCK);
     let file = File::create(&path).map_err(|error| Error::state(&path, error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),

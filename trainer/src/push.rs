@@ -13,14 +13,14 @@
 //! }
 //! ```
 //!
-//! And none can be made by hand, because its fields are private:
+//! And none can be made of an approved one and something else, because its fields are private:
 //!
 //! ```compile_fail,E0451
 //! use loadcast_trainer::stage::train::Trained;
 //! use loadcast_trainer::stage::validate_model::Approved;
 //!
-//! fn forge(trained: Trained) -> Approved {
-//!     Approved { trained, ..todo!() }
+//! fn forge(trained: Trained, approved: Approved) -> Approved {
+//!     Approved { trained, ..approved }
 //! }
 //! ```
 

@@ -1,5 +1,6 @@
 //! Append-only files of checksummed records: `[length u32 LE][crc32 u32 LE][payload]`.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::{
     fs::{self, File, OpenOptions},
     io::{BufReader, BufWriter, Read as _, Write as _},
@@ -93,6 +94,11 @@ impl<T: Record> RecordFile<T> {
         append_durably(&self.path, &mut self.file, &framed)?;
         self.len += count;
         Ok(())
+    }
+
+    /// Whether it was taken away; see [`is_gone`].
+    pub fn is_gone(&self) -> bool {
+        is_gone(&self.file)
     }
 
     /// Replaces the file by one that holds `records`, atomically.
@@ -204,6 +210,11 @@ pub fn append_durably(path: &Path, file: &mut File, bytes: &[u8]) -> Result<()> 
         return Err(Error::state(path, error));
     }
     Ok(())
+}
+
+/// Whether no name leads to `file` any more: it lasts as long as it is open.
+pub fn is_gone(file: &File) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
 }
 
 /// Opens `path` (made when absent) for reading and appending.

@@ -16,7 +16,10 @@ use crate::{
     error::{Error, Result},
     state::{
         model_record::{Head, ModelRecord},
-        record::{Record as _, append_durably, frame, head_of, open_to_append, replace_file, scan},
+        record::{
+            Record as _, append_durably, frame, head_of, is_gone, open_to_append, replace_file,
+            scan,
+        },
     },
 };
 
@@ -112,6 +115,11 @@ impl Segment {
         append_durably(&self.path, &mut self.file, &framed)?;
         self.len += records.len();
         Ok(())
+    }
+
+    /// Whether it was taken away; see [`is_gone`].
+    pub fn is_gone(&self) -> bool {
+        is_gone(&self.file)
     }
 
     /// Whether it holds much more than one record for each of `live` series.

@@ -10,5 +10,6 @@ mod moves;
 mod push;
 mod refresh;
 mod restart;
+mod scripted;
 mod support;
 mod watch;

@@ -107,3 +107,33 @@ fn wrong_flags_are_usage_errors_and_a_wrong_registry_is_refused_by_name() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("--registry ftp://x"));
 }
+
+#[tokio::test]
+async fn a_state_directory_that_is_taken_away_is_made_again_and_a_restart_serves_what_was_pushed_since()
+ {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let registry = format!("--registry=file://{}", elsewhere.path().display());
+    let flags = ["--poll-interval=1h", &registry];
+    let server = TestServer::start_with(tempfile::tempdir().unwrap(), &flags).await;
+    let client = server.client();
+    for series in ["a.cpu", "b.cpu"] {
+        client.push(push(series, 1.0)).await.unwrap();
+    }
+    std::fs::remove_dir_all(server.folder.path().join("state")).unwrap();
+    let pushed = client.push(push("a.cpu", 2.0)).await.unwrap();
+    drop(client);
+    let folder = server.stop().await;
+    // A registry that has nothing: what is served now is what the state directory remembers.
+    let flags = ["--poll-interval=1h", "--registry=memory:"];
+    let again = TestServer::start_with(folder, &flags).await;
+    for (series, version) in [("a.cpu", pushed.version), ("b.cpu", 1)] {
+        let served = again.cache.get(&series.parse().unwrap()).unwrap();
+        assert_eq!(served.version, version, "{series}");
+    }
+    let state = again.cache.state();
+    assert_eq!(state.epoch.to_string(), pushed.epoch);
+    assert!(Some(state.revision) >= pushed.revision);
+    let events = again.cache.events_after(0, 10).unwrap();
+    assert_eq!(events[0].revision, 1, "the history is whole");
+    again.stop().await;
+}

@@ -16,7 +16,13 @@ use std::{
 use clap::Parser as _;
 use jiff::Timestamp;
 use loadcast_client::{Client, Push, SeriesInfo, Verdict};
-use loadcast_model::{artifact::encode_model_pr, fit::fit, history::History, spec::Spec};
+use loadcast_model::{
+    artifact::{METADATA_SCHEMA, Metadata, encode_model_pr, sha256_hex},
+    fit::fit,
+    history::History,
+    series::{Series, SeriesName},
+    spec::Spec,
+};
 use loadcast_server::{
     app::App,
     cache::Cache,
@@ -126,6 +132,29 @@ pub(crate) fn constant_model(level: f64) -> Vec<u8> {
     let ds: Vec<i64> = (0..600).map(|i| end - (600 - i) * 300).collect();
     let history = History::new(ds, vec![level; 600]).unwrap();
     encode_model_pr(&fit(&Spec::default(), &history).unwrap().model).unwrap()
+}
+
+/// What loadcast.json says of a constant model with these bytes.
+pub(crate) fn metadata(series: &SeriesName, model_pr: &[u8]) -> Metadata {
+    Metadata {
+        schema: METADATA_SCHEMA,
+        sha256: sha256_hex(model_pr),
+        size_bytes: model_pr.len() as u64,
+        series: Series {
+            step_seconds: 300,
+            ..Series::new(series.clone())
+        },
+        cutoff: now(),
+        trained_at: now(),
+        rows: 600,
+        scores: None,
+        trainer_version: "test".to_owned(),
+        data_sha256: String::new(),
+        spec: None,
+        verdict: None,
+        clamps: None,
+        band_calibration: None,
+    }
 }
 
 /// A push of a model of values that swing around 10 without a pattern, as champion.

@@ -9,10 +9,13 @@ use std::{
 
 use loadcast_client::Model;
 
-use crate::scene::Scene;
+use crate::{
+    proxy::Fault,
+    scene::{Scene, serve},
+};
 
 #[tokio::test]
-async fn the_state_directory_is_removed_and_both_series_are_served_and_refreshed() {
+async fn the_state_directory_is_removed_and_both_series_are_served_refreshed_and_remembered() {
     let Some(scene) = Scene::start("removed").await else {
         return;
     };
@@ -24,6 +27,26 @@ async fn the_state_directory_is_removed_and_both_series_are_served_and_refreshed
         scene.the_other_series_moves().await;
     }
     assert_eq!(scene.answer(&scene.a).await, 1);
+    // It was made again: a restart without MLflow serves what was served last.
+    let Scene {
+        mlflow,
+        proxy,
+        server,
+        a,
+        b,
+    } = scene;
+    let folder = server.stop().await;
+    proxy.fail("", Fault::Drop);
+    let server = serve(&proxy, folder).await;
+    let scene = Scene {
+        mlflow,
+        proxy,
+        server,
+        a,
+        b,
+    };
+    assert_eq!(scene.answer(&scene.a).await, 1);
+    assert_eq!(scene.answer(&scene.b).await, 4);
     scene.end().await;
 }
 

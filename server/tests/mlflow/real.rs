@@ -18,44 +18,33 @@ use crate::{process::Process, support::component};
 /// First start on a busy machine: imports and sixty migrations.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// A running MLflow. Its files outlive its process.
+/// A running MLflow.
 pub(crate) struct Mlflow {
     /// `http://HOST:PORT`
     pub(crate) url: String,
     port: u16,
-    folder: Arc<TempDir>,
+    /// Of one whose files outlive its process.
+    folder: Option<Arc<TempDir>>,
     _process: Process,
 }
 
-/// The MLflow of this test binary; `None` where it is not installed.
+/// The MLflow of this test binary; `None`, with the reason said, where it is not installed. Nothing drops it, so its files
+/// are in the folder of its process, which goes with that.
 pub(crate) fn mlflow() -> Option<&'static Mlflow> {
     static MLFLOW: OnceLock<Option<Mlflow>> = OnceLock::new();
-    MLFLOW.get_or_init(Mlflow::start).as_ref()
+    MLFLOW
+        .get_or_init(|| installed().then(|| Mlflow::run(None, free_port())))
+        .as_ref()
 }
 
 impl Mlflow {
-    /// One of its own; `None`, with the reason said, where it is not installed.
+    /// One of its own, which may be killed and started again; `None` as [`mlflow`].
     pub(crate) fn start() -> Option<Self> {
-        let program = tools().join("mlflow");
-        if !program.is_file() {
-            assert!(
-                std::env::var_os("LOADCAST_REQUIRE_ALL").is_none(),
-                "MLflow 3 is required and absent: run make test, which installs it (Python is needed)"
-            );
-            eprintln!("skipped: no MLflow at {}", program.display());
-            component("MLflow 3: skipped, not installed (Python is needed)");
-            return None;
-        }
-        component("MLflow 3: exercised");
-        let folder = Arc::new(tempfile::tempdir().unwrap());
-        fs::create_dir(folder.path().join("artifacts")).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
-        Some(Self::run(folder, port))
+        let folder = || Some(Arc::new(tempfile::tempdir().unwrap()));
+        installed().then(|| Self::run(folder(), free_port()))
     }
 
-    fn run(folder: Arc<TempDir>, port: u16) -> Self {
+    fn run(folder: Option<Arc<TempDir>>, port: u16) -> Self {
         let environment = [
             ("MLFLOW_DISABLE_TELEMETRY", "true"),
             ("DO_NOT_TRACK", "true"),
@@ -66,8 +55,10 @@ impl Mlflow {
             ("_MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS", "true"),
             ("MLFLOW_WEBHOOK_CACHE_TTL", "0"),
         ];
-        let root = folder.path().display().to_string();
-        let mut process = Process::start("mlflow", &environment, |_| {
+        let mut process = Process::start("mlflow", &environment, |own| {
+            let root = folder.as_ref().map_or(own, |folder| folder.path());
+            fs::create_dir_all(root.join("artifacts")).unwrap();
+            let root = root.display();
             vec![
                 tools().join("mlflow").into_os_string(),
                 "server".into(),
@@ -131,6 +122,26 @@ impl Mlflow {
         assert!(output.status.success(), "{arguments:?}: {told}");
         String::from_utf8(output.stdout).unwrap()
     }
+}
+
+fn installed() -> bool {
+    let program = tools().join("mlflow");
+    if program.is_file() {
+        component("MLflow 3: exercised");
+        return true;
+    }
+    assert!(
+        std::env::var_os("LOADCAST_REQUIRE_ALL").is_none(),
+        "MLflow 3 is required and absent: run make test, which installs it (Python is needed)"
+    );
+    eprintln!("skipped: no MLflow at {}", program.display());
+    component("MLflow 3: skipped, not installed (Python is needed)");
+    false
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 fn tools() -> PathBuf {

@@ -3,10 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use loadcast_client::{ForecastQuery, Model, Range};
-use loadcast_model::{
-    artifact::{METADATA_SCHEMA, Metadata, sha256_hex},
-    series::{Series, SeriesName},
-};
+use loadcast_model::series::SeriesName;
 use loadcast_registry::registry::{NewVersion, Registry};
 use reqwest::Method;
 use serde_json::json;
@@ -15,7 +12,7 @@ use tempfile::TempDir;
 use crate::{
     proxy::Proxy,
     real::{Mlflow, mlflow},
-    support::{TestServer, constant_model, now},
+    support::{TestServer, constant_model, metadata, now},
 };
 
 /// Longer than any of these waits takes on a busy machine.
@@ -176,25 +173,7 @@ pub(crate) async fn make(registry: &dyn Registry, series: &str, version: u64) {
     let model_pr = constant_model(version as f64);
     let name: SeriesName = series.parse().unwrap();
     let registered = registry.register(NewVersion {
-        metadata: Metadata {
-            schema: METADATA_SCHEMA,
-            sha256: sha256_hex(&model_pr),
-            size_bytes: model_pr.len() as u64,
-            series: Series {
-                step_seconds: 300,
-                ..Series::new(name.clone())
-            },
-            cutoff: now(),
-            trained_at: now(),
-            rows: 600,
-            scores: None,
-            trainer_version: "test".to_owned(),
-            data_sha256: String::new(),
-            spec: None,
-            verdict: None,
-            clamps: None,
-            band_calibration: None,
-        },
+        metadata: metadata(&name, &model_pr),
         key: format!("{series}-{version}"),
         model_pr: model_pr.into(),
         attachments: Vec::new(),

@@ -162,7 +162,10 @@ impl House {
         let mut push = push(series, level);
         let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         push.series.labels.extend(labels.iter().map(own));
-        self.client().push(push).await.unwrap().revision.unwrap()
+        self.client().push(push).await.unwrap();
+        // As it is served and not as the push was told, which is what P11 is about.
+        let served = self.cache.get(&series.parse().unwrap());
+        served.unwrap().revision
     }
 
     /// A candidate of `series` is refused, `why`: the cheapest event. Returns the revision.

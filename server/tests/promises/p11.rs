@@ -13,7 +13,7 @@ use crate::{
 const PUSHES: u64 = 8;
 const CLIENTS: usize = 4;
 
-/// Longer than any message takes.
+/// Longer than any event takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,14 +53,17 @@ async fn p11_a_watch_from_the_token_of_a_push_begins_after_it() {
         .client()
         .watch_models_after(Selector::all(), first.token);
     let second = server.client().push(push(SERIES, 2.0)).await.unwrap();
-    let event = loop {
-        let update = tokio::time::timeout(PATIENCE, watch.next()).await;
-        match update.expect("a message in time").unwrap().unwrap() {
-            Update::Message(ModelUpdate::Event(event)) => break event,
-            Update::SnapshotBegin { .. } => panic!("a token of the present needs no snapshot"),
-            _ => {}
+    let first_event = async {
+        loop {
+            match watch.next().await.unwrap().unwrap() {
+                Update::Message(ModelUpdate::Event(event)) => return event,
+                Update::SnapshotBegin { .. } => panic!("a token of the present needs no snapshot"),
+                _ => {}
+            }
         }
     };
+    let event = tokio::time::timeout(PATIENCE, first_event).await;
+    let event = event.expect("an event in time");
     assert_eq!(Some(event.revision), second.revision);
     assert!(second.revision > first.revision);
 }

@@ -1,5 +1,7 @@
 //! P14: a push is whole or nothing, once, and stays.
 
+mod failing;
+
 use std::{
     fs,
     path::Path,
@@ -10,7 +12,6 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt as _, future::join_all};
 use loadcast_client::{Attachment, Client, Code, Error, Push, Selector};
@@ -18,16 +19,13 @@ use loadcast_model::{artifact::sha256_hex, series::SeriesName};
 use loadcast_proto::v1::{
     self as pb, model_service_client::ModelServiceClient, push_model_request::Part,
 };
-use loadcast_registry::{
-    error::{Error as RegistryError, Result as RegistryResult},
-    open::open,
-    registry::{Made, NewVersion, Poll, Registered, Registry, StoredVersion, Tombstone},
-};
+use loadcast_registry::{open::open, registry::Registry};
 use loadcast_server::{
     aspired::Aspirations, cache::Cache, clock::Clock, lanes::Lanes, publish::Publisher,
 };
 
 use crate::{
+    p14::failing::Failing,
     soak,
     storm::{SERIES, question, until_served},
     support::{Process, TestServer, constant_model, now, push, staged_files},
@@ -118,91 +116,6 @@ fn versions(folder: &Path) -> Vec<u64> {
         .collect();
     found.sort_unstable();
     found
-}
-
-/// A registry that stops answering at a chosen step.
-#[derive(Debug)]
-struct Failing {
-    inner: Arc<dyn Registry>,
-    /// How many more writes succeed.
-    writes_left: AtomicU32,
-}
-
-impl Failing {
-    fn write(&self) -> RegistryResult<()> {
-        let left = self.writes_left.load(Ordering::Relaxed);
-        if left == 0 {
-            return Err(RegistryError::unreachable("the test pulled the plug"));
-        }
-        self.writes_left.store(left - 1, Ordering::Relaxed);
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Registry for Failing {
-    fn url(&self) -> &str {
-        "failing:"
-    }
-    async fn poll(&self, alias: &str) -> RegistryResult<Poll> {
-        self.inner.poll(alias).await
-    }
-    async fn alias(&self, series: &SeriesName, alias: &str) -> RegistryResult<Option<u64>> {
-        self.inner.alias(series, alias).await
-    }
-    async fn versions(&self, series: &SeriesName) -> RegistryResult<Vec<u64>> {
-        self.inner.versions(series).await
-    }
-    async fn fetch(&self, series: &SeriesName, version: u64) -> RegistryResult<StoredVersion> {
-        self.inner.fetch(series, version).await
-    }
-    async fn register(&self, version: NewVersion) -> RegistryResult<Registered> {
-        self.write()?;
-        self.inner.register(version).await
-    }
-    async fn made_by(&self, series: &SeriesName, key: &str) -> RegistryResult<Option<Made>> {
-        self.inner.made_by(series, key).await
-    }
-    async fn complete(&self, series: &SeriesName, version: u64) -> RegistryResult<()> {
-        self.write()?;
-        self.inner.complete(series, version).await
-    }
-    async fn set_alias(
-        &self,
-        series: &SeriesName,
-        alias: &str,
-        version: u64,
-        expected: Option<u64>,
-    ) -> RegistryResult<()> {
-        self.write()?;
-        self.inner.set_alias(series, alias, version, expected).await
-    }
-    async fn retire(&self, series: &SeriesName, tombstone: Tombstone) -> RegistryResult<()> {
-        self.write()?;
-        self.inner.retire(series, tombstone).await
-    }
-    async fn revive(&self, series: &SeriesName) -> RegistryResult<()> {
-        self.write()?;
-        self.inner.revive(series).await
-    }
-    async fn prune(
-        &self,
-        series: &SeriesName,
-        keep: usize,
-        spared: &[u64],
-    ) -> RegistryResult<Vec<u64>> {
-        self.write()?;
-        self.inner.prune(series, keep, spared).await
-    }
-
-    async fn pin(&self, series: &SeriesName, version: u64, pinned: bool) -> RegistryResult<()> {
-        self.write()?;
-        self.inner.pin(series, version, pinned).await
-    }
-
-    async fn tombstone(&self, series: &SeriesName) -> RegistryResult<Option<Tombstone>> {
-        self.inner.tombstone(series).await
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

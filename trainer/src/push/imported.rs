@@ -7,8 +7,8 @@
 //! use loadcast_model::artifact::Metadata;
 //! use loadcast_trainer::stage::compare_with_python::Faithful;
 //!
-//! fn forge(model_pr: Vec<u8>, metadata: Metadata) -> Faithful {
-//!     Faithful { model_pr, metadata, ..todo!() }
+//! fn forge(model_pr: Vec<u8>, metadata: Metadata, compared: Faithful) -> Faithful {
+//!     Faithful { model_pr, metadata, ..compared }
 //! }
 //! ```
 //!

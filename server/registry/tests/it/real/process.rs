@@ -2,18 +2,23 @@
 
 use std::{
     ffi::OsStr,
-    fs::{self, File},
-    io::{Read as _, Write as _},
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{
+        Mutex,
+        mpsc::{self, Receiver, RecvTimeoutError},
+    },
     time::{Duration, Instant},
 };
 
-/// Runs the server; when the tests' end of the pipe closes, ends it and all it started, and removes the folder.
+/// Runs the server, and says so when it ends; when the tests' end of the pipe closes, ends it and all it started, and removes
+/// the folder.
 const KEEPER: &str = r#"folder=$1; shift
-{ "$@"; echo >"$folder/ended"; } </dev/null & server=$!
+{ "$@" >"$folder/log" 2>&1; echo ended; } </dev/null & server=$!
 cat >/dev/null
 trap : TERM
 kill -TERM 0
@@ -29,6 +34,8 @@ kill -KILL 0"#;
 pub(crate) struct Process {
     /// Holds the pipe that keeps the server alive.
     _keeper: Child,
+    /// Told when the server ends by itself.
+    ended: Mutex<Receiver<()>>,
     pub(crate) folder: PathBuf,
 }
 
@@ -44,21 +51,27 @@ impl Process {
             .tempdir()
             .unwrap()
             .keep();
-        let log = File::create(folder.join("log")).unwrap();
-        let keeper = Command::new("sh")
+        let mut keeper = Command::new("sh")
             .args(["-c", KEEPER, "keeper"])
             .arg(&folder)
             .args(command(&folder))
             .envs(environment.iter().copied())
             .current_dir(&folder)
             .stdin(Stdio::piped())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .process_group(0)
             .spawn()
             .unwrap();
+        let mut says = BufReader::new(keeper.stdout.take().unwrap());
+        let (tell, ended) = mpsc::sync_channel(1);
+        std::thread::spawn(move || {
+            let _ = says.read_line(&mut String::new());
+            let _ = tell.send(());
+        });
         Self {
             _keeper: keeper,
+            ended: Mutex::new(ended),
             folder,
         }
     }
@@ -67,18 +80,20 @@ impl Process {
     ///
     /// # Panics
     /// With the server's log, when it ended or does not answer within `patience`.
-    #[allow(clippy::disallowed_methods)]
     pub(crate) fn wait_for(&mut self, port: u16, path: &str, patience: Duration) {
         let begun = Instant::now();
         while !answers(port, path) {
-            let ended = self.folder.join("ended").exists();
+            let ended = self
+                .ended
+                .get_mut()
+                .unwrap()
+                .recv_timeout(Duration::from_millis(100));
             assert!(
-                !ended && begun.elapsed() < patience,
+                ended == Err(RecvTimeoutError::Timeout) && begun.elapsed() < patience,
                 "no answer on port {port} after {:?}; log:\n{}",
                 begun.elapsed(),
                 fs::read_to_string(self.folder.join("log")).unwrap_or_default()
             );
-            std::thread::sleep(Duration::from_millis(100));
         }
     }
 }
