@@ -20,7 +20,7 @@ pub struct Config {
     pub http_addr: SocketAddr,
 
     /// Where versions are durable: file:///FOLDER, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX,
-    /// mlflow+http://HOST:PORT, or memory: (gone with the process). Two with a comma between, mlflow+http://HOST:PORT,s3://B/P:
+    /// mlflow+http://HOST:PORT, mlflow+https://HOST, or memory: (gone with the process). Two with a comma between, mlflow+http://HOST:PORT,s3://B/P:
     /// the second is a copy of the first, kept for a start while the first does not answer.
     /// Unset: a folder `registry` inside the state directory.
     #[arg(long, env = "LOADCAST_REGISTRY")]
@@ -39,7 +39,7 @@ pub struct Config {
     pub alias: String,
 
     /// How often the registry is asked for moves. One that does not answer is asked less and less often, at least every
-    /// 30 seconds.
+    /// 30 seconds unless it asks for longer.
     #[arg(long, env = "LOADCAST_POLL_INTERVAL", default_value = "5s", value_parser = duration)]
     pub poll_interval: Duration,
 
