@@ -1,5 +1,7 @@
 //! The server's configuration: data only. The environment is read here and nowhere else.
 
+mod file;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
@@ -11,6 +13,11 @@ use crate::{cache::KEEP_VERSIONS, webhook::Secret};
 #[derive(Debug, Clone, Parser)]
 #[command(name = "loadcast-server", version)]
 pub struct Config {
+    /// A TOML file of these flags by their names, such as poll-interval = "10s". The command line and the environment count
+    /// before it.
+    #[arg(long, env = "LOADCAST_CONFIG", value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+
     /// Where gRPC is served (HTTP/2, and HTTP/1.1). Port 0 takes a free one.
     #[arg(long, env = "LOADCAST_GRPC_ADDR", default_value = "127.0.0.1:50051")]
     pub grpc_addr: SocketAddr,
