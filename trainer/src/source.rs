@@ -4,7 +4,9 @@
 pub mod columns;
 pub mod location;
 pub mod model;
+pub mod parquet;
 pub mod pickle;
+pub mod prometheus;
 mod records;
 pub mod spec;
 pub mod table;
