@@ -1,10 +1,14 @@
 //! The command line: one file per command, each its flags and a thin way into the library.
 
 pub mod backtest;
+pub mod collect;
+mod data;
+mod declared;
 pub mod fit;
 pub mod forecast;
 pub mod generate;
 pub mod import;
+mod prometheus;
 pub mod run;
 
 use std::fmt;
@@ -39,6 +43,7 @@ pub struct Cli {
 )]
 enum Command {
     Generate(generate::Args),
+    Collect(collect::Args),
     Run(run::Args),
     Fit(fit::Args),
     Forecast(forecast::Args),
@@ -58,6 +63,7 @@ impl Cli {
     pub async fn run(self, now: Timestamp, out: &mut (dyn Write + Send)) -> Result<(), Failures> {
         match self.command {
             Command::Generate(args) => Ok(args.run(now, out)?),
+            Command::Collect(args) => Ok(args.run(now, out).await?),
             Command::Run(args) => args.run(now, out).await,
             Command::Fit(args) => Ok(args.run(now, out).await?),
             Command::Forecast(args) => Ok(args.run(out).await?),

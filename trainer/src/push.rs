@@ -35,7 +35,7 @@ use loadcast_client::{
 };
 use loadcast_model::artifact::sha256_hex;
 use loadcast_model::backtest::{Backtest, Method};
-use loadcast_model::series::Series;
+use loadcast_model::series::{Series, ZeroMeans};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -212,8 +212,11 @@ fn info(series: &Series) -> SeriesInfo {
         unit: series.unit.as_ref().map(ToString::to_string),
         step: Duration::from_secs(series.step_seconds.into()),
         time_zone: series.zone.to_string(),
-        zero_means: None,
-        predecessor: None,
+        zero_means: Some(match series.zero_means {
+            ZeroMeans::Value => loadcast_client::ZeroMeans::Value,
+            ZeroMeans::Missing => loadcast_client::ZeroMeans::Missing,
+        }),
+        predecessor: series.predecessor.as_ref().map(ToString::to_string),
     }
 }
 

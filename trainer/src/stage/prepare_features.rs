@@ -100,6 +100,8 @@ fn series(valid: &ValidData, step: i64) -> Result<Series> {
     series.labels = valid.labels().clone().into();
     series.unit = declaration.unit;
     series.zone = valid.zone().clone();
+    series.zero_means = declaration.zero_means;
+    series.predecessor.clone_from(&declaration.predecessor);
     series.step_seconds = u32::try_from(step)
         .ok()
         .filter(|step| *step > 0)
