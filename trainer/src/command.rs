@@ -10,6 +10,7 @@ pub mod generate;
 pub mod import;
 mod prometheus;
 pub mod run;
+pub mod stage;
 
 use std::fmt;
 use std::io::Write;
@@ -45,6 +46,11 @@ enum Command {
     Generate(generate::Args),
     Collect(collect::Args),
     Run(run::Args),
+    ValidateData(stage::validate_data::Args),
+    Prepare(stage::prepare::Args),
+    Train(stage::train::Args),
+    ValidateModel(stage::validate_model::Args),
+    Push(stage::push::Args),
     Fit(fit::Args),
     Forecast(forecast::Args),
     Backtest(backtest::Args),
@@ -65,6 +71,11 @@ impl Cli {
             Command::Generate(args) => Ok(args.run(now, out)?),
             Command::Collect(args) => Ok(args.run(now, out).await?),
             Command::Run(args) => args.run(now, out).await,
+            Command::ValidateData(args) => args.run(now, out).await,
+            Command::Prepare(args) => args.run(out).await,
+            Command::Train(args) => args.run(out).await,
+            Command::ValidateModel(args) => args.run(now, out).await,
+            Command::Push(args) => args.run(now, out).await,
             Command::Fit(args) => Ok(args.run(now, out).await?),
             Command::Forecast(args) => Ok(args.run(out).await?),
             Command::Backtest(args) => Ok(args.run(out).await?),

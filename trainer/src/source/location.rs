@@ -3,7 +3,7 @@
 //! Endpoints, regions and credentials of buckets are the environment's, under the names that each provider's own tools
 //! read: `AWS_*` (with `AWS_ENDPOINT_URL` or `AWS_ENDPOINT` for what speaks S3), `GOOGLE_*`, `AZURE_*`.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -281,11 +281,18 @@ impl Location {
     }
 }
 
-/// Store paths know no `..` and no links: what exists of `path` is resolved.
+/// Store paths know no `..` and no links: what exists of `path` is resolved, the rest by its letters.
 fn canonical(path: &Path) -> PathBuf {
     for ancestor in path.ancestors() {
         if let (Ok(real), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {
-            return real.join(rest);
+            return rest.components().fold(real, |mut path, part| {
+                match part {
+                    Component::ParentDir => drop(path.pop()),
+                    Component::Normal(name) => path.push(name),
+                    _ => {}
+                }
+                path
+            });
         }
     }
     path.to_owned()

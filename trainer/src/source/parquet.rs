@@ -1,11 +1,14 @@
-//! The columns of a Parquet file, and batches of columns as one.
+//! Parquet files: read column by column, and written.
 
 use arrow::array::{Array as _, ArrayRef, RecordBatch};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, SchemaRef};
 use bytes::Bytes;
-use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::{ArrowWriter, ProjectionMask};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 
 use crate::error::{Error, Result};
 
@@ -49,6 +52,39 @@ pub fn columns(place: &str, bytes: &Bytes, projection: &[usize]) -> Result<Recor
         .collect::<std::result::Result<Vec<_>, _>>()
         .map_err(|error| unreadable(place, &error))?;
     concat_batches(&schema, &batches).map_err(|error| unreadable(place, &error))
+}
+
+/// The bytes of a file of `batch`, whose schema's metadata is kept; the same batch gives the same bytes.
+///
+/// Columns are taken to be times and values: times a step apart are all but nothing as differences, and values rarely
+/// repeat.
+///
+/// # Errors
+/// [`Error::Output`] when it cannot be encoded.
+pub fn encode(batch: &RecordBatch) -> Result<Bytes> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Error::output(
+            format!("rows cannot be written as Parquet: {error}"),
+            "run again",
+        )
+    };
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_dictionary_enabled(false);
+    for field in batch.schema().fields() {
+        if field.data_type().is_temporal() {
+            properties = properties.set_column_encoding(
+                ColumnPath::from(field.name().as_str()),
+                Encoding::DELTA_BINARY_PACKED,
+            );
+        }
+    }
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties.build()))
+        .map_err(|error| failed(&error))?;
+    writer.write(batch).map_err(|error| failed(&error))?;
+    writer.close().map_err(|error| failed(&error))?;
+    Ok(bytes.into())
 }
 
 /// A column as text: numbers read back as the same numbers, times are ISO 8601, with their zone where they have one.

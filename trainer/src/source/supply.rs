@@ -136,6 +136,12 @@ impl Declared {
         }
     }
 
+    /// What the catalog says of how it is trained: by which method, on how much history.
+    #[must_use]
+    pub fn settings(&self) -> (Option<&Method>, Option<i64>) {
+        (self.method.as_ref(), self.max_train_seconds)
+    }
+
     /// The plan as it is for this series: what the catalog says of it comes before what the command line says of all.
     #[must_use]
     pub fn plan(&self, of_all: &Plan) -> Plan {

@@ -4,6 +4,8 @@
 //! Prophet fits what was observed and nothing else. Where clocks go back, an hour's rows of both passes share a step;
 //! where they go forward, an hour of steps stays empty.
 
+mod stored;
+
 use std::collections::BTreeMap;
 
 use loadcast_model::artifact::sha256_hex;

@@ -5,6 +5,8 @@
 //! rows out of order (sorted), exact repeats (left out), missing values (left out). Told with a
 //! warning: gaps, negative values of a unit that has none, a constant series, shifted times.
 
+mod stored;
+
 use std::collections::BTreeMap;
 
 use loadcast_model::series::{Unit, ZeroMeans};

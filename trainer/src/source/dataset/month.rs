@@ -7,14 +7,10 @@ use arrow::datatypes::{DataType, Float64Type, TimeUnit, TimestampMillisecondType
 use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::properties::WriterProperties;
-use parquet::schema::types::ColumnPath;
 
 use crate::error::{Error, Result};
 use crate::source::named::{TIME_COLUMN, VALUE_COLUMN, batch};
-use crate::source::parquet::{columns, schema};
+use crate::source::parquet;
 use crate::source::prometheus::Sample;
 
 /// The file of a month.
@@ -42,26 +38,7 @@ pub(super) fn split(samples: &[Sample]) -> BTreeMap<String, Vec<Sample>> {
 
 /// The same samples give the same bytes.
 pub(super) fn encode(samples: &[Sample]) -> Result<Bytes> {
-    let failed = |error: &dyn std::fmt::Display| {
-        Error::output(
-            format!("a month cannot be written as Parquet: {error}"),
-            "run again",
-        )
-    };
-    let batch = batch(samples)?;
-    // Times a step apart are all but nothing as differences; values rarely repeat.
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_column_dictionary_enabled(ColumnPath::from(TIME_COLUMN), false)
-        .set_column_encoding(ColumnPath::from(TIME_COLUMN), Encoding::DELTA_BINARY_PACKED)
-        .set_column_dictionary_enabled(ColumnPath::from(VALUE_COLUMN), false)
-        .build();
-    let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties))
-        .map_err(|error| failed(&error))?;
-    writer.write(&batch).map_err(|error| failed(&error))?;
-    writer.close().map_err(|error| failed(&error))?;
-    Ok(bytes.into())
+    parquet::encode(&batch(samples)?)
 }
 
 /// The samples of the file at `place`.
@@ -72,7 +49,7 @@ pub(super) fn decode(place: &str, bytes: &Bytes) -> Result<Vec<Sample>> {
             "remove it together with its entry's file under entries/, and collect again",
         )
     };
-    let schema = schema(place, bytes)?;
+    let schema = parquet::schema(place, bytes)?;
     let kinds: Vec<(&str, &DataType)> = schema
         .fields()
         .iter()
@@ -87,7 +64,7 @@ pub(super) fn decode(place: &str, bytes: &Bytes) -> Result<Vec<Sample>> {
     {
         return Err(damaged("its columns are others"));
     }
-    let batch = columns(place, bytes, &[0, 1])?;
+    let batch = parquet::columns(place, bytes, &[0, 1])?;
     let times = batch.column(0).as_primitive::<TimestampMillisecondType>();
     let values = batch.column(1).as_primitive::<Float64Type>();
     if times.null_count() + values.null_count() > 0 {
