@@ -58,12 +58,20 @@ impl<'a> Console<'a> {
         name: &'static str,
         stage: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
+        self.told(name, || {
+            let result = stage();
+            let verdict = match &result {
+                Ok(done) => done.verdict().clone(),
+                Err(error) => Verdict::refused(name, error.to_string()),
+            };
+            (verdict, result)
+        })
+    }
+
+    /// Runs one stage that tells its verdict whatever comes of it, and prints that.
+    pub fn told<T>(&mut self, name: &'static str, stage: impl FnOnce() -> (Verdict, T)) -> T {
         self.bar.set_message(name);
-        let result = stage();
-        let verdict = match &result {
-            Ok(done) => done.verdict().clone(),
-            Err(error) => Verdict::refused(name, error.to_string()),
-        };
+        let (verdict, result) = stage();
         self.line(&verdict);
         self.verdicts.push(verdict);
         self.bar.inc(1);

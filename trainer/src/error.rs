@@ -34,6 +34,9 @@ pub enum Error {
         /// What was found, and the remedy.
         reason: Reason,
     },
+    /// Models were judged well, and are not promoted before a human has looked.
+    #[error("{0}")]
+    Held(Reason),
     /// The server did not take the model: start it, wait, or settle the conflict it names.
     #[error("{0}")]
     Server(Reason),
@@ -81,6 +84,10 @@ impl Error {
 
     pub(crate) fn server(what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::Server(Reason::new(what, remedy))
+    }
+
+    pub(crate) fn held(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::Held(Reason::new(what, remedy))
     }
 
     pub(crate) fn output(what: impl Into<String>, remedy: impl Into<String>) -> Self {
@@ -142,6 +149,7 @@ impl Error {
             | Self::Settings(reason)
             | Self::Model(reason)
             | Self::Rejected { reason, .. }
+            | Self::Held(reason)
             | Self::Server(reason)
             | Self::Output(reason) => reason,
         }
@@ -156,6 +164,7 @@ impl Error {
             | Self::Settings(reason)
             | Self::Model(reason)
             | Self::Rejected { reason, .. }
+            | Self::Held(reason)
             | Self::Server(reason)
             | Self::Output(reason) => &reason.remedy,
         }

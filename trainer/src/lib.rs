@@ -4,6 +4,9 @@
 //! what the one before it made, then [`push`]. Only an approved model can be pushed; anything else does not compile.
 
 pub mod answer;
+pub mod brake;
+pub mod champion;
+pub mod checks;
 pub mod command;
 pub mod console;
 pub mod declaration;
@@ -13,7 +16,9 @@ pub mod mlflow;
 pub mod model_folder;
 mod observations;
 pub mod output;
+pub mod page;
 pub mod pipeline;
+pub mod plot;
 pub mod push;
 pub mod python;
 pub mod report;

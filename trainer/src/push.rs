@@ -13,14 +13,13 @@
 //! }
 //! ```
 //!
-//! And none can be made of an approved one and something else, because its fields are private:
+//! And none can be made of other bytes and an approved one, because its fields are private:
 //!
 //! ```compile_fail,E0451
-//! use loadcast_trainer::stage::train::Trained;
 //! use loadcast_trainer::stage::validate_model::Approved;
 //!
-//! fn forge(trained: Trained, approved: Approved) -> Approved {
-//!     Approved { trained, ..approved }
+//! fn forge(model_pr: Vec<u8>, approved: Approved) -> Approved {
+//!     Approved { model_pr, ..approved }
 //! }
 //! ```
 
@@ -31,7 +30,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use loadcast_client::{
-    Client, Code, Error as ClientError, Push, RejectionReport, Scores, SeriesInfo, Verdict,
+    Attachment, Client, Code, Error as ClientError, Push, RejectionReport, Scores, SeriesInfo,
+    Verdict,
 };
 use loadcast_model::artifact::sha256_hex;
 use loadcast_model::backtest::{Backtest, Method};
@@ -39,10 +39,16 @@ use loadcast_model::series::Series;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::stage::validate_model::Approved;
+use crate::stage::validate_model::{Approved, Conclusion, Rejected};
 
 /// Who trained it, as the registry keeps it.
 pub const TRAINER_VERSION: &str = concat!("loadcast-trainer/", env!("CARGO_PKG_VERSION"));
+
+/// The alias of a model that is registered and not promoted.
+pub const CANDIDATE: &str = "candidate";
+
+/// The name of the report that goes to the registry beside a model.
+pub const REPORT: &str = "report.html";
 
 /// Where an approved model goes.
 #[derive(Debug, Clone)]
@@ -51,6 +57,8 @@ pub struct Destination {
     pub alias: Option<String>,
     /// When it was trained.
     pub trained_at: Timestamp,
+    /// A page about the model, to be kept beside it.
+    pub report_html: Option<Bytes>,
 }
 
 /// A model that is registered.
@@ -60,6 +68,8 @@ pub struct Receipt {
     pub version: u64,
     /// The revision at which it is served; `None` when no followed alias was moved.
     pub revision: Option<u64>,
+    /// The alias that points at it; `None` when none was moved.
+    pub alias: Option<String>,
     /// Of the bytes of model.pr, as the server computed it.
     #[serde(skip)]
     pub sha256: String,
@@ -67,20 +77,30 @@ pub struct Receipt {
     pub already_registered: bool,
 }
 
-/// Pushes a model: registered and, if an alias is moved, served when this returns.
+/// Pushes a model: registered and, if it is promoted and an alias is moved, served when this returns.
 ///
-/// The alias moves only if it still points where it pointed when this began. The same data, spec,
+/// A model that is no more than a candidate gets the alias [`CANDIDATE`] in place of the one to move. The alias moves only if it still points where it pointed when this began. The same data, spec,
 /// trainer and alias have the same idempotency key, so pushing again after a lost answer is safe.
 ///
 /// # Errors
 /// [`Error::Server`] when the server cannot be reached or refuses.
 pub async fn push(approved: Approved, client: &Client, to: &Destination) -> Result<Receipt> {
     let series = approved.series().name.to_string();
-    let expected = expected_version(client, &series, to).await?;
-    send(client, message(&approved, to, expected)?).await
+    let alias = alias(&approved, to.alias.as_deref());
+    let expected = expected_version(client, &series, alias).await?;
+    send(client, message(&approved, to, alias, expected)?).await
+}
+
+/// The alias that a push of `approved` moves, where one that is promoted moves `promoted`.
+pub(crate) fn alias<'a>(approved: &Approved, promoted: Option<&'a str>) -> Option<&'a str> {
+    match approved.conclusion() {
+        Conclusion::Promote => promoted,
+        Conclusion::CandidateOnly => promoted.and(Some(CANDIDATE)),
+    }
 }
 
 async fn send(client: &Client, message: Push) -> Result<Receipt> {
+    let alias = message.alias.clone();
     let pushed = client
         .push(message)
         .await
@@ -88,6 +108,7 @@ async fn send(client: &Client, message: Push) -> Result<Receipt> {
     Ok(Receipt {
         version: pushed.version,
         revision: pushed.revision,
+        alias,
         sha256: pushed.artifact_sha256,
         already_registered: pushed.already_registered,
     })
@@ -108,20 +129,18 @@ pub fn connect(addr: &str) -> Result<Client> {
 ///
 /// # Errors
 /// [`Error::Server`] when the server cannot be reached or refuses.
-pub async fn report_rejection(
-    client: &Client,
-    series: &str,
-    code: &str,
-    message: &str,
-) -> Result<()> {
+pub async fn report_rejection(client: &Client, series: &str, rejected: &Rejected) -> Result<()> {
+    let reasons = rejected.reasons().iter();
     let report = RejectionReport {
         series: series.to_owned(),
-        reasons: vec![loadcast_client::Reason {
-            code: code.to_owned(),
-            message: message.to_owned(),
-        }],
-        scores: None,
-        artifact_sha256: None,
+        reasons: reasons
+            .map(|reason| loadcast_client::Reason {
+                code: reason.code.to_owned(),
+                message: reason.message.clone(),
+            })
+            .collect(),
+        scores: rejected.skill().map(scores),
+        artifact_sha256: Some(rejected.sha256().to_owned()),
         trainer_version: TRAINER_VERSION.to_owned(),
     };
     let reported = client.report_rejection(report).await;
@@ -131,8 +150,12 @@ pub async fn report_rejection(
 }
 
 /// The version that the alias to move must still be at when the push arrives.
-async fn expected_version(client: &Client, series: &str, to: &Destination) -> Result<Option<u64>> {
-    match &to.alias {
+async fn expected_version(
+    client: &Client,
+    series: &str,
+    alias: Option<&str>,
+) -> Result<Option<u64>> {
+    match alias {
         Some(alias) => Ok(Some(current_version(client, series, alias).await?)),
         None => Ok(None),
     }
@@ -153,10 +176,12 @@ async fn current_version(client: &Client, series: &str, alias: &str) -> Result<u
 /// The key under which the same work is done once: whatever decides the bytes and where they go.
 pub(crate) fn idempotency_key(approved: &Approved, alias: Option<&str>) -> String {
     let (series, made) = (json(approved.series()), method(approved.method()));
+    let clamps = json(&approved.clamps());
     let parts = [
         &series,
         approved.data_sha256(),
         &made,
+        &clamps,
         TRAINER_VERSION,
         alias.unwrap_or(""),
     ];
@@ -177,15 +202,28 @@ fn json(value: &impl Serialize) -> String {
         .expect("series and specs have string keys and serialise without error")
 }
 
-fn message(approved: &Approved, to: &Destination, expected_version: Option<u64>) -> Result<Push> {
+fn message(
+    approved: &Approved,
+    to: &Destination,
+    alias: Option<&str>,
+    expected_version: Option<u64>,
+) -> Result<Push> {
+    let report = to.report_html.iter().map(|bytes| Attachment {
+        name: REPORT.to_owned(),
+        media_type: "text/html".to_owned(),
+        bytes: bytes.clone(),
+    });
     let cutoff = Timestamp::from_second(approved.cutoff())
         .map_err(|_| Error::outside_calendar(approved.cutoff()))?;
     Ok(Push {
         series: info(approved.series()),
-        idempotency_key: idempotency_key(approved, to.alias.as_deref()),
-        alias: to.alias.clone(),
+        idempotency_key: idempotency_key(approved, alias),
+        alias: alias.map(str::to_owned),
         expected_version,
-        verdict: Verdict::Promote,
+        verdict: match approved.conclusion() {
+            Conclusion::Promote => Verdict::Promote,
+            Conclusion::CandidateOnly => Verdict::CandidateOnly,
+        },
         scores: approved.skill().map(scores),
         cutoff,
         trained_at: to.trained_at,
@@ -200,7 +238,7 @@ fn message(approved: &Approved, to: &Destination, expected_version: Option<u64>)
         activate_at: None,
         tags: std::collections::BTreeMap::new(),
         band_calibration_json: approved.calibration().map(json),
-        attachments: Vec::new(),
+        attachments: report.collect(),
         model_pr: Bytes::copy_from_slice(approved.model_pr()),
     })
 }
@@ -275,6 +313,9 @@ impl std::fmt::Display for Receipt {
         match self.revision {
             Some(revision) => write!(f, ", served at revision {revision}")?,
             None => write!(f, ", registered, not served")?,
+        }
+        if let Some(alias) = &self.alias {
+            write!(f, ", alias {alias}")?;
         }
         if self.already_registered {
             write!(f, " (pushed before; nothing was done again)")?;

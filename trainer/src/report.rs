@@ -7,7 +7,7 @@ use crate::declaration::Declaration;
 use crate::error::{Error, Result};
 use crate::pipeline::Plan;
 use crate::push::{self, Receipt, TRAINER_VERSION};
-use crate::stage::validate_model::Approved;
+use crate::stage::validate_model::{AgainstChampion, Approved, Conclusion, Reason};
 use crate::time::show_instant;
 use crate::verdict::Verdict;
 
@@ -18,6 +18,9 @@ pub struct RunReport {
     data: String,
     at: String,
     dry_run: bool,
+    /// Why the fleet brake stopped promotions; `None` when it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
     /// In the order they were run.
     pub series: Vec<SeriesReport>,
 }
@@ -56,8 +59,18 @@ pub struct Done {
     pub rows: usize,
     /// Spacing of the grid.
     pub step_seconds: u32,
-    /// What the backtest found; `None` when the history was too short for one.
+    /// What is to become of it.
+    pub conclusion: Conclusion,
+    /// Why it is not promoted; empty when it is.
+    pub reasons: Vec<Reason>,
+    /// What the backtest of the latest days found; `None` when the history was too short for one.
     pub backtest: Option<Backtest>,
+    /// What the backtest of the latest 30 days found; `None` when the history was too short for one.
+    pub month: Option<Backtest>,
+    /// How it compares with what is served; `None` where that is not known.
+    pub champion: Option<AgainstChampion>,
+    /// By how much, relative to what is served, the next day would move; `None` where that is not known.
+    pub movement: Option<f64>,
     /// The server's answer; `None` when nothing was pushed.
     #[serde(flatten)]
     pub receipt: Option<Receipt>,
@@ -69,11 +82,16 @@ impl Done {
             sha256: approved.sha256().to_owned(),
             size_bytes: approved.model_pr().len(),
             data_sha256: approved.data_sha256().to_owned(),
-            idempotency_key: push::idempotency_key(approved, alias),
+            idempotency_key: push::idempotency_key(approved, push::alias(approved, alias)),
             cutoff: show_instant(approved.cutoff()),
             rows: approved.rows(),
             step_seconds: approved.series().step_seconds,
+            conclusion: approved.conclusion(),
+            reasons: approved.reasons().to_vec(),
             backtest: approved.skill().cloned(),
+            month: approved.month().cloned(),
+            champion: approved.against_champion().cloned(),
+            movement: approved.movement(),
             receipt: None,
         }
     }
@@ -118,6 +136,15 @@ impl SeriesReport {
             Outcome::Failed { .. } => None,
         }
     }
+
+    /// Why the series failed; `None` when it did not.
+    #[must_use]
+    pub fn error(&self) -> Option<&str> {
+        match &self.outcome {
+            Outcome::Done(_) => None,
+            Outcome::Failed { error, .. } => Some(error),
+        }
+    }
 }
 
 impl Outcome {
@@ -136,6 +163,7 @@ impl RunReport {
             data: plan.data.clone(),
             at: plan.now.to_string(),
             dry_run,
+            stopped: None,
             series: Vec::new(),
         }
     }

@@ -112,6 +112,7 @@ impl Args {
             let to = Destination {
                 alias: self.alias.clone(),
                 trained_at: faithful.metadata().trained_at,
+                report_html: None,
             };
             console.line(push::imported::push(&faithful, &client, &to).await?);
         }

@@ -11,15 +11,20 @@ use loadcast_model::backtest::Method;
 use loadcast_model::zone::Zone;
 
 use super::Failures;
+use crate::brake::Brake;
+use crate::checks::{Checks, Override};
 use crate::console::Console;
 use crate::declaration::Declaration;
 use crate::error::{Error, Result};
 use crate::output;
 use crate::pipeline::{self, Plan};
 use crate::push;
-use crate::source::spec;
-use crate::stage::prepare_features::Preparation;
+use crate::source::table::Table;
+use crate::source::{columns, spec};
+use crate::stage::prepare_features::{GapPolicy, OutlierPolicy, Preparation};
 use crate::stage::validate_data::Rules;
+use crate::stage::validate_data::rule::{Profile, Rule};
+use crate::stage::validate_model::gate::Gate;
 use crate::time::{floor_seconds, read_length};
 
 /// Train a model of each series in a CSV file and push it: validate the data, prepare it, fit,
@@ -88,12 +93,75 @@ pub struct Args {
     /// Shift all times by one constant so that the last row is now: for trying out old data
     #[arg(long, env = "LOADCAST_SHIFT_TO_NOW", value_parser = FalseyValueParser::new())]
     shift_to_now: bool,
+    /// Settings that rules of the data begin with
+    #[arg(long, env = "LOADCAST_RULES_PROFILE", value_enum, default_value_t)]
+    rules_profile: Profile,
+    /// What follows when a rule of the data is broken (info, warning, error), and its limit, such as gaps=error or
+    /// history=error:7; repeat for more
+    #[arg(
+        long,
+        env = "LOADCAST_RULE",
+        value_delimiter = ',',
+        value_name = "NAME=SEVERITY[:LIMIT]"
+    )]
+    rule: Vec<Override<Rule>>,
+    /// A column that says `censored` of rows whose value saturation held down; they are left out of the fit
+    #[arg(long, env = "LOADCAST_MASK_COLUMN", value_name = "NAME")]
+    mask_column: Option<String>,
+    /// What becomes of steps without a row
+    #[arg(long, env = "LOADCAST_GAPS", value_enum, default_value_t)]
+    gaps: GapPolicy,
+    /// What becomes of values that the rule `outliers` found
+    #[arg(long, env = "LOADCAST_OUTLIERS", value_enum, default_value_t)]
+    outliers: OutlierPolicy,
+    /// No forecast lies above, in the series' unit; with logistic growth, where it saturates
+    #[arg(long, env = "LOADCAST_CAP", value_name = "VALUE")]
+    cap: Option<f64>,
+    /// No forecast lies below, in the series' unit
+    #[arg(
+        long,
+        env = "LOADCAST_FLOOR",
+        value_name = "VALUE",
+        allow_negative_numbers = true
+    )]
+    floor: Option<f64>,
+    /// Holidays and events, past and to come: a CSV file with the columns holiday, ds, and where they last longer than
+    /// their day lower_window and upper_window
+    #[arg(
+        long,
+        env = "LOADCAST_HOLIDAYS",
+        value_name = "PATH|URL",
+        conflicts_with = "search"
+    )]
+    holidays: Option<String>,
+    /// What follows when a gate of the model is not passed (warning, candidate, reject), and its limit, such as
+    /// skill=candidate:0.1; repeat for more
+    #[arg(
+        long,
+        env = "LOADCAST_GATE",
+        value_delimiter = ',',
+        value_name = "NAME=CONSEQUENCE[:LIMIT]",
+        allow_hyphen_values = true
+    )]
+    gate: Vec<Override<Gate>>,
+    /// Promotions stop when more than this share of the series, 0 to 1, would move by more than --brake-change
+    #[arg(long, env = "LOADCAST_BRAKE_SHARE", default_value_t = Brake::default().share, value_name = "SHARE")]
+    brake_share: f64,
+    /// A move of the next day's mean or peak, relative to what is served: 0.5 is by half
+    #[arg(long, env = "LOADCAST_BRAKE_CHANGE", default_value_t = Brake::default().change, value_name = "CHANGE")]
+    brake_change: f64,
+    /// Promote whatever passes its gates, however many series move
+    #[arg(long, env = "LOADCAST_NO_BRAKE", value_parser = FalseyValueParser::new())]
+    no_brake: bool,
     /// Do everything but the push; needs no server
     #[arg(long, env = "LOADCAST_DRY_RUN", value_parser = FalseyValueParser::new())]
     dry_run: bool,
     /// Write what was found and done as JSON
     #[arg(long, env = "LOADCAST_REPORT", value_name = "FILE.json")]
     report: Option<PathBuf>,
+    /// Write a page about all series, with pictures
+    #[arg(long, env = "LOADCAST_REPORT_HTML", value_name = "FILE.html")]
+    report_html: Option<PathBuf>,
     /// Write each series' MLflow model folder to DIR/NAME
     #[arg(long, env = "LOADCAST_OUTPUT_DIR", value_name = "DIR")]
     output_dir: Option<PathBuf>,
@@ -124,6 +192,10 @@ impl Args {
     async fn plan(self, now: Timestamp) -> Result<Plan> {
         let zone = read_zone(&self.time_zone)?;
         let method = method(self.search, self.spec.as_deref()).await?;
+        let holidays = match &self.holidays {
+            Some(place) => columns::holidays(&Table::open(place).await?)?,
+            None => Vec::new(),
+        };
         Ok(Plan {
             data: self.data,
             series: self.series,
@@ -134,12 +206,25 @@ impl Args {
                 step_seconds: self.step,
                 drop_last_seconds: self.drop_last,
                 shift_to: self.shift_to_now.then(|| floor_seconds(now)),
-                average_conflicts: false,
+                checks: self.rules_profile.rules().with(&self.rule),
+                now: Some(floor_seconds(now)),
             },
             preparation: Preparation {
                 max_train_seconds: self.max_train,
+                gaps: self.gaps,
+                outliers: self.outliers,
+                cap: self.cap,
+                floor: self.floor,
+                holidays,
             },
             method,
+            gates: Checks::default().with(&self.gate),
+            brake: (!self.no_brake).then_some(Brake {
+                share: self.brake_share,
+                change: self.brake_change,
+            }),
+            mask_column: self.mask_column,
+            report_html: self.report_html,
             alias: Some(self.alias).filter(|alias| !alias.is_empty()),
             output_dir: self.output_dir,
             now,

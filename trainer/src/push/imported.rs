@@ -41,7 +41,7 @@ use crate::stage::compare_with_python::Faithful;
 /// [`Error::Server`](crate::error::Error::Server) when the server cannot be reached or refuses.
 pub async fn push(faithful: &Faithful, client: &Client, to: &Destination) -> Result<Receipt> {
     let series = faithful.metadata().series.name.to_string();
-    let expected = expected_version(client, &series, to).await?;
+    let expected = expected_version(client, &series, to.alias.as_deref()).await?;
     send(client, message(faithful, to, expected)).await
 }
 
