@@ -75,7 +75,7 @@ impl Plan {
                 ..Rules::default()
             },
             preparation: Preparation::default(),
-            method: Method::Spec(Box::default()),
+            method: Method::Search,
             gates: Checks::default(),
             brake: Some(Brake::default()),
             alias: Some("champion".to_owned()),

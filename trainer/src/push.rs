@@ -156,8 +156,9 @@ async fn expected_version(
     alias: Option<&str>,
 ) -> Result<Option<u64>> {
     match alias {
+        // Nobody acts on it: the latest candidate is the one.
+        Some(CANDIDATE) | None => Ok(None),
         Some(alias) => Ok(Some(current_version(client, series, alias).await?)),
-        None => Ok(None),
     }
 }
 

@@ -62,7 +62,7 @@ pub struct Args {
     /// Spacing of the grid; rows are averaged to it [default: the data's own]
     #[arg(long, env = "LOADCAST_STEP", value_parser = read_length, value_name = "DURATION")]
     step: Option<i64>,
-    /// What to fit: Prophet's arguments as TOML [default: Prophet's own defaults]
+    /// What to fit: Prophet's arguments as TOML [default: --search; with --holidays, Prophet's own defaults]
     #[arg(long, env = "LOADCAST_SPEC", value_name = "FILE.toml")]
     spec: Option<String>,
     /// Search the best forecast instead of fitting a spec: candidates combined, anchored, and distilled into one model
@@ -191,7 +191,9 @@ impl Args {
 
     async fn plan(self, now: Timestamp) -> Result<Plan> {
         let zone = read_zone(&self.time_zone)?;
-        let method = method(self.search, self.spec.as_deref()).await?;
+        // Prophet's defaults lose to "the same as yesterday" more often than not, and would not pass the gates.
+        let search = self.search || (self.spec.is_none() && self.holidays.is_none());
+        let method = method(search, self.spec.as_deref()).await?;
         let holidays = match &self.holidays {
             Some(place) => columns::holidays(&Table::open(place).await?)?,
             None => Vec::new(),

@@ -32,11 +32,12 @@ pub(super) struct Shift {
     pub(super) weekdays_known: bool,
 }
 
-/// The largest shift in `values` at `times`, in order; `None` where there is none, or where days cannot be compared.
+/// The clearest shift in `values` at `times`, in order; `None` where there is none, or where days cannot be compared.
 pub(super) fn level_shift(times: &[i64], values: &[f64]) -> Option<Shift> {
     let levels = daily_levels(times, values);
     let shifts = (LEAST_BEFORE..levels.len()).filter_map(|day| shift_at(&levels, day));
-    shifts.max_by(|a, b| a.change.abs().total_cmp(&b.change.abs()))
+    let clearest = shifts.max_by(|a, b| a.1.total_cmp(&b.1));
+    clearest.map(|(shift, _)| shift)
 }
 
 /// A day that ends a whole number of days before the last row.
@@ -68,7 +69,8 @@ fn daily_levels(times: &[i64], values: &[f64]) -> Vec<Day> {
     days
 }
 
-fn shift_at(levels: &[Day], day: usize) -> Option<Shift> {
+/// The shift at `day`, and how clear it is: the statistic of CUSUM, which is largest where both sides are whole.
+fn shift_at(levels: &[Day], day: usize) -> Option<(Shift, f64)> {
     let weekdays_known = day >= 2 * WINDOW;
     let usual = usual_of_weekday(&levels[..day], weekdays_known);
     let ratio = |i: usize| {
@@ -96,14 +98,18 @@ fn shift_at(levels: &[Day], day: usize) -> Option<Shift> {
     if !(apart(&after, &before) || apart(&before, &after)) || jump.abs() <= NOISE * spread(&noise) {
         return None;
     }
+    let mean = |ratios: &[f64]| ratios.iter().sum::<f64>() / ratios.len() as f64;
+    let (left, right) = (before.len() as f64, after.len() as f64);
+    let clear = (mean(&after) - mean(&before)).abs() * (left * right / (left + right)).sqrt();
     let level = |days: &[Day]| median(&mut days.iter().map(|day| day.level).collect::<Vec<f64>>());
-    Some(Shift {
+    let shift = Shift {
         from: levels[day].from,
         before: level(&levels[day.saturating_sub(WINDOW)..day]),
         after: level(&levels[day..(day + WINDOW).min(levels.len())]),
         change: jump / level_before.abs(),
         weekdays_known,
-    })
+    };
+    Some((shift, clear))
 }
 
 /// What a weekday usually is, by days after the shift modulo a week; all the same where weekdays are not known.

@@ -13,7 +13,8 @@ pub enum Gate {
     Growth,
     /// One day ahead against "the same as yesterday", at least: 1 - error / its error.
     Skill,
-    /// The same, below which a model is of no use even as a candidate.
+    /// One day ahead against the worse of "the same as yesterday" and "the average of before", at least: below, a model is
+    /// of no use even as a candidate.
     SkillFloor,
     /// 30 days ahead against "the same as last week", at least, where the history is long enough.
     MonthSkill,
@@ -77,7 +78,7 @@ impl Check for Gate {
             // Steady growth doubles a history of a month in the next one: one range of it.
             Self::Growth => (Consequence::Reject, 3.0),
             Self::Skill => (Consequence::Candidate, 0.0),
-            // Twice as wrong as repeating yesterday.
+            // Twice as wrong as either.
             Self::SkillFloor => (Consequence::Reject, -1.0),
             // One origin is little evidence: only what is clearly worse counts.
             Self::MonthSkill => (Consequence::Candidate, -0.5),

@@ -1,7 +1,8 @@
 //! From what was measured to a conclusion. Pure.
 
-use loadcast_model::backtest::Backtest;
+use loadcast_model::backtest::{Backtest, Origin};
 use loadcast_model::grid::Grid;
+use loadcast_model::score::mean;
 
 use super::gate::{Consequence, Gate};
 use super::measure::{Ahead, Measured, Rolled};
@@ -12,7 +13,7 @@ use crate::stage::train::Trained;
 use crate::time::show_length;
 use crate::verdict::{Checked, Level, Verdict};
 
-/// The share of the largest value that counts as no error, where nothing differs from day to day.
+/// The share of the largest value that counts as no error: less changes no decision.
 const NEGLIGIBLE: f64 = 0.01;
 
 /// What the gates say together.
@@ -121,25 +122,23 @@ impl Judging<'_> {
             1 => "on the last day".to_owned(),
             n => format!("on each of the last {n} days"),
         };
-        let largest = Extent::of(grid.values.iter().copied().flatten());
-        match skill(backtest, largest) {
+        let seen = Extent::of(grid.values.iter().copied().flatten());
+        match skill(backtest, seen) {
             Some((skill, text)) => {
                 let text = format!("{text} {origins}");
                 let passed = skill >= self.limit(Gate::Skill);
                 let told = match skill < 0.0 {
                     true => format!("{text}: repeating yesterday would have been better"),
-                    false => text.clone(),
+                    false => text,
                 };
                 self.gate(Gate::Skill, Some(skill), passed, told);
-                let passed = skill >= self.limit(Gate::SkillFloor);
-                self.gate(Gate::SkillFloor, Some(skill), passed, text);
             }
             None => {
                 let text = format!("skill unknown, because nothing was observed {origins}");
-                self.gate(Gate::Skill, None, false, text.clone());
-                self.gate(Gate::SkillFloor, None, true, text);
+                self.gate(Gate::Skill, None, false, text);
             }
         }
+        self.floor(days, backtest, grid);
         match backtest.model.coverage {
             Some(coverage) => {
                 let text = format!(
@@ -154,6 +153,26 @@ impl Judging<'_> {
                 self.gate(Gate::Coverage, None, true, text);
             }
         }
+    }
+
+    /// Against the worse of two forecasts that need no model.
+    fn floor(&mut self, days: &Rolled, backtest: &Backtest, grid: &Grid) {
+        let average = mean(
+            days.origins
+                .iter()
+                .filter_map(|origin| of_average(origin, grid)),
+        );
+        let errors = (backtest.model.mae, backtest.seasonal_naive.mae, average);
+        let (Some(own), Some(naive), Some(average)) = errors else {
+            let text = "skill unknown, because nothing was observed".to_owned();
+            return self.gate(Gate::SkillFloor, None, true, text);
+        };
+        let skill = better(own, naive.max(average));
+        let passed = skill >= self.limit(Gate::SkillFloor);
+        let text = format!(
+            "mean absolute error {own:.4}, \"same as yesterday\" {naive:.4}, the average before it {average:.4}"
+        );
+        self.gate(Gate::SkillFloor, Some(skill), passed, text);
     }
 
     fn month(&mut self, month: &Rolled) {
@@ -253,22 +272,38 @@ impl Judging<'_> {
     }
 }
 
-/// Skill and its words; where no day differs from the day before, a model that says the same is as good.
+/// Skill and its words; an error below [`NEGLIGIBLE`] is none, whoever makes it.
 fn skill(backtest: &Backtest, seen: Extent) -> Option<(f64, String)> {
     let (own, naive) = (&backtest.model, &backtest.seasonal_naive);
-    if let (Some(mase), Some(naive), Some(skill)) = (own.mase, naive.mase, backtest.skill) {
+    let negligible = NEGLIGIBLE * seen.largest();
+    let (mae, naive_mae) = (own.mae?, naive.mae?);
+    if let (Some(mase), Some(naive), Some(skill)) = (own.mase, naive.mase, backtest.skill)
+        && naive_mae > negligible
+    {
         let text = format!("MASE {mase:.3}, \"same as yesterday\" {naive:.3}, skill {skill:+.2},");
         return Some((skill, text));
     }
-    let (own, naive) = (own.mae?, naive.mae?);
-    let negligible = NEGLIGIBLE * seen.low.abs().max(seen.high.abs());
-    let skill = match own <= negligible {
-        true if naive <= negligible => 0.0,
-        _ if naive > 0.0 => 1.0 - own / naive,
-        _ => f64::MIN,
-    };
-    let text = format!("mean absolute error {own:.4}, \"same as yesterday\" {naive:.4},");
-    Some((skill, text))
+    let text = format!("mean absolute error {mae:.4}, \"same as yesterday\" {naive_mae:.4},");
+    Some((better(mae, naive_mae.max(negligible)), text))
+}
+
+/// 1 less the error relative to another; 0 where neither is any.
+fn better(error: f64, other: f64) -> f64 {
+    match other > 0.0 {
+        true => 1.0 - error / other,
+        false if error > 0.0 => f64::MIN,
+        false => 0.0,
+    }
+}
+
+/// The mean absolute error of the average of what an origin was trained on.
+fn of_average(origin: &Origin, grid: &Grid) -> Option<f64> {
+    let past = grid
+        .values
+        .get(origin.at.saturating_sub(origin.rows)..origin.at)?;
+    let average = mean(past.iter().copied().flatten())?;
+    let came = grid.values.get(origin.at..origin.at + origin.ds.len())?;
+    mean(came.iter().flatten().map(|value| (value - average).abs()))
 }
 
 /// The smallest and the largest of some values.
@@ -283,6 +318,10 @@ impl Extent {
         let all = (f64::INFINITY, f64::NEG_INFINITY);
         let (low, high) = values.fold(all, |(low, high), value| (low.min(value), high.max(value)));
         Self { low, high }
+    }
+
+    fn largest(self) -> f64 {
+        self.low.abs().max(self.high.abs())
     }
 
     /// How many ranges of `seen` this reaches beyond it, to either side. A range is at least a tenth of the largest

@@ -127,6 +127,7 @@ impl Rolled {
     fn roll(method: &Method, grid: &Grid, plan: &Plan) -> Result<Self> {
         match backtest::origins(method, grid, plan) {
             Err(ModelError::NotEnoughData { reason }) => Ok(Self::missing(reason)),
+            Err(error @ ModelError::NonFinite { .. }) => Ok(Self::missing(error.to_string())),
             Err(other) => Err(Error::of_model(other)),
             Ok(origins) => Ok(Self {
                 backtest: Some(Backtest::of(&origins, grid, plan)),
@@ -215,6 +216,7 @@ fn compare(
     match backtest::origin(method, grid, n - since, &plan) {
         Ok(origin) => Ok(score(grid, &[&origin], served)),
         Err(ModelError::NotEnoughData { reason }) => Ok(Err(reason)),
+        Err(error @ ModelError::NonFinite { .. }) => Ok(Err(error.to_string())),
         Err(other) => Err(Error::of_model(other)),
     }
 }
