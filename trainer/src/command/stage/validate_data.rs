@@ -5,7 +5,7 @@ use std::io::Write;
 
 use jiff::Timestamp;
 
-use super::{ended, told};
+use super::{Made, ended};
 use crate::command::{Failures, data};
 use crate::console::Console;
 use crate::error::Result;
@@ -13,7 +13,7 @@ use crate::handover::{self, Settings, Stage};
 use crate::pipeline::{self, Plan};
 use crate::source::location::Location;
 use crate::source::supply::{Declared, Supply};
-use crate::stage::validate_data::{STAGE, validate_data};
+use crate::stage::validate_data::{STAGE, inspect};
 
 /// Stage 1 alone: judge the rows of each series, and hand those that can be trained on to `prepare`.
 #[derive(Debug, clap::Args)]
@@ -55,7 +55,9 @@ async fn one(
 ) -> Result<()> {
     let plan = declared.plan(of_all);
     let column = pipeline::column(supply, declared, &plan).await?;
-    let made = told(console, STAGE, || validate_data(column, &plan.rules));
+    let inspected = inspect(column, &plan.rules);
+    console.found(inspected.verdict);
+    let made = Made::of(console, STAGE, inspected.data);
     let outcome = made.outcome(Stage::ValidateData, |valid| {
         Ok(BTreeMap::from([("valid.parquet", valid.encode()?)]))
     })?;
