@@ -210,7 +210,7 @@ async fn judge_series(
         judged: judged.as_ref(),
     };
     let kept = pages.keep(&page);
-    let outcome = kept.and(judged.map(|judgement| judgement.outcome));
+    let outcome = kept.and_then(|()| Ok(judged?.outcome));
     Candidate {
         declaration,
         verdicts,

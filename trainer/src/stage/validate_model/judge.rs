@@ -257,9 +257,11 @@ impl Judging<'_> {
             .iter()
             .map(|(_, gate, _)| gate.name())
             .collect();
+        let first = self.against.first();
+        let remedy = first.map_or("", |(_, gate, _)| gate.remedy());
         let line = match because.as_slice() {
             [] => told.to_owned(),
-            gates => format!("{told}, because of {}", gates.join(", ")),
+            gates => format!("{told}, because of {}: {remedy}", gates.join(", ")),
         };
         match conclusion {
             Some(Conclusion::Promote) => self.verdict.ok(line),
