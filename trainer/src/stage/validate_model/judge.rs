@@ -243,6 +243,16 @@ impl Judging<'_> {
         self.gate(Gate::Censored, Some(share), passed, text);
     }
 
+    /// What was measured at `gates`, in words.
+    fn told_of(&self, gates: &[Gate]) -> String {
+        let findings = self.verdict.findings().iter().filter(|finding| {
+            let checked = finding.checked.as_ref();
+            checked.is_some_and(|checked| gates.iter().any(|gate| gate.name() == checked.check))
+        });
+        let texts: Vec<&str> = findings.map(|finding| finding.text.as_str()).collect();
+        texts.join("; ")
+    }
+
     fn conclude(mut self) -> Judged {
         self.against
             .sort_by_key(|(consequence, ..)| std::cmp::Reverse(*consequence));
@@ -260,7 +270,7 @@ impl Judging<'_> {
         let first = self.against.first();
         let remedy = first.map_or("", |(_, gate, _)| gate.remedy());
         let line = match because.as_slice() {
-            [] => told.to_owned(),
+            [] => format!("{told}: {}", self.told_of(&[Gate::Skill, Gate::Champion])),
             gates => format!("{told}, because of {}: {remedy}", gates.join(", ")),
         };
         match conclusion {
