@@ -151,17 +151,17 @@ impl Plot {
         stroke: Stroke,
     ) {
         let points = points.into_iter().filter(|(_, value)| value.is_finite());
+        let points: Vec<(i64, f64)> = points.collect();
         let mut path = String::new();
-        let mut last: Option<i64> = None;
-        for (time, value) in thinned(points.collect(), |time| self.x(time)) {
-            let joined = last.is_some_and(|last| time - last <= gap);
-            let letter = if joined { 'L' } else { 'M' };
-            let _ = write!(path, "{letter}{:.1} {:.1}", self.x(time), self.y(value));
-            if !joined {
+        for part in points.chunk_by(|a, b| b.0 - a.0 <= gap) {
+            for (i, (time, value)) in thinned(part, |time| self.x(time)).into_iter().enumerate() {
+                let letter = if i == 0 { 'M' } else { 'L' };
+                let _ = write!(path, "{letter}{:.1} {:.1}", self.x(time), self.y(value));
+            }
+            if part.len() == 1 {
                 // A point alone is seen as a dot.
                 path.push_str("h.1");
             }
-            last = Some(time);
         }
         let style = style(stroke);
         self.push(format_args!(
@@ -284,10 +284,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// Where many points share a pixel, the lowest and the highest of them: the same picture in fewer bytes.
-fn thinned(points: Vec<(i64, f64)>, x: impl Fn(i64) -> f64) -> Vec<(i64, f64)> {
-    if points.len() <= 2 * WIDTH as usize {
-        return points;
-    }
+fn thinned(points: &[(i64, f64)], x: impl Fn(i64) -> f64) -> Vec<(i64, f64)> {
     let mut kept: Vec<(i64, f64)> = Vec::new();
     for pixel in points.chunk_by(|a, b| x(a.0).floor() == x(b.0).floor()) {
         let low = pixel.iter().min_by(|a, b| a.1.total_cmp(&b.1));
@@ -351,7 +348,7 @@ mod tests {
     #[test]
     fn many_points_of_one_pixel_are_drawn_as_their_lowest_and_highest() {
         let points: Vec<(i64, f64)> = (0..100_000).map(|i| (i, (i % 7) as f64)).collect();
-        let kept = thinned(points, |time| time as f64 / 100.0);
+        let kept = thinned(&points, |time| time as f64 / 100.0);
         assert_eq!(kept.len(), 2000);
         assert!(kept.iter().all(|(_, value)| *value == 0.0 || *value == 6.0));
         assert!(kept.is_sorted_by(|a, b| a.0 < b.0));

@@ -197,11 +197,12 @@ impl Verdict {
     /// Every named check in a line: its name, how it went, what was measured and the limit, and in words.
     #[must_use]
     pub fn table(&self) -> String {
-        let number = |value: f64| {
-            format!("{:.4}", value)
+        let number = |value: f64| match value.abs() < 1e7 {
+            true => format!("{value:.4}")
                 .trim_end_matches('0')
                 .trim_end_matches('.')
-                .to_owned()
+                .to_owned(),
+            false => format!("{value:.3e}"),
         };
         let mut table = format!(
             "{:<14}{:<9}{:>12}{:>10}  {}\n",

@@ -82,7 +82,7 @@ pub fn picture(title: &str, evidence: &Evidence, found: &Verdict) -> String {
     );
     let odd: Vec<i64> = [Rule::Outliers, Rule::Negative]
         .into_iter()
-        .flat_map(|rule| spans(rule))
+        .flat_map(&spans)
         .map(|(from, _)| from.div_euclid(step) * step)
         .collect();
     for (time, value) in observed.iter().filter(|(time, _)| odd.contains(time)) {

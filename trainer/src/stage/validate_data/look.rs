@@ -40,7 +40,7 @@ pub(super) fn look(
     drop_last(&mut rows, rules, inspection);
     freshness(&rows, rules, step, inspection);
     let censored = drop_censored(&mut rows, inspection);
-    drop_missing(column, &mut rows, inspection);
+    let missing = drop_missing(column, &mut rows, inspection);
     length(column, &rows, step, inspection);
 
     let instants: Vec<i64> = rows.iter().map(|row| row.instant).collect();
@@ -51,7 +51,8 @@ pub(super) fn look(
             "give a file with observations",
         ));
     };
-    spacing(&instants, &censored, step, inspection);
+    let without_value: Vec<i64> = censored.iter().chain(&missing).copied().collect();
+    spacing(&instants, &without_value, step, inspection);
     sizes(
         column.declaration.unit.as_ref(),
         &instants,
@@ -260,12 +261,13 @@ fn drop_censored(rows: &mut Vec<Observation>, inspection: &mut Inspection<'_>) -
     censored
 }
 
-fn drop_missing(column: &Column, rows: &mut Vec<Observation>, inspection: &mut Inspection<'_>) {
-    let at: Vec<(i64, i64)> = rows
-        .iter()
-        .filter(|row| row.value.is_none())
-        .map(|row| (row.instant, row.instant))
-        .collect();
+fn drop_missing(
+    column: &Column,
+    rows: &mut Vec<Observation>,
+    inspection: &mut Inspection<'_>,
+) -> Vec<i64> {
+    let valueless = rows.iter().filter(|row| row.value.is_none());
+    let at: Vec<i64> = valueless.map(|row| row.instant).collect();
     let (missing, all) = (at.len(), rows.len());
     let share = missing as f64 / all.max(1) as f64;
     let text = match missing {
@@ -277,8 +279,11 @@ fn drop_missing(column: &Column, rows: &mut Vec<Observation>, inspection: &mut I
     };
     let outcome = Outcome::new(share, text)
         .remedy("give a part of the file that was measured whole")
-        .at(at);
-    inspection.at_most(Rule::Missing, outcome);
+        .at(at.iter().map(|at| (*at, *at)));
+    // Where so much is missing that it is sparse, that rule says so.
+    let sparse = share > inspection.limit(Rule::Sparse);
+    let broken = share > inspection.limit(Rule::Missing) && !sparse;
+    inspection.judge(Rule::Missing, broken, outcome);
     let more = match share > 0.5 {
         true => ", more than half",
         false => "",
@@ -294,6 +299,7 @@ fn drop_missing(column: &Column, rows: &mut Vec<Observation>, inspection: &mut I
     let remedy = "name another column with --series NAME=COLUMN, or give a part of the file that was measured";
     inspection.at_most(Rule::Sparse, Outcome::new(share, text).remedy(remedy));
     rows.retain(|row| row.value.is_some());
+    at
 }
 
 fn length(column: &Column, rows: &[Observation], step: i64, inspection: &mut Inspection<'_>) {
@@ -334,9 +340,9 @@ fn length(column: &Column, rows: &[Observation], step: i64, inspection: &mut Ins
     inspection.judge(Rule::Rows, few, outcome);
 }
 
-fn spacing(instants: &[i64], censored: &[i64], step: i64, inspection: &mut Inspection<'_>) {
-    // Rows that are left out because they are censored leave no gap.
-    let mut all: Vec<i64> = instants.iter().chain(censored).copied().collect();
+fn spacing(instants: &[i64], without_value: &[i64], step: i64, inspection: &mut Inspection<'_>) {
+    // Rows that are left out because they are censored or empty leave no gap.
+    let mut all: Vec<i64> = instants.iter().chain(without_value).copied().collect();
     all.sort_unstable();
     all.dedup();
     let odd = observations::irregular(&all, step);
@@ -480,9 +486,7 @@ fn shape(
         ),
         None => Outcome::new(0.0, "no day's level moved and stayed"),
     };
-    let outcome = outcome.remedy(
-        "see what changed then; --search follows a new level, and --max-train can begin after it",
-    );
+    let outcome = outcome.remedy("see what changed then; --max-train can begin after it");
     inspection.at_most(Rule::LevelShift, outcome);
     found.iter().map(|one| instants[one.at]).collect()
 }

@@ -131,6 +131,12 @@ impl Check for Rule {
 }
 
 impl Severity {
+    /// Whether it ends the series' run.
+    #[must_use]
+    pub fn refuses(self) -> bool {
+        self == Self::Error
+    }
+
     pub(super) fn level(self) -> Level {
         match self {
             Self::Info => Level::Ok,

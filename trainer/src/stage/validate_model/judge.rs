@@ -43,6 +43,9 @@ pub(super) fn judge(trained: &Trained, ahead: &Ahead, measured: &Measured, bar: 
         against: Vec::new(),
     };
     judging.forecasts(ahead, &trained.features.grid);
+    if ahead.not_finite.is_some() {
+        return judging.conclude();
+    }
     judging.days(&measured.days, &trained.features.grid);
     judging.month(&measured.month);
     judging.champion(measured, &bar.champion);
@@ -95,19 +98,28 @@ impl Judging<'_> {
         let day = Extent::of(values);
         let step = i64::from(grid.step_seconds);
         let length = show_length(ahead.next_day.len() as i64 * step);
-        self.extent(Gate::Range, &format!("the next {length}"), day, seen);
+        let plausible = self.extent(Gate::Range, &format!("the next {length}"), day, seen, true);
+        // Where the next day is not plausible already, that gate says so.
         let month = Extent::of(ahead.month.iter().copied());
-        self.extent(Gate::Growth, "the 30 days after", month, seen);
+        self.extent(Gate::Growth, "the 30 days after", month, seen, plausible);
     }
 
-    fn extent(&mut self, gate: Gate, what: &str, forecast: Extent, seen: Extent) {
+    fn extent(
+        &mut self,
+        gate: Gate,
+        what: &str,
+        forecast: Extent,
+        seen: Extent,
+        judged: bool,
+    ) -> bool {
         let beyond = forecast.beyond(seen);
-        let passed = beyond <= self.limit(gate);
+        let passed = !judged || beyond <= self.limit(gate);
         let text = format!(
             "{what}: forecast between {:.6} and {:.6}, where {:.6} to {:.6} was observed",
             forecast.low, forecast.high, seen.low, seen.high
         );
         self.gate(gate, Some(beyond), passed, text);
+        passed
     }
 
     fn days(&mut self, days: &Rolled, grid: &Grid) {
@@ -123,10 +135,12 @@ impl Judging<'_> {
             n => format!("on each of the last {n} days"),
         };
         let seen = Extent::of(grid.values.iter().copied().flatten());
+        let of_use = self.floor(days, backtest, grid);
         match skill(backtest, seen) {
             Some((skill, text)) => {
                 let text = format!("{text} {origins}");
-                let passed = skill >= self.limit(Gate::Skill);
+                // What is of no use at all is the other gate's to say.
+                let passed = !of_use || skill >= self.limit(Gate::Skill);
                 let told = match skill < 0.0 {
                     true => format!("{text}: repeating yesterday would have been better"),
                     false => text,
@@ -138,7 +152,6 @@ impl Judging<'_> {
                 self.gate(Gate::Skill, None, false, text);
             }
         }
-        self.floor(days, backtest, grid);
         match backtest.model.coverage {
             Some(coverage) => {
                 let text = format!(
@@ -156,7 +169,7 @@ impl Judging<'_> {
     }
 
     /// Against the worse of two forecasts that need no model.
-    fn floor(&mut self, days: &Rolled, backtest: &Backtest, grid: &Grid) {
+    fn floor(&mut self, days: &Rolled, backtest: &Backtest, grid: &Grid) -> bool {
         let average = mean(
             days.origins
                 .iter()
@@ -165,7 +178,8 @@ impl Judging<'_> {
         let errors = (backtest.model.mae, backtest.seasonal_naive.mae, average);
         let (Some(own), Some(naive), Some(average)) = errors else {
             let text = "skill unknown, because nothing was observed".to_owned();
-            return self.gate(Gate::SkillFloor, None, true, text);
+            self.gate(Gate::SkillFloor, None, true, text);
+            return true;
         };
         let skill = better(own, naive.max(average));
         let passed = skill >= self.limit(Gate::SkillFloor);
@@ -173,6 +187,7 @@ impl Judging<'_> {
             "mean absolute error {own:.4}, \"same as yesterday\" {naive:.4}, the average before it {average:.4}"
         );
         self.gate(Gate::SkillFloor, Some(skill), passed, text);
+        passed
     }
 
     fn month(&mut self, month: &Rolled) {
@@ -228,6 +243,16 @@ impl Judging<'_> {
         self.gate(Gate::Censored, Some(share), passed, text);
     }
 
+    /// What was measured at `gates`, in words.
+    fn told_of(&self, gates: &[Gate]) -> String {
+        let findings = self.verdict.findings().iter().filter(|finding| {
+            let checked = finding.checked.as_ref();
+            checked.is_some_and(|checked| gates.iter().any(|gate| gate.name() == checked.check))
+        });
+        let texts: Vec<&str> = findings.map(|finding| finding.text.as_str()).collect();
+        texts.join("; ")
+    }
+
     fn conclude(mut self) -> Judged {
         self.against
             .sort_by_key(|(consequence, ..)| std::cmp::Reverse(*consequence));
@@ -242,9 +267,11 @@ impl Judging<'_> {
             .iter()
             .map(|(_, gate, _)| gate.name())
             .collect();
+        let first = self.against.first();
+        let remedy = first.map_or("", |(_, gate, _)| gate.remedy());
         let line = match because.as_slice() {
-            [] => told.to_owned(),
-            gates => format!("{told}, because of {}", gates.join(", ")),
+            [] => format!("{told}: {}", self.told_of(&[Gate::Skill, Gate::Champion])),
+            gates => format!("{told}, because of {}: {remedy}", gates.join(", ")),
         };
         match conclusion {
             Some(Conclusion::Promote) => self.verdict.ok(line),
