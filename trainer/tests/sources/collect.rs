@@ -53,7 +53,7 @@ async fn killed_in_the_middle_it_goes_on_where_it_was_and_the_rows_are_those_of_
     let hung = Arc::new(tokio::sync::Notify::new());
     let tell = Arc::clone(&hung);
     let scripted = Scripted::start(2, move |number, question| {
-        if number >= 1 && is_stuck.load(Ordering::SeqCst) {
+        if number >= 2 && is_stuck.load(Ordering::SeqCst) {
             tell.notify_one();
             return None;
         }
@@ -104,7 +104,11 @@ async fn killed_in_the_middle_it_goes_on_where_it_was_and_the_rows_are_those_of_
     child.kill().await.unwrap();
 
     let asked = scripted.asked();
-    let first = asked[0].number("start");
+    let first = asked
+        .iter()
+        .map(|question| question.number("start"))
+        .min()
+        .unwrap();
     stuck.store(false, Ordering::SeqCst);
     done(&arguments, &[]).await;
     let again = scripted.asked().split_off(asked.len());
