@@ -35,7 +35,9 @@ impl Args {
                 let file = handover.read("valid.parquet").await?;
                 let valid = ValidData::decode(&handover.shown("valid.parquet"), &file)?;
                 let mut preparation = Preparation::default();
-                let given = self.max_train.or(handover.settings().max_train_seconds);
+                let given = self
+                    .max_train
+                    .or_else(|| handover.settings().max_train_seconds);
                 preparation.max_train_seconds = given.unwrap_or(preparation.max_train_seconds);
                 let made = told(console, STAGE, || prepare_features(valid, &preparation));
                 let outcome = made.outcome(Stage::Prepare, |features| {
