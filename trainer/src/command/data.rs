@@ -20,6 +20,7 @@ const ORIGINAL_DATA: &str = "s3://mlpipeline/metrics_dataset.csv";
 
 /// Rows, and what they are.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// The rows: a CSV file with a header line, a Parquet file, or a dataset that was collected; by path or URL (s3://, gs://, az://, file://)
     #[arg(long, env = "LOADCAST_DATA", value_name = "PATH|URL", required_unless_present_any = ["prometheus_url", "profile"], conflicts_with = "prometheus_url")]
