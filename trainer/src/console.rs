@@ -191,7 +191,7 @@ fn summary(series: &[SeriesReport], seconds: f64) -> String {
     let mut kinds: BTreeMap<String, (usize, &str)> = BTreeMap::new();
     for one in series {
         for kind in kinds_of(one) {
-            kinds.entry(kind).or_insert((0, one.series())).0 += 1;
+            kinds.entry(kind).or_insert_with(|| (0, one.series())).0 += 1;
         }
     }
     let mut kinds: Vec<(String, (usize, &str))> = kinds.into_iter().collect();

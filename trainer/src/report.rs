@@ -43,7 +43,7 @@ pub struct SeriesReport {
 #[serde(untagged)]
 enum Outcome {
     Done(Box<Done>),
-    Failed(Failed),
+    Failed(Box<Failed>),
 }
 
 /// Why nothing was made of a series.
@@ -132,13 +132,13 @@ impl SeriesReport {
             verdicts,
             outcome: match outcome {
                 Ok(done) => Outcome::Done(Box::new(done)),
-                Err((refusal, rejected)) => Outcome::Failed(Failed {
+                Err((refusal, rejected)) => Outcome::Failed(Box::new(Failed {
                     error: refusal.what.clone(),
                     remedy: refusal.remedy.clone(),
                     rejected,
                     told: false,
                     refusal: Some(refusal),
-                }),
+                })),
             },
         }
     }
@@ -242,13 +242,13 @@ impl SeriesReport {
 
     /// What was made could not be pushed.
     pub(crate) fn failed(&mut self, error: &Error) {
-        self.outcome = Outcome::Failed(Failed {
+        self.outcome = Outcome::Failed(Box::new(Failed {
             error: error.to_string(),
             remedy: error.remedy().to_owned(),
             rejected: false,
             told: false,
             refusal: None,
-        });
+        }));
     }
 }
 
