@@ -8,6 +8,7 @@ use crate::time::read_length;
 
 /// How the grid is made.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// The most recent history that is trained on [default: as the catalog says, else 28d]
     #[arg(long, env = "LOADCAST_MAX_TRAIN", value_parser = read_length, value_name = "DURATION")]
