@@ -38,6 +38,12 @@ const TICKS: [i64; 9] = [
 ];
 const MOST_TICKS: i64 = 14;
 
+/// The most lines of the axis of values, of which there are about five.
+const MOST_LINES: u32 = 20;
+
+/// Beyond this, sums and ticks of values are no longer finite numbers; what is larger is not drawn to scale.
+const LARGEST: f64 = 1e300;
+
 /// How a line is drawn.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stroke {
@@ -82,7 +88,7 @@ impl Stroke {
 }
 
 impl Plot {
-    /// An empty picture `height` high with axes for the times in `times` and the finite ones of `values`.
+    /// An empty picture `height` high with axes for the times in `times` and those of `values` below [`LARGEST`].
     pub(crate) fn new(
         title: &str,
         height: f64,
@@ -91,7 +97,7 @@ impl Plot {
     ) -> Self {
         let all = (f64::INFINITY, f64::NEG_INFINITY);
         let (low, high) = values
-            .filter(|value| value.is_finite())
+            .filter(|value| value.abs() < LARGEST)
             .fold(all, |(low, high), value| (low.min(value), high.max(value)));
         let (low, high) = match low <= high {
             true => ticked(low, high),
@@ -230,8 +236,9 @@ impl Plot {
 
     fn axes(&mut self) {
         let step = tick(self.low, self.high);
-        let mut value = self.low;
-        while value <= self.high + step / 2.0 {
+        let count = ((self.high - self.low) / step).round() as u32;
+        for i in 0..=count.min(MOST_LINES) {
+            let value = self.low + f64::from(i) * step;
             let y = self.y(value);
             self.push(format_args!(
                 r#"<line x1="{LEFT}" x2="{}" y1="{y:.1}" y2="{y:.1}" stroke="{GUIDE}"/><text x="{}" y="{:.1}" text-anchor="end">{}</text>"#,
@@ -240,7 +247,6 @@ impl Plot {
                 y + 4.0,
                 shown(value, step)
             ));
-            value += step;
         }
         let length = self.until - self.from;
         let few = TICKS.into_iter().find(|tick| length / tick <= MOST_TICKS);
@@ -366,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_picture_is_well_formed_whatever_it_is_given() {
-        let values = [f64::NAN, f64::INFINITY, 3.0];
+        let values = [f64::NAN, f64::INFINITY, f64::MAX, f64::MIN, 3.0];
         let mut plot = Plot::new("a < b & c", 200.0, (0, 0), values.into_iter());
         plot.curve([(0, f64::NAN), (5, 3.0)], 10, Stroke::new(OBSERVED, 1.0));
         plot.mark(5, "<here>", FOUND);
