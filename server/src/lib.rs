@@ -33,6 +33,7 @@ pub mod publish;
 pub mod question;
 pub mod reclaim;
 pub mod refresh;
+pub mod retention;
 pub mod selector;
 pub mod served;
 pub mod shutdown;

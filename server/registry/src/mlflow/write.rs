@@ -124,7 +124,7 @@ impl MlflowRegistry {
             "experiment_id": experiment,
             "start_time": new.registered_at.as_millisecond(),
             "run_name": new.metadata.series.name,
-            "tags": run_tags(new, &self.writer),
+            "tags": run_tags(new, self.writer),
         });
         let created: GotRun = self
             .client
