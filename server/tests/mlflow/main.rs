@@ -6,6 +6,7 @@
 mod disk;
 mod faults;
 mod follow;
+mod kill;
 mod many;
 mod outage;
 #[path = "../../registry/tests/it/real/process.rs"]

@@ -84,6 +84,12 @@ impl Mlflow {
         move || Self::run(folder, port)
     }
 
+    /// The folder that it serves artifacts from; of one that may be started again.
+    pub(crate) fn artifacts(&self) -> PathBuf {
+        let folder = self.folder.as_ref().expect("its files outlive it");
+        folder.path().join("artifacts")
+    }
+
     /// A registry on it.
     pub(crate) fn open(&self) -> Arc<dyn Registry> {
         open_with(&format!("mlflow+{}", self.url), &Environment::default()).unwrap()

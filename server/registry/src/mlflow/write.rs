@@ -59,12 +59,14 @@ impl MlflowRegistry {
     /// Makes a version of `new`, unless its key made one before.
     pub(super) async fn write_version(&self, new: NewVersion) -> Result<Registered> {
         let series = new.metadata.series.name.clone();
-        if let Some(made) = self.version_of_key(&series, &new.key).await? {
-            return again(series, &made, &new.metadata.sha256);
-        }
+        let made = self.version_of_key(&series, &new.key).await?;
         let experiment = self.experiment_id().await?;
+        // Even when the version is there: the push that made it may have died before it ended its run.
         if let Err(error) = self.clear_orphans(&experiment, &new).await {
             tracing::warn!(%series, %error, "what pushes that died left could not be cleared");
+        }
+        if let Some(made) = made {
+            return again(series, &made, &new.metadata.sha256);
         }
         let run = self.create_run(&experiment, &new).await?;
         let _under_way = self.under_way.begin(&run.info.run_id);
