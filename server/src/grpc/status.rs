@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_may_come_back_is_told_when() {
+    fn who_may_come_back_is_told_when_and_who_was_too_late_by_what() {
         let unreachable = Error::Registry(RegistryError::unreachable("connection refused"));
         let status = Status::from(unreachable);
         assert_eq!(status.code(), Code::Unavailable);
@@ -169,6 +169,20 @@ mod tests {
             "streams"
         );
         assert!(details.retry_info().is_some());
+        let moved = Error::Registry(RegistryError::AliasMoved {
+            series: "web.cpu".parse().unwrap(),
+            alias: "champion".to_owned(),
+            expected: 1,
+            actual: 2,
+        });
+        let status = Status::from(moved);
+        assert_eq!(status.code(), Code::Aborted);
+        let details = status.get_error_details();
+        let info = details.error_info().unwrap();
+        assert_eq!(
+            (info.reason.as_str(), info.metadata["actual"].as_str()),
+            ("ALIAS_MOVED", "2")
+        );
         let invalid = Status::from(Error::invalid("step", "give one"));
         assert!(invalid.get_error_details().retry_info().is_none());
     }

@@ -10,6 +10,7 @@ mod moves;
 mod push;
 mod refresh;
 mod restart;
+mod retention;
 mod scripted;
 mod support;
 mod watch;

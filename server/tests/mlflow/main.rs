@@ -14,6 +14,7 @@ mod process;
 #[path = "../../registry/tests/it/proxy.rs"]
 #[allow(dead_code)]
 mod proxy;
+mod pushes;
 mod real;
 mod scene;
 #[path = "../it/support.rs"]
