@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use crate::{
     cache::records::{model_record, parameters, records_after, remembered},
+    candidate::Candidates,
     clock::Clock,
     commit::{Stages, commit},
     error::{Error, Gap, Result},
@@ -57,6 +58,7 @@ pub struct Cache {
     registry_seen: AtomicI64,
     /// Whether the registry answers, as the state has it.
     registry_answers: watch::Sender<bool>,
+    candidates: Candidates,
     /// Since when what is committed is not remembered; `None` while it is.
     forgetful: watch::Sender<Option<Outage>>,
 }
@@ -123,6 +125,7 @@ impl Cache {
             clock,
             registry_seen: AtomicI64::new(0),
             registry_answers: watch::Sender::new(registry_answers),
+            candidates: Candidates::default(),
             forgetful: watch::Sender::new(None),
         };
         // A new history begins by serving what the old one served.
@@ -161,6 +164,17 @@ impl Cache {
     /// The entry of `series`: served, rejected or removed.
     pub fn entry(&self, series: &SeriesName) -> Option<Arc<Entry>> {
         self.state.load().entries.get(series).cloned()
+    }
+
+    /// What is loaded beside what is served.
+    pub fn candidates(&self) -> &Candidates {
+        &self.candidates
+    }
+
+    /// Frees candidates that answer no longer, once their last reader is gone.
+    pub fn discard(&self, candidates: impl IntoIterator<Item = Arc<Served>>) {
+        self.reclaimer
+            .take(candidates.into_iter().map(Garbage::Served));
     }
 
     /// The clock that this cache tells time by.

@@ -11,6 +11,7 @@ pub mod aspired;
 pub mod backoff;
 pub mod bounds;
 pub mod cache;
+pub mod candidate;
 pub mod clock;
 pub mod commit;
 pub mod config;

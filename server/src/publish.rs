@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use loadcast_model::{artifact::Metadata, series::SeriesName};
 use loadcast_registry::{
     error::Error as RegistryError,
-    registry::{Attachment, NewVersion, Registry},
+    registry::{Attachment, CANDIDATE, NewVersion, Registry},
 };
 use uuid::Uuid;
 
@@ -169,13 +169,17 @@ impl Publisher {
         if let Some(alias) = &push.alias {
             self.move_alias(&series, alias, version, observed).await?;
         }
-        if push.alias.as_deref() == Some(self.followed_alias.as_str()) {
-            let obtained = Obtained {
-                loaded,
-                activate_at: push.activate_at,
-            };
-            self.serve(&series, obtained, version, push.traceparent)
-                .await?;
+        let obtained = Obtained {
+            loaded,
+            activate_at: push.activate_at,
+        };
+        match push.alias.as_deref() {
+            Some(alias) if alias == self.followed_alias => {
+                self.serve(&series, obtained, version, push.traceparent)
+                    .await?;
+            }
+            Some(CANDIDATE) => self.try_beside(&obtained, version),
+            _ => {}
         }
         if let Err(error) = self.registry.complete(&series, version).await {
             // Durable and served all the same; only a repetition of this push would move the alias again.
@@ -200,6 +204,15 @@ impl Publisher {
             Err(RegistryError::AliasMoved { actual, .. }) if actual == version => Ok(()),
             moved => Ok(moved?),
         }
+    }
+
+    /// Lets what was obtained answer as the candidate of its series. The caller holds its lane and has moved the alias.
+    fn try_beside(&self, obtained: &Obtained, version: u64) {
+        let (revision, now) = (self.cache.state().revision, self.cache.clock().now());
+        let candidate = obtained.as_candidate(version, revision, now);
+        let candidates = self.cache.candidates();
+        self.cache
+            .discard(candidates.order(candidate, obtained.activate_at));
     }
 
     fn published(&self, series: &SeriesName, version: u64, already_registered: bool) -> Published {

@@ -50,7 +50,7 @@ use self::{
 use crate::{
     environment::Environment,
     error::{Error, Result},
-    registry::{Made, NewVersion, Poll, Registered, Registry, StoredVersion, Tombstone},
+    registry::{CANDIDATE, Made, NewVersion, Poll, Registered, Registry, StoredVersion, Tombstone},
 };
 
 /// The most pages of one listing; beyond that something is answering nonsense.
@@ -215,6 +215,11 @@ impl Registry for MlflowRegistry {
                 .collect(),
             retired: retired
                 .filter_map(|model| model.name.parse().ok())
+                .collect(),
+            candidates: models
+                .iter()
+                .filter(|_| alias != CANDIDATE)
+                .filter_map(follow::candidate)
                 .collect(),
             copy: None,
         })

@@ -34,6 +34,9 @@ use crate::{
     manifest::Manifest,
 };
 
+/// The alias of the version that is tried beside the one that is served.
+pub const CANDIDATE: &str = "candidate";
+
 /// The most versions that one [`Registry::prune`] deletes.
 pub const MAX_PRUNED: usize = 32;
 
@@ -128,6 +131,9 @@ pub struct Poll {
     pub aspired: Vec<Aspired>,
     /// Every series that has a [`Tombstone`], sorted.
     pub retired: Vec<SeriesName>,
+    /// Every series that is not retired and has a version named [`CANDIDATE`], with that version. Empty where that is the
+    /// followed alias itself, and in what a copy says.
+    pub candidates: Vec<(SeriesName, u64)>,
     /// Why this is what a [copy](crate::mirror) of the registry says: the registry is unreachable, in its words. What a
     /// copy says may be old: load only what is not served at all, and tell that the registry does not answer.
     pub copy: Option<String>,

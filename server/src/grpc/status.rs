@@ -21,6 +21,7 @@ impl Error {
         match self {
             Self::Invalid { .. } => (Code::InvalidArgument, "INVALID_FIELD"),
             Self::UnknownSeries { reason, .. } => (Code::NotFound, reason),
+            Self::NoCandidate { reason, .. } => (Code::NotFound, reason),
             Self::UnknownVersion { .. } => (Code::NotFound, "UNKNOWN_VERSION"),
             Self::Retired { .. } => (Code::FailedPrecondition, "RETIRED"),
             Self::NoPreviousVersion { .. } => (Code::FailedPrecondition, "NO_PREVIOUS_VERSION"),
@@ -72,6 +73,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
             gap: Gap::Future { current, .. },
         } => vec![("current", current.to_string())],
         Error::UnknownSeries { series, .. } => vec![("series", series.clone())],
+        Error::NoCandidate { series, .. } => vec![("series", series.to_string())],
         Error::NeedsInput { input, .. } => vec![("input", format!("future.{input}"))],
         Error::Retired { series, reason } => {
             vec![("series", series.to_string()), ("retired", reason.clone())]

@@ -3,6 +3,7 @@
 // Helpers of tests are tests, which clippy does not see.
 #![allow(clippy::unwrap_used)]
 
+mod candidate;
 mod dependencies;
 mod forecast;
 mod grpcurl;
