@@ -365,3 +365,53 @@ async fn old_versions_are_pruned_in_mlflow_after_a_push_and_the_aliased_and_the_
     let path = "registered-models/delete";
     mlflow.call(Method::DELETE, path, &body).await;
 }
+
+#[tokio::test]
+async fn a_candidate_in_mlflow_is_found_by_the_same_listing_and_promoted_without_a_download() {
+    let Some(scene) = Scene::start("tried").await else {
+        return;
+    };
+    let client = scene.server.client();
+    let candidate = Push {
+        alias: Some("candidate".to_owned()),
+        ..push(&scene.a, 2.0)
+    };
+    // Pushed elsewhere: to a server that this one does not know.
+    let other = serve(&scene.proxy, tempfile::tempdir().unwrap()).await;
+    other.client().push(candidate).await.unwrap();
+    other.stop().await;
+    let hour = Range::Horizon(Duration::from_secs(3_600));
+    let asked = ForecastQuery {
+        alias: Some("candidate".to_owned()),
+        ..ForecastQuery::new(&scene.a, hour)
+    };
+    let tried = async {
+        loop {
+            match client.forecast(&asked).await {
+                Ok(forecast) => return forecast,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let tried = tokio::time::timeout(PATIENCE, tried).await.unwrap();
+    assert_eq!((tried.yhat[0], tried.provenance.version), (2.0, 2));
+    assert_eq!(scene.answer(&scene.a).await, 1);
+    let files = scene.files(&scene.a, 2).await;
+    let before = scene.proxy.log().len();
+    let promoted = client.set_alias(&scene.a, "champion", 2, Some(1)).await;
+    promoted.unwrap();
+    assert_eq!(scene.answer(&scene.a).await, 2);
+    client.refresh_models().await.unwrap();
+    assert_eq!(scene.answer(&scene.a).await, 2);
+    let log = scene.proxy.log().split_off(before);
+    assert!(!log.iter().any(|call| call.contains(&files)), "{log:?}");
+    let listings = log.iter().filter(|call| call.contains("/search?"));
+    let listings: Vec<_> = listings.collect();
+    let of_models = |call: &&&String| call.contains("registered-models/search");
+    assert_eq!(
+        listings.iter().filter(of_models).count(),
+        listings.len(),
+        "{listings:?}"
+    );
+    scene.end().await;
+}
