@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use crate::{
     proxy::{Fault, Proxy},
     real::Mlflow,
-    scene::soak,
+    scene::{PATIENCE, soak},
     support::{Process, push},
 };
 
@@ -238,8 +238,16 @@ async fn soak_kill_9_at_any_moment_of_a_push_leaves_all_or_nothing_and_its_retry
         proxy.heal();
 
         server = start(folder.path(), &proxy).await;
+        // The poll that a start begins with may still be loading what the alias names by now.
+        let named = looker.named().await;
+        let serving = async {
+            while named != Some(answer(&server).await.0) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, serving).await.is_ok();
+        assert!(in_time, "{told}: {named:?} is not served");
         let now = answer(&server).await;
-        assert_eq!(looker.named().await, Some(now.0), "{told}");
         let versions = looker.versions().await;
         let new = versions.strip_prefix(known.as_slice()).unwrap();
         match new {
