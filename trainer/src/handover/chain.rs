@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use loadcast_model::artifact::sha256_hex;
 use loadcast_model::backtest::{Backtest, Method};
+use loadcast_model::catalog::Gates;
 use loadcast_model::score::Scores;
 use loadcast_model::series::SeriesName;
 use loadcast_model::spec::Spec;
 use serde::{Deserialize, Serialize};
 
+use crate::checks::{Check, Checks, Override};
 use crate::error::{Error, Result};
 use crate::push::TRAINER_VERSION;
+use crate::stage::validate_model::gate::Gate;
 use crate::stage::validate_model::{Reason, Rejected};
 use crate::verdict::Verdict;
 
@@ -41,6 +44,8 @@ pub struct Settings {
     pub search: Option<bool>,
     /// What is fitted.
     pub spec: Option<Spec>,
+    /// Limits of gates by their names.
+    gates: BTreeMap<String, f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -143,7 +148,7 @@ impl Stage {
 impl Settings {
     /// What is set of `method`.
     #[must_use]
-    pub fn of(method: Option<&Method>, max_train_seconds: Option<i64>) -> Self {
+    pub fn of(method: Option<&Method>, max_train_seconds: Option<i64>, gates: Gates) -> Self {
         let (search, spec) = match method {
             None => (None, None),
             Some(Method::Search) => (Some(true), None),
@@ -153,7 +158,30 @@ impl Settings {
             max_train_seconds,
             search,
             spec,
+            gates: [
+                (Gate::Skill, gates.min_skill),
+                (Gate::Coverage, gates.min_coverage),
+                (Gate::Censored, gates.max_censored_share),
+            ]
+            .into_iter()
+            .filter_map(|(gate, limit)| Some((gate.name().to_owned(), limit?)))
+            .collect(),
         }
+    }
+
+    /// The gates that are set over `others`; what follows from them stays.
+    #[must_use]
+    pub fn gates(&self, others: Checks<Gate>) -> Checks<Gate> {
+        let set = Gate::ALL.iter().filter_map(|gate| {
+            let limit = self.gates.get(gate.name())?;
+            Some(Override::new(
+                *gate,
+                others.of(*gate).consequence,
+                Some(*limit),
+            ))
+        });
+        let set: Vec<Override<Gate>> = set.collect();
+        others.with(&set)
     }
 
     /// The method that is set; `None`: the command line's.

@@ -9,7 +9,7 @@ use super::{Made, ended};
 use crate::command::{Failures, data};
 use crate::console::Console;
 use crate::error::Result;
-use crate::handover::{self, Settings, Stage};
+use crate::handover::{self, Stage};
 use crate::pipeline::{self, Plan};
 use crate::source::location::Location;
 use crate::source::supply::{Declared, Supply};
@@ -61,8 +61,7 @@ async fn one(
     let outcome = made.outcome(Stage::ValidateData, |valid| {
         Ok(BTreeMap::from([("valid.parquet", valid.encode()?)]))
     })?;
-    let settings = declared.settings();
-    let settings = Settings::of(settings.0, settings.1);
-    handover::begin(output, &declared.declaration.name, settings, outcome).await?;
+    let name = &declared.declaration.name;
+    handover::begin(output, name, declared.settings(), outcome).await?;
     made.done.map(drop)
 }

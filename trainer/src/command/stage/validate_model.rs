@@ -51,7 +51,7 @@ impl Args {
                     None => Champion::Unknown("no server was asked (--server)".to_owned()),
                 };
                 let bar = Bar {
-                    gates: gates.clone(),
+                    gates: handover.settings().gates(gates.clone()),
                     champion,
                 };
                 let declaration = Declaration::of_series(&features.about().series);
