@@ -12,6 +12,7 @@ mod judging;
 mod preparing;
 mod prometheus;
 pub mod run;
+pub mod serve;
 pub mod stage;
 
 use std::fmt;
@@ -48,6 +49,7 @@ enum Command {
     Generate(generate::Args),
     Collect(collect::Args),
     Run(run::Args),
+    Serve(serve::Args),
     ValidateData(stage::validate_data::Args),
     Prepare(stage::prepare::Args),
     Train(stage::train::Args),
@@ -73,6 +75,7 @@ impl Cli {
             Command::Generate(args) => Ok(args.run(now, out)?),
             Command::Collect(args) => Ok(args.run(now, out).await?),
             Command::Run(args) => args.run(now, out).await,
+            Command::Serve(args) => Ok(args.run(out).await?),
             Command::ValidateData(args) => args.run(now, out).await,
             Command::Prepare(args) => args.run(out).await,
             Command::Train(args) => args.run(out).await,

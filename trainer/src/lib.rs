@@ -25,6 +25,7 @@ pub mod plot;
 pub mod push;
 pub mod python;
 pub mod report;
+pub mod service;
 pub mod source;
 pub mod stage;
 pub mod telemetry;

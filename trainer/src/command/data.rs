@@ -12,14 +12,14 @@ use crate::checks::Override;
 use crate::declaration::Declaration;
 use crate::error::{Error, Result};
 use crate::pipeline::Plan;
-use crate::stage::validate_data::rule::{Profile as RulesProfile, Rule};
+use crate::stage::validate_data::rule::{self, Rule};
 use crate::time::{floor_seconds, read_length};
 
 /// Where the data of the pipeline that came before are.
 const ORIGINAL_DATA: &str = "s3://mlpipeline/metrics_dataset.csv";
 
 /// Rows, and what they are.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub(super) struct Args {
     /// The rows: a CSV file with a header line, a Parquet file, or a dataset that was collected; by path or URL (s3://, gs://, az://, file://)
@@ -64,7 +64,7 @@ pub(super) struct Args {
     shift_to_now: bool,
     /// Settings that rules of the data begin with
     #[arg(long, env = "LOADCAST_RULES_PROFILE", value_enum, default_value_t)]
-    rules_profile: RulesProfile,
+    rules_profile: rule::Profile,
     /// What follows when a rule of the data is broken (info, warning, error), and its limit, such as gaps=error or
     /// history=error:7; repeat for more
     #[arg(
@@ -123,7 +123,12 @@ impl Args {
         };
         plan.time_column = self.time_column;
         plan.labels = BTreeMap::from_iter(self.label);
-        plan.rules.checks = self.rules_profile.rules().with(&self.rule);
+        // The pipeline that came before had rules of its own, unless others are asked for.
+        let rules = match self.profile {
+            Some(Profile::Original) => rule::Profile::Original,
+            None => self.rules_profile,
+        };
+        plan.rules.checks = rules.rules().with(&self.rule);
         plan.mask_column = self.mask_column;
         plan.rules.zone = read_zone(&self.time_zone)?;
         plan.rules.step_seconds = self.step;

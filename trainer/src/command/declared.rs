@@ -7,7 +7,7 @@ use crate::source::location;
 use crate::time::read_length;
 
 /// A catalog, or one entry of it.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub(super) struct Args {
     /// What series there are and where their values come from: see deploy/catalog

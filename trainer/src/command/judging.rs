@@ -7,7 +7,7 @@ use crate::checks::{Checks, Override};
 use crate::stage::validate_model::gate::Gate;
 
 /// The gates of stage 4.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct Gates {
     /// What follows when a gate of the model is not passed (warning, candidate, reject), and its limit, such as
     /// skill=candidate:0.1; repeat for more
@@ -22,7 +22,7 @@ pub(super) struct Gates {
 }
 
 /// When promotions stop.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct Brakes {
     /// Promotions stop when more than this share of the series, 0 to 1, would move by more than --brake-change
     #[arg(long, env = "LOADCAST_BRAKE_SHARE", default_value_t = Brake::default().share, value_name = "SHARE")]

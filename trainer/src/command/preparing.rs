@@ -7,12 +7,12 @@ use crate::stage::prepare_features::{GapPolicy, OutlierPolicy, Preparation};
 use crate::time::read_length;
 
 /// How the grid is made.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub(super) struct Args {
-    /// The most recent history that is trained on [default: as the catalog says, else 28d]
-    #[arg(long, env = "LOADCAST_MAX_TRAIN", value_parser = read_length, value_name = "DURATION")]
-    pub(super) max_train: Option<i64>,
+    /// The most recent history that is trained on; a catalog says its own
+    #[arg(long, env = "LOADCAST_MAX_TRAIN", default_value = "28d", value_parser = read_length, value_name = "DURATION")]
+    max_train: i64,
     /// What becomes of steps without a row
     #[arg(long, env = "LOADCAST_GAPS", value_enum, default_value_t)]
     gaps: GapPolicy,
@@ -46,15 +46,13 @@ impl Args {
             Some(place) => columns::holidays(&Table::open(place).await?)?,
             None => Vec::new(),
         };
-        let mut preparation = Preparation {
+        Ok(Preparation {
+            max_train_seconds: self.max_train,
             gaps: self.gaps,
             outliers: self.outliers,
             cap: self.cap,
             floor: self.floor,
             holidays,
-            ..Preparation::default()
-        };
-        preparation.max_train_seconds = self.max_train.unwrap_or(preparation.max_train_seconds);
-        Ok(preparation)
+        })
     }
 }

@@ -18,7 +18,7 @@ const PASSWORD: &str = "LOADCAST_PROMETHEUS_PASSWORD";
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// A Prometheus, or what speaks its API.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 #[command(next_help_heading = "Prometheus")]
 pub(super) struct Args {

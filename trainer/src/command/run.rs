@@ -1,7 +1,7 @@
 //! `loadcast-trainer run`: rows to served models.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::FalseyValueParser;
 use jiff::Timestamp;
@@ -17,6 +17,7 @@ use crate::fleet::shard::Shard;
 use crate::output;
 use crate::pipeline::Plan;
 use crate::push;
+use crate::report::RunReport;
 use crate::source::spec;
 
 /// Train a model of each series and push it: validate the data, prepare it, fit, validate the model
@@ -25,11 +26,12 @@ use crate::source::spec;
 ///
 /// Without --series and --catalog, a file with the columns cpu_mean_5m (cores) and mem_mean_5m
 /// (bytes) gives the series CPU_Prophet_Model and Memory_Prophet_Model.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 pub struct Args {
     #[command(flatten)]
     data: data::Args,
-    /// What to fit: Prophet's arguments as TOML [default: --search; with --holidays, Prophet's own defaults]
+    /// What to fit: Prophet's arguments as TOML [default: --search; with --holidays, Prophet's own defaults]; a catalog says its own
     #[arg(long, env = "LOADCAST_SPEC", value_name = "FILE.toml")]
     spec: Option<String>,
     /// Search the best forecast instead of fitting a spec: candidates combined, anchored, and distilled into one model
@@ -101,16 +103,36 @@ impl Args {
         now: Timestamp,
         out: &mut (dyn Write + Send),
     ) -> std::result::Result<(), Failures> {
-        let client = match self.dry_run {
-            true => None,
-            false => Some(push::connect(&self.server)?),
-        };
-        let report_path = self.report.clone();
+        let (client, report) = (self.client()?, self.report.clone());
         let plan = self.plan(now).await?;
-        run(&plan, client.as_ref(), report_path, out).await
+        let (_, failures) = run(&plan, client.as_ref(), report.as_deref(), out).await?;
+        if failures.is_empty() {
+            Ok(())
+        } else {
+            Err(Failures(failures))
+        }
     }
 
-    async fn plan(self, now: Timestamp) -> Result<Plan> {
+    /// The server to push to; `None` for a dry run.
+    pub(super) fn client(&self) -> Result<Option<Client>> {
+        match self.dry_run {
+            true => Ok(None),
+            false => push::connect(&self.server).map(Some),
+        }
+    }
+
+    /// Where what was found and done is written as JSON.
+    pub(super) fn report(&self) -> Option<&Path> {
+        self.report.as_deref()
+    }
+
+    /// Where it is noted what was done.
+    pub(super) fn journal(&self) -> Option<&Path> {
+        self.journal.as_deref()
+    }
+
+    /// The run that begins `now`.
+    pub(super) async fn plan(self, now: Timestamp) -> Result<Plan> {
         let shard = match (self.shard, self.shards, self.job_index) {
             (Some(shard), ..) => shard,
             (None, Some(count), Some(index)) => Shard::new(index, count).map_err(|what| {
@@ -138,21 +160,18 @@ impl Args {
     }
 }
 
-async fn run(
+/// Runs, and writes the report.
+pub(super) async fn run(
     plan: &Plan,
     client: Option<&Client>,
-    report_path: Option<PathBuf>,
+    report_path: Option<&Path>,
     out: &mut (dyn Write + Send),
-) -> std::result::Result<(), Failures> {
+) -> Result<(RunReport, Vec<Error>)> {
     let (report, failures) = fleet::run(plan, client, &mut Console::new(out)).await?;
     if let Some(path) = report_path {
-        output::write(&path, report.to_json().as_bytes())?;
+        output::write(path, report.to_json().as_bytes())?;
     }
-    if failures.is_empty() {
-        Ok(())
-    } else {
-        Err(Failures(failures))
-    }
+    Ok((report, failures))
 }
 
 pub(super) fn read_zone(name: &str) -> Result<Zone> {

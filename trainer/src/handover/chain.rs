@@ -34,7 +34,7 @@ pub enum Stage {
     ValidateModel,
 }
 
-/// What a catalog says of a series, for the stages to come; what their own flags say comes before it.
+/// What a catalog says of a series, for the stages to come; it comes before what their flags say of all.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {

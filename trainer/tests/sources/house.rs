@@ -1,6 +1,6 @@
 //! What every scene needs: the trainer as a process, a server in this one, free ports, tools.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 /// A server on the wall clock that stops when it is dropped.
 pub(crate) struct Server {
     addr: SocketAddr,
-    _folder: TempDir,
+    folder: TempDir,
     _stop: oneshot::Sender<()>,
 }
 
@@ -36,13 +36,23 @@ impl Server {
         tokio::spawn(async move { app.serve(async { drop(stopped.await) }).await.unwrap() });
         Self {
             addr,
-            _folder: folder,
+            folder,
             _stop: stop,
         }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.addr)
+    }
+
+    /// How many versions there are in its registry.
+    pub(crate) fn versions(&self) -> usize {
+        let series = fs::read_dir(self.folder.path().join("state/registry/models"));
+        let versions = series.unwrap().flat_map(|series| {
+            let versions = series.unwrap().path().join("versions");
+            fs::read_dir(versions).unwrap()
+        });
+        versions.count()
     }
 
     pub(crate) fn client(&self) -> Client {

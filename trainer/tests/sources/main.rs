@@ -7,6 +7,7 @@ mod collect;
 mod exposition;
 mod fleet;
 mod house;
+mod killed;
 mod kubernetes;
 mod minio;
 #[path = "../../../server/registry/tests/it/real/process.rs"]

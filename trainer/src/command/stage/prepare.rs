@@ -26,7 +26,6 @@ impl Args {
     ) -> std::result::Result<(), Failures> {
         let output = Location::of(&self.places.output)?;
         let of_flags = self.preparing.preparation().await?;
-        let max_train = self.preparing.max_train;
         each(
             &self.places.input,
             Stage::Prepare,
@@ -35,7 +34,7 @@ impl Args {
                 let file = handover.read("valid.parquet").await?;
                 let valid = ValidData::decode(&handover.shown("valid.parquet"), &file)?;
                 let mut preparation = of_flags.clone();
-                if let (None, Some(declared)) = (max_train, handover.settings().max_train_seconds) {
+                if let Some(declared) = handover.settings().max_train_seconds {
                     preparation.max_train_seconds = declared;
                 }
                 let made = told(console, STAGE, || prepare_features(valid, &preparation));

@@ -21,7 +21,7 @@ use crate::stage::train::{STAGE, train};
 pub struct Args {
     #[command(flatten)]
     places: Places,
-    /// What to fit: Prophet's arguments as TOML [default: as the catalog says, else --search; with holidays, Prophet's own defaults]
+    /// What to fit: Prophet's arguments as TOML [default: --search; with holidays, Prophet's own defaults]; a catalog says its own
     #[arg(long, env = "LOADCAST_SPEC", value_name = "FILE.toml")]
     spec: Option<String>,
     /// Search the best forecast instead of fitting a spec
@@ -44,7 +44,7 @@ impl Args {
             async |handover, console| {
                 let grid = handover.read("grid.parquet").await?;
                 let features = Features::decode(&handover.shown("grid.parquet"), &grid)?;
-                let declared = handover.settings().method().filter(|_| !given);
+                let declared = handover.settings().method();
                 let search = self.search || (!given && features.about().holidays.is_empty());
                 let of_flags = if search { Method::Search } else { spec.clone() };
                 let method = declared.unwrap_or(of_flags);
