@@ -31,4 +31,5 @@ pub mod recipe;
 pub mod score;
 pub mod series;
 pub mod spec;
+pub mod trigger;
 pub mod zone;
