@@ -9,11 +9,12 @@ demo:
 test:
 	@.ci/test.sh
 
-# Python Prophet and ours on the same origins of the real series; the table of accuracy.
+# Python Prophet and ours on the same origins of the real series; the tables of accuracy, a day ahead and at short leads.
 bench-accuracy:
 	cargo build --release -p loadcast-trainer
 	.ci/tools.sh
 	.tools/python/bin/python benches/python/backtest_prophet.py --trainer target/release/loadcast-trainer ../shared/data/nab/*.csv
+	.tools/python/bin/python benches/python/backtest_prophet.py --trainer target/release/loadcast-trainer --leads 5m,15m,60m,1d ../shared/data/nab/*.csv
 
 # Writes target/bench/report.json; Python's Prophet is measured in the same run.
 bench:

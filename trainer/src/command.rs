@@ -5,6 +5,7 @@ pub mod fit;
 pub mod forecast;
 pub mod generate;
 pub mod import;
+pub mod replay;
 pub mod run;
 
 use std::fmt;
@@ -43,6 +44,7 @@ enum Command {
     Fit(fit::Args),
     Forecast(forecast::Args),
     Backtest(backtest::Args),
+    Replay(replay::Args),
     Import(import::Args),
 }
 
@@ -62,6 +64,7 @@ impl Cli {
             Command::Fit(args) => Ok(args.run(now, out).await?),
             Command::Forecast(args) => Ok(args.run(out).await?),
             Command::Backtest(args) => Ok(args.run(out).await?),
+            Command::Replay(args) => Ok(args.run(out).await?),
             Command::Import(args) => Ok(args.run(now, out).await?),
         }
     }

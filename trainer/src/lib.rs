@@ -16,6 +16,7 @@ pub mod output;
 pub mod pipeline;
 pub mod push;
 pub mod python;
+pub mod replay;
 pub mod report;
 pub mod source;
 pub mod stage;

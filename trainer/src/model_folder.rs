@@ -45,5 +45,7 @@ pub fn metadata(approved: &Approved, trained_at: Timestamp) -> Result<Metadata> 
         verdict: Some("PROMOTE".to_owned()),
         clamps: approved.clamps(),
         band_calibration: approved.calibration().cloned(),
+        correction: approved.correction().cloned(),
+        peak: approved.peak().cloned(),
     })
 }

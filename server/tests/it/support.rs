@@ -154,6 +154,8 @@ pub(crate) fn metadata(series: &SeriesName, model_pr: &[u8]) -> Metadata {
         verdict: None,
         clamps: None,
         band_calibration: None,
+        correction: None,
+        peak: None,
     }
 }
 

@@ -5,9 +5,11 @@
 use loadcast_model::artifact::{Clamps, decode_model_pr};
 use loadcast_model::backtest::{Backtest, Method, Plan, backtest};
 use loadcast_model::calibration::BandCalibration;
+use loadcast_model::correction::Correction;
 use loadcast_model::error::Error as ModelError;
 use loadcast_model::forecaster::{Forecaster, Question};
 use loadcast_model::grid::Grid;
+use loadcast_model::peak::PeakCalibration;
 use loadcast_model::series::Series;
 use loadcast_model::spec::Spec;
 
@@ -167,6 +169,18 @@ impl Approved {
     #[must_use]
     pub fn calibration(&self) -> Option<&BandCalibration> {
         self.trained.calibration.as_ref()
+    }
+
+    /// What the last residuals are worth for the next leads; `None`: nothing, or nobody asked.
+    #[must_use]
+    pub fn correction(&self) -> Option<&Correction> {
+        self.trained.correction.as_ref()
+    }
+
+    /// Quantiles of windows' maxima; `None` where none were seen.
+    #[must_use]
+    pub fn peak(&self) -> Option<&PeakCalibration> {
+        self.trained.peak.as_ref()
     }
 
     /// Bounds for every answer.

@@ -112,6 +112,8 @@ pub(crate) fn header(wire: pb::PushHeader) -> Result<Header> {
             verdict,
             clamps: (clamps != Clamps::default()).then_some(clamps),
             band_calibration,
+            correction: None,
+            peak: None,
         },
     })
 }

@@ -1,0 +1,324 @@
+//! From forecasts of the past to a [`Correction`].
+
+use super::{Correction, JUMP_FADES, Lead, MEMORIES, REACH, State};
+use crate::{
+    calibration::{BandCalibration, Knot, STORED_LEVELS, widened_quantile},
+    error::Result,
+    order::quantile,
+    peak::{PeakCalibration, Peaks},
+};
+
+/// The leads that are fitted, in minutes, as far as the step and the paths allow; the first is one step.
+const MINUTES: [u32; 5] = [15, 60, 180, 360, 720];
+
+/// The fewest paths, and the fewest pairs of a lead, that are evidence.
+const LEAST_PATHS: usize = 6;
+const LEAST_PAIRS: usize = 60;
+
+/// The most pairs of a lead that are looked at; more are thinned out evenly.
+const MOST_PAIRS: usize = 4_000;
+
+/// The share of paths, the latest ones, that a fit on the others is judged by.
+const JUDGED_SHARE: f64 = 1.0 / 3.0;
+
+/// The share by which a lead's error must fall at the judged paths.
+const LEAST_GAIN: f64 = 0.01;
+
+/// The guard stays unless it makes the error at the judged paths larger by this share.
+const MOST_LOSS_OF_GUARD: f64 = 0.01;
+
+/// A jump goes further than so many of all deviations from the last hour's mean.
+const JUMP_LEVEL: f64 = 0.98;
+
+/// A forecast made at an origin inside a history, and what came: one value of each per step after the origin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Path {
+    /// The point forecast.
+    pub forecast: Vec<f64>,
+    /// `None` where nothing was observed.
+    pub observed: Vec<Option<f64>>,
+}
+
+/// The calibration of the maxima of forecasts as they are, whatever was observed since their cutoff.
+///
+/// # Errors
+/// As [`BandCalibration::new`], for residuals that are not finite.
+pub fn uncorrected_peaks(paths: &[Path], step_seconds: u32, days: f64) -> Result<Option<PeakCalibration>> {
+    let mut peaks = Peaks::new(step_seconds);
+    let begun: usize = paths.iter().map(|path| path.forecast.len()).sum();
+    let thin = begun.div_ceil(MOST_PAIRS).max(1);
+    for path in paths {
+        for from in (0..path.forecast.len()).step_by(thin) {
+            let ahead = path.forecast[from..].iter().copied();
+            peaks.see(ahead.zip(path.observed.iter().skip(from).copied()));
+        }
+    }
+    peaks.calibration(u32::try_from(paths.len()).unwrap_or(u32::MAX), days)
+}
+
+/// The state after an observation of a path.
+struct Seen {
+    path: usize,
+    /// The step of the observation.
+    at: usize,
+    means: [f64; MEMORIES.len()],
+    offset: f64,
+}
+
+/// A lead with its pairs: what is to be explained, and the means that may.
+struct Pairs {
+    seconds: u32,
+    of: Vec<(f64, [f64; MEMORIES.len()])>,
+}
+
+impl Correction {
+    /// The correction that `paths` (in the order of their origins, one step of `step_seconds` between values) are evidence
+    /// for, from origins spread over `days` days; `None` where there is too little evidence, or no lead is helped and
+    /// jumps do not last.
+    ///
+    /// # Errors
+    /// As [`BandCalibration::new`], for residuals that are not finite.
+    pub fn fit(paths: &[Path], step_seconds: u32, days: f64) -> Result<Option<Self>> {
+        if paths.len() < LEAST_PATHS || step_seconds == 0 {
+            return Ok(None);
+        }
+        let split = paths.len() - ((paths.len() as f64 * JUDGED_SHARE) as usize).max(1);
+        let beyond = jump_beyond(&paths[..split], step_seconds);
+        let unguarded = judged(paths, split, step_seconds, None);
+        let guarded = beyond.map(|beyond| judged(paths, split, step_seconds, Some(beyond)));
+        let total = |leads: &[Lead]| leads.iter().map(|lead| lead.mae_with).sum::<f64>();
+        let (leads, guard) = match guarded {
+            Some(guarded) if total(&guarded) <= total(&unguarded) * (1.0 + MOST_LOSS_OF_GUARD) => {
+                (guarded, jump_beyond(paths, step_seconds))
+            }
+            _ => (unguarded, None),
+        };
+        let mut leads = refitted(&leads, paths, step_seconds, guard);
+        let of_all = u32::try_from(paths.len()).unwrap_or(u32::MAX);
+        let Some(bands) = bands(&leads, paths, step_seconds, guard, of_all, days)? else {
+            return Ok(None);
+        };
+        let helped = leads.iter().rposition(|lead| lead.weight > 0.0);
+        leads.truncate(helped.map_or(0, |last| last + 1));
+        if leads.is_empty() && guard.is_none() {
+            return Ok(None);
+        }
+        let mut correction = Self {
+            step_seconds,
+            leads,
+            jump_beyond: guard,
+            bands,
+            peak: None,
+        };
+        correction.peak = correction.peaks(paths, of_all, days)?;
+        Ok(Some(correction))
+    }
+
+    /// The calibration of the corrected forecasts' maxima.
+    fn peaks(&self, paths: &[Path], origins: u32, days: f64) -> Result<Option<PeakCalibration>> {
+        let mut peaks = Peaks::new(self.step_seconds);
+        let begun: usize = paths.iter().map(|path| path.forecast.len()).sum();
+        let thin = begun.div_ceil(MOST_PAIRS).max(1);
+        for path in paths {
+            let mut state = State::new(-i64::from(self.step_seconds));
+            for (at, residual) in path.residuals() {
+                state.take(self.jump_beyond, time(at, self.step_seconds), residual);
+                if at % thin != 0 {
+                    continue;
+                }
+                let ahead = (at + 1..path.forecast.len()).map(|i| {
+                    let lead = time(i - at, self.step_seconds);
+                    let shift = self.shift(&state, lead).map_or(0.0, |shift| shift.total());
+                    (path.forecast[i] + shift, path.observed.get(i).copied().flatten())
+                });
+                peaks.see(ahead);
+            }
+        }
+        peaks.calibration(origins, days)
+    }
+}
+
+impl Path {
+    /// The steps that were observed, with their residuals.
+    fn residuals(&self) -> impl Iterator<Item = (usize, f64)> {
+        let pairs = self.observed.iter().zip(&self.forecast).enumerate();
+        pairs.filter_map(|(i, (observed, forecast))| Some((i, (*observed)? - forecast)))
+    }
+
+    fn residual(&self, i: usize) -> Option<f64> {
+        Some((*self.observed.get(i)?)? - self.forecast.get(i)?)
+    }
+}
+
+fn time(step: usize, step_seconds: u32) -> i64 {
+    i64::try_from(step).unwrap_or(i64::MAX).saturating_mul(i64::from(step_seconds))
+}
+
+/// The states after each observation of `paths`.
+fn walk(paths: &[Path], step_seconds: u32, beyond: Option<f64>) -> Vec<Seen> {
+    let mut seen = Vec::new();
+    for (number, path) in paths.iter().enumerate() {
+        let mut state = State::new(-i64::from(step_seconds));
+        for (at, residual) in path.residuals() {
+            state.take(beyond, time(at, step_seconds), residual);
+            seen.push(Seen {
+                path: number,
+                at,
+                means: state.means(),
+                offset: state.jump().map_or(0.0, |(offset, _)| offset),
+            });
+        }
+    }
+    seen
+}
+
+/// How far a residual must lie from the last hour's mean to be the beginning of a jump; `None` without evidence.
+fn jump_beyond(paths: &[Path], step_seconds: u32) -> Option<f64> {
+    let mut deviations = Vec::new();
+    for path in paths {
+        let mut state = State::new(-i64::from(step_seconds));
+        for (at, residual) in path.residuals() {
+            deviations.push((residual - state.mean(3_600)).abs());
+            state.take(None, time(at, step_seconds), residual);
+        }
+    }
+    deviations.sort_unstable_by(f64::total_cmp);
+    (deviations.len() >= LEAST_PAIRS).then(|| quantile(&deviations, JUMP_LEVEL))
+}
+
+/// The leads in steps and seconds that paths of `horizon` steps can be evidence for.
+fn leads(step_seconds: u32, horizon: usize) -> Vec<(usize, u32)> {
+    let minutes = MINUTES.iter().map(|minutes| minutes * 60 / step_seconds);
+    let mut steps: Vec<u32> = std::iter::once(1).chain(minutes.filter(|s| *s > 0)).collect();
+    steps.dedup();
+    let pairs = steps.into_iter().map(|s| (s as usize, s * step_seconds));
+    // The shift of the last lead ends inside the horizon.
+    pairs
+        .filter(|(steps, _)| steps * REACH as usize <= horizon)
+        .collect()
+}
+
+fn pairs(paths: &[Path], step_seconds: u32, beyond: Option<f64>) -> Vec<Pairs> {
+    let horizon = paths.iter().map(|path| path.forecast.len()).max().unwrap_or(0);
+    let seen = walk(paths, step_seconds, beyond);
+    let thin = seen.len().div_ceil(MOST_PAIRS).max(1);
+    let of_lead = |(steps, seconds): (usize, u32)| {
+        let fade = (-f64::from(seconds) / JUMP_FADES).exp();
+        let pair = |seen: &Seen| {
+            let residual = paths[seen.path].residual(seen.at + steps)?;
+            Some((residual - seen.offset * fade, seen.means))
+        };
+        Pairs {
+            seconds,
+            of: seen.iter().step_by(thin).filter_map(pair).collect(),
+        }
+    };
+    leads(step_seconds, horizon).into_iter().map(of_lead).collect()
+}
+
+/// The memory and weight of least absolute error: for each memory the median of `error / mean`, weighted by `|mean|`.
+fn least(pairs: &[(f64, [f64; MEMORIES.len()])]) -> (usize, f64) {
+    let tried = (0..MEMORIES.len()).map(|memory| {
+        let mut ratios: Vec<(f64, f64)> = pairs
+            .iter()
+            .filter(|(_, means)| means[memory] != 0.0)
+            .map(|(error, means)| (error / means[memory], means[memory].abs()))
+            .collect();
+        ratios.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        let half = ratios.iter().map(|(_, by)| by).sum::<f64>() / 2.0;
+        let mut below = 0.0;
+        let middle = ratios.iter().find(|(_, by)| {
+            below += by;
+            below >= half
+        });
+        let weight = middle.map_or(0.0, |(ratio, _)| ratio.clamp(0.0, 1.0));
+        (memory, weight, error(pairs, memory, weight))
+    });
+    let best = tried.min_by(|a, b| a.2.total_cmp(&b.2));
+    best.map_or((0, 0.0), |(memory, weight, _)| (memory, weight))
+}
+
+/// The mean absolute error of pairs under a memory and its weight.
+fn error(pairs: &[(f64, [f64; MEMORIES.len()])], memory: usize, weight: f64) -> f64 {
+    let errors = pairs.iter().map(|(error, means)| (error - weight * means[memory]).abs());
+    errors.sum::<f64>() / pairs.len().max(1) as f64
+}
+
+/// Each lead fitted on the paths before `split` and judged on those from it on; a weight of 0 where that did not help.
+fn judged(paths: &[Path], split: usize, step_seconds: u32, beyond: Option<f64>) -> Vec<Lead> {
+    let fitted = pairs(&paths[..split], step_seconds, beyond);
+    let judged = pairs(&paths[split..], step_seconds, beyond);
+    let bare = pairs(&paths[split..], step_seconds, None);
+    let mut leads = Vec::new();
+    for (fitted, (judged, bare)) in fitted.iter().zip(judged.iter().zip(&bare)) {
+        if fitted.of.len() < LEAST_PAIRS || judged.of.len() < LEAST_PAIRS {
+            break;
+        }
+        let (memory, weight) = least(&fitted.of);
+        let mae_without = error(&bare.of, 0, 0.0);
+        let mae_with = error(&judged.of, memory, weight);
+        let helps = mae_with < mae_without * (1.0 - LEAST_GAIN);
+        leads.push(Lead {
+            lead_seconds: fitted.seconds,
+            memory_seconds: MEMORIES[memory],
+            weight: if helps { weight } else { 0.0 },
+            mae_without,
+            mae_with: if helps { mae_with } else { error(&judged.of, 0, 0.0) },
+        });
+    }
+    leads
+}
+
+/// The leads that helped, fitted anew on all paths; those from the first on that did not have a weight of 0.
+fn refitted(
+    judged: &[Lead],
+    paths: &[Path],
+    step_seconds: u32,
+    beyond: Option<f64>,
+) -> Vec<Lead> {
+    let mut most = 1.0_f64;
+    let all = pairs(paths, step_seconds, beyond);
+    let refit = |(lead, pairs): (&Lead, &Pairs)| {
+        let (memory, weight) = match lead.weight > 0.0 {
+            true => least(&pairs.of),
+            false => (0, 0.0),
+        };
+        most = most.min(weight);
+        Lead {
+            memory_seconds: MEMORIES[memory],
+            weight: most,
+            ..*lead
+        }
+    };
+    judged.iter().zip(&all).map(refit).collect()
+}
+
+/// The bands of the corrected leads.
+fn bands(
+    leads: &[Lead],
+    paths: &[Path],
+    step_seconds: u32,
+    beyond: Option<f64>,
+    origins: u32,
+    days: f64,
+) -> Result<Option<BandCalibration>> {
+    let all = pairs(paths, step_seconds, beyond);
+    let knots = leads.iter().zip(&all).map(|(lead, pairs)| {
+        let memory = MEMORIES.iter().position(|memory| *memory == lead.memory_seconds);
+        let left = pairs.of.iter().map(|(error, means)| {
+            error - memory.map_or(0.0, |memory| lead.weight * means[memory])
+        });
+        let mut left: Vec<f64> = left.collect();
+        left.sort_unstable_by(f64::total_cmp);
+        let at = |level| widened_quantile(&left, level, days);
+        Knot {
+            lead_seconds: i64::from(lead.lead_seconds),
+            residuals: STORED_LEVELS.into_iter().map(at).collect(),
+        }
+    });
+    let knots: Vec<Knot> = knots.collect();
+    if knots.is_empty() {
+        return Ok(None);
+    }
+    BandCalibration::new(STORED_LEVELS.to_vec(), knots, origins, days).map(Some)
+}

@@ -1,0 +1,133 @@
+//! What is remembered of a series' residuals: a few numbers, however many observations there were.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Correction, MEMORIES};
+use crate::order::median;
+
+/// So many residuals in a row beyond the threshold, on the same side, are a jump.
+const IN_A_ROW: usize = 3;
+
+/// The memory whose mean a jump is measured from: that of an hour.
+const BASE: usize = 2;
+
+/// The residuals since a model's cutoff, as far as a [`Correction`] needs them. A new model begins a new state; telling it
+/// the observations since that model's cutoff brings it up to date.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    cutoff: i64,
+    last: Option<i64>,
+    means: [f64; MEMORIES.len()],
+    /// By how much the level has jumped, all jumps together.
+    offset: f64,
+    jumped_at: Option<i64>,
+    suspect: Option<Suspect>,
+}
+
+/// The beginning of what may be a jump.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Suspect {
+    base: f64,
+    above: bool,
+    seen: [f64; IN_A_ROW],
+    count: usize,
+}
+
+impl State {
+    /// The state of a model that was trained on observations up to `cutoff`, in seconds of the wall clock.
+    pub fn new(cutoff: i64) -> Self {
+        Self {
+            cutoff,
+            last: None,
+            means: [0.0; MEMORIES.len()],
+            offset: 0.0,
+            jumped_at: None,
+            suspect: None,
+        }
+    }
+
+    /// Takes in the observation at `ds`, `residual` above the uncorrected point forecast. One that is not later than the
+    /// last or the cutoff, or not finite, is left out; returns whether it was taken.
+    pub fn observe(&mut self, correction: &Correction, ds: i64, residual: f64) -> bool {
+        self.take(correction.jump_beyond, ds, residual)
+    }
+
+    pub(super) fn take(&mut self, jump_beyond: Option<f64>, ds: i64, residual: f64) -> bool {
+        let before = self.last.unwrap_or(self.cutoff);
+        if ds <= before || !residual.is_finite() {
+            return false;
+        }
+        self.last = Some(ds);
+        let deviation = residual - self.offset;
+        if let Some(beyond) = jump_beyond
+            && let Some(jump) = self.suspect(beyond, deviation)
+        {
+            self.offset += jump;
+            self.jumped_at = Some(ds);
+            self.means = [0.0; MEMORIES.len()];
+            return true;
+        }
+        let apart = (ds - before) as f64;
+        for (mean, memory) in self.means.iter_mut().zip(MEMORIES) {
+            let keeps = match memory {
+                0 => 0.0,
+                memory => (-apart / f64::from(memory)).exp(),
+            };
+            *mean = keeps * *mean + (1.0 - keeps) * deviation;
+        }
+        true
+    }
+
+    /// By how much the level jumped, when this deviation has settled that it did.
+    fn suspect(&mut self, beyond: f64, deviation: f64) -> Option<f64> {
+        let base = self.means[BASE];
+        let begun = || Suspect {
+            base,
+            above: deviation > base,
+            seen: [deviation; IN_A_ROW],
+            count: 0,
+        };
+        let far = |from: f64| (deviation - from).abs() > beyond;
+        let goes_on = |suspect: &Suspect| {
+            far(suspect.base) && (deviation > suspect.base) == suspect.above
+        };
+        let going_on = self.suspect.filter(goes_on);
+        let mut suspect = match going_on {
+            Some(suspect) => suspect,
+            None if far(base) => begun(),
+            None => {
+                self.suspect = None;
+                return None;
+            }
+        };
+        suspect.seen[suspect.count] = deviation;
+        suspect.count += 1;
+        if suspect.count < IN_A_ROW {
+            self.suspect = Some(suspect);
+            return None;
+        }
+        self.suspect = None;
+        Some(median(&mut suspect.seen))
+    }
+
+    /// The time of the last observation that was taken in.
+    pub fn last_observed(&self) -> Option<i64> {
+        self.last
+    }
+
+    /// The weighted mean of the residuals over one of [`MEMORIES`], above the level after jumps; 0 for another.
+    pub(super) fn mean(&self, memory_seconds: u32) -> f64 {
+        let of = MEMORIES.iter().position(|memory| *memory == memory_seconds);
+        of.map_or(0.0, |i| self.means[i])
+    }
+
+    pub(super) fn means(&self) -> [f64; MEMORIES.len()] {
+        self.means
+    }
+
+    /// By how much the level has jumped since the cutoff, and how many seconds before the last observation it last did.
+    pub fn jump(&self) -> Option<(f64, i64)> {
+        let (at, last) = (self.jumped_at?, self.last?);
+        Some((self.offset, last - at))
+    }
+}
