@@ -3,7 +3,7 @@
 
     python backtest_prophet.py --trainer target/release/loadcast-trainer [--leads 5m,15m,60m,1d] [--json FILE] CSV...
 
-With --leads the question is another: models are trained once a day and asked every hour for these leads, ours with and
+With --leads the question is another: models are trained once a day and asked at every step for these leads, ours with and
 without what was observed since, beside the last value, the day before and Python Prophet. Each CSV has the columns timestamp and value. Nothing is assumed about results: every figure is computed in this run.
 """
 
@@ -69,11 +69,11 @@ def prophet(path, arguments, origins, max_train):
 
 
 def prophet_leads(path, steps, days, max_train):
-    """Mean absolute errors of Python Prophet, trained daily and asked every hour, `steps` after the last observation."""
+    """Mean absolute errors of Python Prophet, trained daily and asked at every step, `steps` after the last observation."""
     from prophet import Prophet
 
     step, values = grid(path)
-    day, hour, n = DAY // step, max(1, 3_600 // step), len(values)
+    day, n = DAY // step, len(values)
     errors = {ahead: [] for ahead in steps}
     for back in range(days, 0, -1):
         start = n - back * day
@@ -84,7 +84,7 @@ def prophet_leads(path, steps, days, max_train):
         until = min(n, start + day + max(steps))
         ds = pd.to_datetime(values.index[start:until], unit="s")
         said = model.predict(pd.DataFrame({"ds": ds}))["yhat"].to_numpy()
-        for at in range(start, start + day, hour):
+        for at in range(start, start + day):
             for ahead in steps:
                 target = at - 1 + ahead
                 if target < n and not np.isnan(values.iloc[target]):
@@ -126,7 +126,7 @@ def main():
     parser.add_argument("--trainer", required=True)
     parser.add_argument("--origins", type=int, default=6)
     parser.add_argument("--max-train", type=int, default=28, help="days")
-    parser.add_argument("--leads", help="ask for these leads every hour instead, such as 5m,15m,60m,1d")
+    parser.add_argument("--leads", help="ask for these leads at every step instead, such as 5m,15m,60m,1d")
     parser.add_argument("--json", type=Path, help="write every figure there too")
     parser.add_argument("csv", nargs="+", type=Path)
     arguments = parser.parse_args()

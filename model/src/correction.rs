@@ -5,10 +5,12 @@
 //! is added in full, fading with the lead over half a day, and for an hour the band on the side that the level came from
 //! holds its return too.
 //!
-//! A model that is trained once a day knows nothing of what came since. The shift of a lead is `weight * mean`, where the
-//! mean is that of the last residuals (observed minus forecast), exponentially weighted over the lead's own memory.
-//! Weights and memories are fitted on forecasts from origins inside the history ([`Correction::fit`]), each lead by least
-//! absolute error, and a lead is corrected only where that helped at later origins than it was fitted on. Weights do not
+//! A model that is trained once a day knows nothing of what came since. The shift of a lead is
+//! `weight * mean - flatness * change`: the mean is that of the last residuals (observed minus forecast), exponentially
+//! weighted over the lead's own memory; the change is the forecast's own since the last observation, which is worth less
+//! than it says where the shape is mostly noise. A weight and a flatness of 1 with no memory are the last value. They are
+//! fitted on forecasts from origins inside the history ([`Correction::fit`]), each lead by least absolute error, and a
+//! lead is corrected only where that helped at later origins than it was fitted on. Weights do not
 //! grow with the lead; beyond the last fitted lead the shift falls to nothing at [`REACH`] times that lead.
 //!
 //! Whoever serves keeps a [`State`] per series, tells it each observation's residual, and lets [`Correction::apply`]
@@ -69,6 +71,8 @@ pub struct Lead {
     pub memory_seconds: u32,
     /// 0 to 1, not growing with the lead.
     pub weight: f64,
+    /// 0 to 1: the share of the forecast's own change since the last observation that is not believed.
+    pub flatness: f64,
     /// Mean absolute error without and with the correction, at origins that it was not fitted on.
     pub mae_without: f64,
     /// With it.
@@ -101,6 +105,7 @@ impl TryFrom<Unchecked> for Correction {
         }
         let right = |lead: &Lead| {
             (0.0..=1.0).contains(&lead.weight)
+                && (0.0..=1.0).contains(&lead.flatness)
                 && MEMORIES.contains(&lead.memory_seconds)
                 && lead.mae_with.is_finite()
                 && lead.mae_without.is_finite()
@@ -108,7 +113,10 @@ impl TryFrom<Unchecked> for Correction {
         if !leads.iter().all(right) {
             return wrong("weights must be from 0 to 1, memories known and errors finite");
         }
-        if from.jump_beyond.is_some_and(|beyond| !(0.0..).contains(&beyond)) {
+        if from
+            .jump_beyond
+            .is_some_and(|beyond| !(0.0..).contains(&beyond))
+        {
             return wrong("jump_beyond must be at least 0");
         }
         Ok(Self {
@@ -154,7 +162,10 @@ impl Correction {
         };
         for (i, ds) in ds.iter().enumerate() {
             let lead = ds.saturating_sub(last);
-            let (Some(shift), Some(yhat)) = (self.shift(state, lead), forecast.yhat.get_mut(i)) else {
+            let Some(yhat) = forecast.yhat.get_mut(i) else {
+                continue;
+            };
+            let Some(shift) = self.shift(state, lead, *yhat) else {
                 continue;
             };
             *yhat += shift.total();
@@ -174,9 +185,10 @@ impl Correction {
         true
     }
 
-    /// The shift of a lead in seconds after the last observation; `None` where there is none.
-    fn shift(&self, state: &State, lead: i64) -> Option<Shift> {
-        let weighted = self.weighted_mean(state, lead);
+    /// The shift of the point forecast `point` at a lead in seconds after the last observation; `None` where there is none.
+    fn shift(&self, state: &State, lead: i64, point: f64) -> Option<Shift> {
+        let (mean, flatness) = self.at_lead(state, lead);
+        let weighted = mean - flatness * (point - state.last_forecast());
         let jump = state.jump().map_or((0.0, 0.0), |(offset, age)| {
             let left = offset * (-(lead as f64) / JUMP_FADES).exp();
             (left, left * (-(age as f64) / DOUBT_FADES).exp())
@@ -189,19 +201,27 @@ impl Correction {
         })
     }
 
-    /// `weight * mean` at a lead: linear between the fitted leads, those of the first before it.
-    fn weighted_mean(&self, state: &State, lead: i64) -> f64 {
-        let of = |lead: &Lead| lead.weight * state.mean(lead.memory_seconds);
+    /// `weight * mean` and the flatness at a lead: linear between the fitted leads, those of the first before it.
+    fn at_lead(&self, state: &State, lead: i64) -> (f64, f64) {
+        let of = |lead: &Lead| (lead.weight * state.mean(lead.memory_seconds), lead.flatness);
         let at = |i: usize| i64::from(self.leads[i].lead_seconds);
-        let next = self.leads.partition_point(|l| i64::from(l.lead_seconds) < lead);
+        let next = self
+            .leads
+            .partition_point(|l| i64::from(l.lead_seconds) < lead);
         let (from, value, until, then) = match (next.checked_sub(1), self.leads.get(next)) {
             (None, Some(first)) => return of(first),
-            (Some(before), Some(after)) => (at(before), of(&self.leads[before]), at(next), of(after)),
-            (Some(last), None) => (at(last), of(&self.leads[last]), at(last) * i64::from(REACH), 0.0),
-            (None, None) => return 0.0,
+            (Some(before), Some(after)) => {
+                (at(before), of(&self.leads[before]), at(next), of(after))
+            }
+            (Some(last), None) => {
+                let end = at(last) * i64::from(REACH);
+                (at(last), of(&self.leads[last]), end, (0.0, 0.0))
+            }
+            (None, None) => return (0.0, 0.0),
         };
         let share = ((lead - from) as f64 / (until - from) as f64).min(1.0);
-        value + share * (then - value)
+        let between = |a: f64, b: f64| a + share * (b - a);
+        (between(value.0, then.0), between(value.1, then.1))
     }
 
     /// How much the band of a lead is the corrected one: wholly up to the last fitted lead, not at all where the shift is
@@ -216,7 +236,9 @@ impl Correction {
     }
 
     fn last_lead(&self) -> i64 {
-        self.leads.last().map_or(0, |lead| i64::from(lead.lead_seconds))
+        self.leads
+            .last()
+            .map_or(0, |lead| i64::from(lead.lead_seconds))
     }
 }
 

@@ -13,6 +13,9 @@ use crate::{
     recipe::{SearchOptions, search},
 };
 
+/// So much of the history before the cutoff the state of a new model begins with, in seconds: the longest memory.
+const WARM_UP_SECONDS: i64 = 14_400;
+
 /// A model, what its artifact declares, and the residuals since its cutoff. Times are seconds of the wall clock.
 #[derive(Debug, Clone)]
 pub struct LiveModel {
@@ -31,12 +34,13 @@ impl LiveModel {
     /// # Errors
     /// Those of [`fit`] and [`search`]; [`Error::NotEnoughData`] where nothing was observed.
     pub fn train(method: &Method, past: &Grid) -> Result<Self> {
-        let made = match method {
+        let mut made = match method {
             Method::Search => {
                 let searched = search(past, &SearchOptions::default())?;
+                let cutoff = searched.model.ends.last.0;
                 Self {
-                    cutoff: searched.model.ends.last.0,
-                    state: State::new(searched.model.ends.last.0),
+                    cutoff,
+                    state: State::new(cutoff.saturating_sub(WARM_UP_SECONDS)),
                     forecaster: Forecaster::new(searched.model)?,
                     calibration: searched.calibration,
                     correction: searched.correction,
@@ -64,6 +68,13 @@ impl LiveModel {
                 }
             }
         };
+        for (i, value) in past.values.iter().enumerate() {
+            if let (ds, Some(value)) = (past.time(i), value)
+                && ds > made.cutoff.saturating_sub(WARM_UP_SECONDS)
+            {
+                made.observe(ds, *value)?;
+            }
+        }
         Ok(made)
     }
 
@@ -75,7 +86,7 @@ impl LiveModel {
         if let Some(correction) = &self.correction {
             let said = self.forecaster.forecast(&Question::at(&[ds]))?.yhat;
             for said in said {
-                self.state.observe(correction, ds, value - said);
+                self.state.observe(correction, ds, value, said);
             }
         }
         Ok(())

@@ -97,7 +97,13 @@ impl Peaks {
         let mut steps: Vec<u32> = longer.filter(|steps| *steps > 0).collect();
         steps.insert(0, 1);
         steps.dedup();
-        let window = |steps: u32| (steps as usize, i64::from(steps) * i64::from(step), Vec::new());
+        let window = |steps: u32| {
+            (
+                steps as usize,
+                i64::from(steps) * i64::from(step),
+                Vec::new(),
+            )
+        };
         Self {
             windows: steps.into_iter().map(window).collect(),
         }
@@ -131,7 +137,10 @@ impl Peaks {
                 residuals: STORED_LEVELS.into_iter().map(at).collect(),
             }
         };
-        let enough = self.windows.into_iter().filter(|window| window.2.len() >= LEAST_MAXIMA);
+        let enough = self
+            .windows
+            .into_iter()
+            .filter(|window| window.2.len() >= LEAST_MAXIMA);
         let knots: Vec<Knot> = enough.map(knot).collect();
         if knots.is_empty() {
             return Ok(None);
@@ -159,7 +168,11 @@ mod tests {
             .collect();
         assert_eq!(windows[0], (1, vec![1.0; LEAST_MAXIMA]));
         assert_eq!(windows[1], (3, vec![1.0; LEAST_MAXIMA]));
-        assert!(windows[2..].iter().all(|(_, residuals)| residuals.is_empty()));
+        assert!(
+            windows[2..]
+                .iter()
+                .all(|(_, residuals)| residuals.is_empty())
+        );
         let calibration = peaks.calibration(1, 30.0).unwrap().unwrap();
         assert_eq!(calibration.peak(0.9, &[2.0, 7.0], 7_200), Some(8.0));
         assert_eq!(calibration.windows().collect::<Vec<_>>(), [3_600, 10_800]);
@@ -186,8 +199,14 @@ mod tests {
         }
         let calibration = peaks.calibration(7, 3.5).unwrap().unwrap();
         let json = serde_json::to_string(&calibration).unwrap();
-        assert!(json.contains("window_seconds") && !json.contains("lead"), "{json}");
-        assert_eq!(serde_json::from_str::<PeakCalibration>(&json).unwrap(), calibration);
+        assert!(
+            json.contains("window_seconds") && !json.contains("lead"),
+            "{json}"
+        );
+        assert_eq!(
+            serde_json::from_str::<PeakCalibration>(&json).unwrap(),
+            calibration
+        );
         let bad = json.replace("300", "-1");
         let bad = bad.replace("\"days\":3.5", "\"days\":-3.5");
         let error = serde_json::from_str::<PeakCalibration>(&bad).unwrap_err();

@@ -185,7 +185,10 @@ pub fn replay(grid: Grid, plan: &Plan) -> Result<Replay> {
     }
     let sync = usize::try_from(plan.hpa.sync_period).unwrap_or(1);
     let first = steps - usize::try_from((until - from) / load.step()).unwrap_or(0);
-    let holes = load.grid.values[first..].iter().filter(|v| v.is_none()).count();
+    let holes = load.grid.values[first..]
+        .iter()
+        .filter(|v| v.is_none())
+        .count();
     let in_pods = |now| load.at(now).unwrap_or(0.0) / plan.target;
     let (models, corrected_models) = loadcast.models();
     Ok(Replay {
@@ -213,7 +216,11 @@ fn walk(
     let at_start = load.at(span.start).unwrap_or(0.0);
     let mut hpa = Hpa::new(plan.hpa.clone());
     let first = external_replicas(0, at_start, plan.target, 0.0);
-    let mut fleet = Fleet::new(first.clamp(plan.hpa.min, plan.hpa.max), span.start, plan.pod_start);
+    let mut fleet = Fleet::new(
+        first.clamp(plan.hpa.min, plan.hpa.max),
+        span.start,
+        plan.pod_start,
+    );
     let mut counter = Counter::new(sync, plan.capacity);
     let mut ready_then = Vec::new();
     let mut now = span.start;
@@ -227,7 +234,13 @@ fn walk(
         let desired = hpa.sync(now, current, &asked);
         fleet.scale(desired, now);
         let ready = fleet.ready(now);
-        counter.count(now, load.at(now).unwrap_or(0.0), ready, fleet.size(), current);
+        counter.count(
+            now,
+            load.at(now).unwrap_or(0.0),
+            ready,
+            fleet.size(),
+            current,
+        );
         ready_then.push(ready);
         now += sync;
     }

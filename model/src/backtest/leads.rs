@@ -1,4 +1,4 @@
-//! Short leads: a model that is trained once a day is asked every hour, and knows what was observed until then.
+//! Short leads: a model that is trained once a day is asked at every step, and knows what was observed until then.
 
 use serde::Serialize;
 
@@ -12,7 +12,6 @@ use crate::{
 };
 
 const DAY: u32 = 86_400;
-const HOUR: u32 = 3_600;
 
 /// The levels of the band whose coverage is measured.
 const BAND: [f64; 2] = [0.1, 0.9];
@@ -73,7 +72,7 @@ struct Asked {
     inside_uncorrected: bool,
 }
 
-/// Asks models of `method` on `grid` every hour of the last days for the given leads.
+/// Asks models of `method` on `grid` at every step of the last days for the given leads.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a plan without leads or days; [`Error::NotEnoughData`] below two days before the first of them;
@@ -81,7 +80,10 @@ struct Asked {
 pub fn leads(method: &Method, grid: &Grid, plan: &LeadPlan) -> Result<LeadTable> {
     let step = grid.step_seconds.max(1);
     if plan.leads_seconds.is_empty() || plan.leads_seconds.contains(&0) || plan.days == 0 {
-        return Err(Error::invalid("leads", "give at least one lead and one day"));
+        return Err(Error::invalid(
+            "leads",
+            "give at least one lead and one day",
+        ));
     }
     let day = (DAY / step).max(1) as usize;
     let n = grid.values.len();
@@ -99,11 +101,16 @@ pub fn leads(method: &Method, grid: &Grid, plan: &LeadPlan) -> Result<LeadTable>
         .iter()
         .map(|lead| lead.div_ceil(step) as usize)
         .collect();
-    let starts: Vec<usize> = (1..=plan.days as usize).rev().map(|back| n - back * day).collect();
+    let starts: Vec<usize> = (1..=plan.days as usize)
+        .rev()
+        .map(|back| n - back * day)
+        .collect();
     let of_day = |start: &usize| one_day(method, grid, &filled, *start, &steps, plan);
     let days = in_parallel(&starts, of_day);
     let days = days.into_iter().collect::<Result<Vec<_>>>()?;
-    let correction = days.last().and_then(|(model, _)| model.correction().cloned());
+    let correction = days
+        .last()
+        .and_then(|(model, _)| model.correction().cloned());
     let asked: Vec<Asked> = days.into_iter().flat_map(|(_, asked)| asked).collect();
     let scores = |(lead, steps): (usize, &usize)| {
         let of: Vec<&Asked> = asked.iter().filter(|asked| asked.lead == lead).collect();
@@ -127,7 +134,7 @@ pub fn leads(method: &Method, grid: &Grid, plan: &LeadPlan) -> Result<LeadTable>
     })
 }
 
-/// One model, trained on what comes before step `start`, asked every hour of the day from there on.
+/// One model, trained on what comes before step `start`, asked at every step of the day from there on.
 fn one_day(
     method: &Method,
     grid: &Grid,
@@ -137,36 +144,36 @@ fn one_day(
     plan: &LeadPlan,
 ) -> Result<(LiveModel, Vec<Asked>)> {
     let step = grid.step_seconds.max(1);
-    let (day, hour) = ((DAY / step).max(1) as usize, (HOUR / step).max(1) as usize);
-    let most = plan.max_train_seconds.map_or(usize::MAX, |most| (most / step) as usize);
+    let day = (DAY / step).max(1) as usize;
+    let most = plan
+        .max_train_seconds
+        .map_or(usize::MAX, |most| (most / step) as usize);
     let mut model = LiveModel::train(method, &grid.part(start.saturating_sub(most)..start))?;
     let mut found = Vec::new();
     for at in start..(start + day).min(grid.values.len()) {
-        if (at - start) % hour == 0 {
-            let now = grid.time(at);
-            for (lead, steps) in steps.iter().enumerate() {
-                // Lead 1 is the first step that has not been observed.
-                let target = at - 1 + steps;
-                let Some(truth) = grid.values.get(target).copied().flatten() else {
-                    continue;
-                };
-                let ds = [grid.time(target)];
-                let served = model.forecast(now, &ds, &BAND)?;
-                let bare = model.uncorrected(&ds, &BAND)?;
-                let inside = |forecast: &crate::forecaster::Forecast| {
-                    let at = |i: usize| forecast.quantiles[i].values[0];
-                    at(0) <= truth && truth <= at(1)
-                };
-                found.push(Asked {
-                    lead,
-                    corrected: (truth - served.yhat[0]).abs(),
-                    uncorrected: (truth - bare.yhat[0]).abs(),
-                    last_value: (truth - filled[at - 1]).abs(),
-                    seasonal_naive: (truth - filled[target - day]).abs(),
-                    inside: inside(&served),
-                    inside_uncorrected: inside(&bare),
-                });
-            }
+        let now = grid.time(at);
+        for (lead, steps) in steps.iter().enumerate() {
+            // Lead 1 is the first step that has not been observed.
+            let target = at - 1 + steps;
+            let Some(truth) = grid.values.get(target).copied().flatten() else {
+                continue;
+            };
+            let ds = [grid.time(target)];
+            let served = model.forecast(now, &ds, &BAND)?;
+            let bare = model.uncorrected(&ds, &BAND)?;
+            let inside = |forecast: &crate::forecaster::Forecast| {
+                let at = |i: usize| forecast.quantiles[i].values[0];
+                at(0) <= truth && truth <= at(1)
+            };
+            found.push(Asked {
+                lead,
+                corrected: (truth - served.yhat[0]).abs(),
+                uncorrected: (truth - bare.yhat[0]).abs(),
+                last_value: (truth - filled[at - 1]).abs(),
+                seasonal_naive: (truth - filled[target - day]).abs(),
+                inside: inside(&served),
+                inside_uncorrected: inside(&bare),
+            });
         }
         if let Some(value) = grid.values[at] {
             model.observe(grid.time(at), value)?;

@@ -16,7 +16,10 @@ const LEAST_PATHS: usize = 6;
 const LEAST_PAIRS: usize = 60;
 
 /// The most pairs of a lead that are looked at; more are thinned out evenly.
-const MOST_PAIRS: usize = 4_000;
+const MOST_PAIRS: usize = 2_000;
+
+/// The flatnesses that are tried.
+const FLATNESSES: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
 
 /// The share of paths, the latest ones, that a fit on the others is judged by.
 const JUDGED_SHARE: f64 = 1.0 / 3.0;
@@ -43,7 +46,11 @@ pub struct Path {
 ///
 /// # Errors
 /// As [`BandCalibration::new`], for residuals that are not finite.
-pub fn uncorrected_peaks(paths: &[Path], step_seconds: u32, days: f64) -> Result<Option<PeakCalibration>> {
+pub fn uncorrected_peaks(
+    paths: &[Path],
+    step_seconds: u32,
+    days: f64,
+) -> Result<Option<PeakCalibration>> {
     let mut peaks = Peaks::new(step_seconds);
     let begun: usize = paths.iter().map(|path| path.forecast.len()).sum();
     let thin = begun.div_ceil(MOST_PAIRS).max(1);
@@ -65,10 +72,58 @@ struct Seen {
     offset: f64,
 }
 
-/// A lead with its pairs: what is to be explained, and the means that may.
+/// A lead with its pairs.
 struct Pairs {
     seconds: u32,
-    of: Vec<(f64, [f64; MEMORIES.len()])>,
+    of: Vec<Pair>,
+}
+
+/// What is to be explained at a lead, and what may.
+#[derive(Clone, Copy)]
+struct Pair {
+    residual: f64,
+    means: [f64; MEMORIES.len()],
+    /// Of the forecast, from the observation to the lead.
+    change: f64,
+}
+
+/// How a lead is explained.
+#[derive(Clone, Copy)]
+struct Way {
+    memory: usize,
+    weight: f64,
+    flatness: f64,
+}
+
+impl Way {
+    /// Not at all.
+    const NONE: Self = Self {
+        memory: 0,
+        weight: 0.0,
+        flatness: 0.0,
+    };
+
+    fn of(lead: &Lead) -> Self {
+        let memory = MEMORIES
+            .iter()
+            .position(|memory| *memory == lead.memory_seconds);
+        Self {
+            memory: memory.unwrap_or(0),
+            weight: lead.weight,
+            flatness: lead.flatness,
+        }
+    }
+
+    /// What is left of a residual.
+    fn left(self, pair: &Pair) -> f64 {
+        pair.residual + self.flatness * pair.change - self.weight * pair.means[self.memory]
+    }
+
+    /// The mean absolute error of pairs.
+    fn error(self, pairs: &[Pair]) -> f64 {
+        let errors = pairs.iter().map(|pair| self.left(pair).abs());
+        errors.sum::<f64>() / pairs.len().max(1) as f64
+    }
 }
 
 impl Correction {
@@ -121,15 +176,23 @@ impl Correction {
         let thin = begun.div_ceil(MOST_PAIRS).max(1);
         for path in paths {
             let mut state = State::new(-i64::from(self.step_seconds));
-            for (at, residual) in path.residuals() {
-                state.take(self.jump_beyond, time(at, self.step_seconds), residual);
+            for (at, observed, forecast) in path.seen() {
+                state.take(
+                    self.jump_beyond,
+                    time(at, self.step_seconds),
+                    observed,
+                    forecast,
+                );
                 if at % thin != 0 {
                     continue;
                 }
                 let ahead = (at + 1..path.forecast.len()).map(|i| {
                     let lead = time(i - at, self.step_seconds);
-                    let shift = self.shift(&state, lead).map_or(0.0, |shift| shift.total());
-                    (path.forecast[i] + shift, path.observed.get(i).copied().flatten())
+                    let point = path.forecast[i];
+                    let shift = self
+                        .shift(&state, lead, point)
+                        .map_or(0.0, |shift| shift.total());
+                    (point + shift, path.observed.get(i).copied().flatten())
                 });
                 peaks.see(ahead);
             }
@@ -139,10 +202,10 @@ impl Correction {
 }
 
 impl Path {
-    /// The steps that were observed, with their residuals.
-    fn residuals(&self) -> impl Iterator<Item = (usize, f64)> {
+    /// The steps that were observed, with what was and what was forecast.
+    fn seen(&self) -> impl Iterator<Item = (usize, f64, f64)> {
         let pairs = self.observed.iter().zip(&self.forecast).enumerate();
-        pairs.filter_map(|(i, (observed, forecast))| Some((i, (*observed)? - forecast)))
+        pairs.filter_map(|(i, (observed, forecast))| Some((i, (*observed)?, *forecast)))
     }
 
     fn residual(&self, i: usize) -> Option<f64> {
@@ -151,7 +214,9 @@ impl Path {
 }
 
 fn time(step: usize, step_seconds: u32) -> i64 {
-    i64::try_from(step).unwrap_or(i64::MAX).saturating_mul(i64::from(step_seconds))
+    i64::try_from(step)
+        .unwrap_or(i64::MAX)
+        .saturating_mul(i64::from(step_seconds))
 }
 
 /// The states after each observation of `paths`.
@@ -159,8 +224,8 @@ fn walk(paths: &[Path], step_seconds: u32, beyond: Option<f64>) -> Vec<Seen> {
     let mut seen = Vec::new();
     for (number, path) in paths.iter().enumerate() {
         let mut state = State::new(-i64::from(step_seconds));
-        for (at, residual) in path.residuals() {
-            state.take(beyond, time(at, step_seconds), residual);
+        for (at, observed, forecast) in path.seen() {
+            state.take(beyond, time(at, step_seconds), observed, forecast);
             seen.push(Seen {
                 path: number,
                 at,
@@ -177,9 +242,9 @@ fn jump_beyond(paths: &[Path], step_seconds: u32) -> Option<f64> {
     let mut deviations = Vec::new();
     for path in paths {
         let mut state = State::new(-i64::from(step_seconds));
-        for (at, residual) in path.residuals() {
-            deviations.push((residual - state.mean(3_600)).abs());
-            state.take(None, time(at, step_seconds), residual);
+        for (at, observed, forecast) in path.seen() {
+            deviations.push((observed - forecast - state.mean(3_600)).abs());
+            state.take(None, time(at, step_seconds), observed, forecast);
         }
     }
     deviations.sort_unstable_by(f64::total_cmp);
@@ -189,7 +254,9 @@ fn jump_beyond(paths: &[Path], step_seconds: u32) -> Option<f64> {
 /// The leads in steps and seconds that paths of `horizon` steps can be evidence for.
 fn leads(step_seconds: u32, horizon: usize) -> Vec<(usize, u32)> {
     let minutes = MINUTES.iter().map(|minutes| minutes * 60 / step_seconds);
-    let mut steps: Vec<u32> = std::iter::once(1).chain(minutes.filter(|s| *s > 0)).collect();
+    let mut steps: Vec<u32> = std::iter::once(1)
+        .chain(minutes.filter(|s| *s > 0))
+        .collect();
     steps.dedup();
     let pairs = steps.into_iter().map(|s| (s as usize, s * step_seconds));
     // The shift of the last lead ends inside the horizon.
@@ -199,49 +266,70 @@ fn leads(step_seconds: u32, horizon: usize) -> Vec<(usize, u32)> {
 }
 
 fn pairs(paths: &[Path], step_seconds: u32, beyond: Option<f64>) -> Vec<Pairs> {
-    let horizon = paths.iter().map(|path| path.forecast.len()).max().unwrap_or(0);
+    let horizon = paths
+        .iter()
+        .map(|path| path.forecast.len())
+        .max()
+        .unwrap_or(0);
     let seen = walk(paths, step_seconds, beyond);
     let thin = seen.len().div_ceil(MOST_PAIRS).max(1);
     let of_lead = |(steps, seconds): (usize, u32)| {
         let fade = (-f64::from(seconds) / JUMP_FADES).exp();
         let pair = |seen: &Seen| {
-            let residual = paths[seen.path].residual(seen.at + steps)?;
-            Some((residual - seen.offset * fade, seen.means))
+            let path = &paths[seen.path];
+            Some(Pair {
+                residual: path.residual(seen.at + steps)? - seen.offset * fade,
+                means: seen.means,
+                change: path.forecast[seen.at + steps] - path.forecast[seen.at],
+            })
         };
         Pairs {
             seconds,
             of: seen.iter().step_by(thin).filter_map(pair).collect(),
         }
     };
-    leads(step_seconds, horizon).into_iter().map(of_lead).collect()
+    leads(step_seconds, horizon)
+        .into_iter()
+        .map(of_lead)
+        .collect()
 }
 
-/// The memory and weight of least absolute error: for each memory the median of `error / mean`, weighted by `|mean|`.
-fn least(pairs: &[(f64, [f64; MEMORIES.len()])]) -> (usize, f64) {
-    let tried = (0..MEMORIES.len()).map(|memory| {
-        let mut ratios: Vec<(f64, f64)> = pairs
-            .iter()
-            .filter(|(_, means)| means[memory] != 0.0)
-            .map(|(error, means)| (error / means[memory], means[memory].abs()))
-            .collect();
-        ratios.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-        let half = ratios.iter().map(|(_, by)| by).sum::<f64>() / 2.0;
-        let mut below = 0.0;
-        let middle = ratios.iter().find(|(_, by)| {
-            below += by;
-            below >= half
-        });
-        let weight = middle.map_or(0.0, |(ratio, _)| ratio.clamp(0.0, 1.0));
-        (memory, weight, error(pairs, memory, weight))
-    });
-    let best = tried.min_by(|a, b| a.2.total_cmp(&b.2));
-    best.map_or((0, 0.0), |(memory, weight, _)| (memory, weight))
-}
-
-/// The mean absolute error of pairs under a memory and its weight.
-fn error(pairs: &[(f64, [f64; MEMORIES.len()])], memory: usize, weight: f64) -> f64 {
-    let errors = pairs.iter().map(|(error, means)| (error - weight * means[memory]).abs());
-    errors.sum::<f64>() / pairs.len().max(1) as f64
+/// The way of least absolute error: for each memory and flatness, the weight is the median of `left / mean`, weighted by
+/// `|mean|`.
+fn least(pairs: &[Pair]) -> Way {
+    let mut best = (Way::NONE.error(pairs), Way::NONE);
+    let mut ratios: Vec<(f64, f64)> = Vec::with_capacity(pairs.len());
+    for memory in 0..MEMORIES.len() {
+        for flatness in FLATNESSES {
+            let bare = Way {
+                memory,
+                weight: 0.0,
+                flatness,
+            };
+            let with_mean = pairs.iter().filter(|pair| pair.means[memory] != 0.0);
+            ratios.clear();
+            ratios.extend(with_mean.map(|pair| {
+                let mean = pair.means[memory];
+                (bare.left(pair) / mean, mean.abs())
+            }));
+            ratios.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+            let half = ratios.iter().map(|(_, by)| by).sum::<f64>() / 2.0;
+            let mut below = 0.0;
+            let middle = ratios.iter().find(|(_, by)| {
+                below += by;
+                below >= half
+            });
+            let way = Way {
+                weight: middle.map_or(0.0, |(ratio, _)| ratio.clamp(0.0, 1.0)),
+                ..bare
+            };
+            let error = way.error(pairs);
+            if error < best.0 {
+                best = (error, way);
+            }
+        }
+    }
+    best.1
 }
 
 /// Each lead fitted on the paths before `split` and judged on those from it on; a weight of 0 where that did not help.
@@ -254,39 +342,37 @@ fn judged(paths: &[Path], split: usize, step_seconds: u32, beyond: Option<f64>) 
         if fitted.of.len() < LEAST_PAIRS || judged.of.len() < LEAST_PAIRS {
             break;
         }
-        let (memory, weight) = least(&fitted.of);
-        let mae_without = error(&bare.of, 0, 0.0);
-        let mae_with = error(&judged.of, memory, weight);
-        let helps = mae_with < mae_without * (1.0 - LEAST_GAIN);
+        let mut way = least(&fitted.of);
+        let mae_without = Way::NONE.error(&bare.of);
+        if way.error(&judged.of) >= mae_without * (1.0 - LEAST_GAIN) {
+            way = Way::NONE;
+        }
         leads.push(Lead {
             lead_seconds: fitted.seconds,
-            memory_seconds: MEMORIES[memory],
-            weight: if helps { weight } else { 0.0 },
+            memory_seconds: MEMORIES[way.memory],
+            weight: way.weight,
+            flatness: way.flatness,
             mae_without,
-            mae_with: if helps { mae_with } else { error(&judged.of, 0, 0.0) },
+            mae_with: way.error(&judged.of),
         });
     }
     leads
 }
 
 /// The leads that helped, fitted anew on all paths; those from the first on that did not have a weight of 0.
-fn refitted(
-    judged: &[Lead],
-    paths: &[Path],
-    step_seconds: u32,
-    beyond: Option<f64>,
-) -> Vec<Lead> {
+fn refitted(judged: &[Lead], paths: &[Path], step_seconds: u32, beyond: Option<f64>) -> Vec<Lead> {
     let mut most = 1.0_f64;
     let all = pairs(paths, step_seconds, beyond);
     let refit = |(lead, pairs): (&Lead, &Pairs)| {
-        let (memory, weight) = match lead.weight > 0.0 {
+        let way = match lead.weight > 0.0 {
             true => least(&pairs.of),
-            false => (0, 0.0),
+            false => Way::NONE,
         };
-        most = most.min(weight);
+        most = most.min(way.weight);
         Lead {
-            memory_seconds: MEMORIES[memory],
+            memory_seconds: MEMORIES[way.memory],
             weight: most,
+            flatness: way.flatness,
             ..*lead
         }
     };
@@ -304,11 +390,8 @@ fn bands(
 ) -> Result<Option<BandCalibration>> {
     let all = pairs(paths, step_seconds, beyond);
     let knots = leads.iter().zip(&all).map(|(lead, pairs)| {
-        let memory = MEMORIES.iter().position(|memory| *memory == lead.memory_seconds);
-        let left = pairs.of.iter().map(|(error, means)| {
-            error - memory.map_or(0.0, |memory| lead.weight * means[memory])
-        });
-        let mut left: Vec<f64> = left.collect();
+        let way = Way::of(lead);
+        let mut left: Vec<f64> = pairs.of.iter().map(|pair| way.left(pair)).collect();
         left.sort_unstable_by(f64::total_cmp);
         let at = |level| widened_quantile(&left, level, days);
         Knot {

@@ -11,13 +11,15 @@ const IN_A_ROW: usize = 3;
 /// The memory whose mean a jump is measured from: that of an hour.
 const BASE: usize = 2;
 
-/// The residuals since a model's cutoff, as far as a [`Correction`] needs them. A new model begins a new state; telling it
-/// the observations since that model's cutoff brings it up to date.
+/// The last residuals of a model, as far as a [`Correction`] needs them. A new model begins a new state; telling it the
+/// observations of the last hours, those before the model's cutoff too, brings it up to date.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    cutoff: i64,
+    begun: i64,
     last: Option<i64>,
     means: [f64; MEMORIES.len()],
+    /// The uncorrected point forecast of the last observation.
+    forecast: f64,
     /// By how much the level has jumped, all jumps together.
     offset: f64,
     jumped_at: Option<i64>,
@@ -34,30 +36,45 @@ struct Suspect {
 }
 
 impl State {
-    /// The state of a model that was trained on observations up to `cutoff`, in seconds of the wall clock.
-    pub fn new(cutoff: i64) -> Self {
+    /// A state that takes observations after `begun`, in seconds of the wall clock.
+    pub fn new(begun: i64) -> Self {
         Self {
-            cutoff,
+            begun,
             last: None,
             means: [0.0; MEMORIES.len()],
+            forecast: 0.0,
             offset: 0.0,
             jumped_at: None,
             suspect: None,
         }
     }
 
-    /// Takes in the observation at `ds`, `residual` above the uncorrected point forecast. One that is not later than the
-    /// last or the cutoff, or not finite, is left out; returns whether it was taken.
-    pub fn observe(&mut self, correction: &Correction, ds: i64, residual: f64) -> bool {
-        self.take(correction.jump_beyond, ds, residual)
+    /// Takes in what was observed at `ds`, where the model's uncorrected point forecast is `forecast`. An observation that
+    /// is not later than the last or the state's beginning, or not finite, is left out; returns whether it was taken.
+    pub fn observe(
+        &mut self,
+        correction: &Correction,
+        ds: i64,
+        observed: f64,
+        forecast: f64,
+    ) -> bool {
+        self.take(correction.jump_beyond, ds, observed, forecast)
     }
 
-    pub(super) fn take(&mut self, jump_beyond: Option<f64>, ds: i64, residual: f64) -> bool {
-        let before = self.last.unwrap_or(self.cutoff);
+    pub(super) fn take(
+        &mut self,
+        jump_beyond: Option<f64>,
+        ds: i64,
+        observed: f64,
+        forecast: f64,
+    ) -> bool {
+        let before = self.last.unwrap_or(self.begun);
+        let residual = observed - forecast;
         if ds <= before || !residual.is_finite() {
             return false;
         }
         self.last = Some(ds);
+        self.forecast = forecast;
         let deviation = residual - self.offset;
         if let Some(beyond) = jump_beyond
             && let Some(jump) = self.suspect(beyond, deviation)
@@ -88,9 +105,8 @@ impl State {
             count: 0,
         };
         let far = |from: f64| (deviation - from).abs() > beyond;
-        let goes_on = |suspect: &Suspect| {
-            far(suspect.base) && (deviation > suspect.base) == suspect.above
-        };
+        let goes_on =
+            |suspect: &Suspect| far(suspect.base) && (deviation > suspect.base) == suspect.above;
         let going_on = self.suspect.filter(goes_on);
         let mut suspect = match going_on {
             Some(suspect) => suspect,
@@ -115,6 +131,11 @@ impl State {
         self.last
     }
 
+    /// The uncorrected point forecast of the last observation.
+    pub(super) fn last_forecast(&self) -> f64 {
+        self.forecast
+    }
+
     /// The weighted mean of the residuals over one of [`MEMORIES`], above the level after jumps; 0 for another.
     pub(super) fn mean(&self, memory_seconds: u32) -> f64 {
         let of = MEMORIES.iter().position(|memory| *memory == memory_seconds);
@@ -125,7 +146,7 @@ impl State {
         self.means
     }
 
-    /// By how much the level has jumped since the cutoff, and how many seconds before the last observation it last did.
+    /// By how much the level has jumped since the state began, and how many seconds before the last observation it last did.
     pub fn jump(&self) -> Option<(f64, i64)> {
         let (at, last) = (self.jumped_at?, self.last?);
         Some((self.offset, last - at))

@@ -28,7 +28,9 @@ fn paths(count: usize, keeps: f64) -> Vec<Path> {
 }
 
 fn fitted(keeps: f64) -> Correction {
-    Correction::fit(&paths(30, keeps), STEP, 14.0).unwrap().unwrap()
+    Correction::fit(&paths(30, keeps), STEP, 14.0)
+        .unwrap()
+        .unwrap()
 }
 
 fn forecast(points: usize) -> Forecast {
@@ -50,7 +52,7 @@ fn seen(correction: &Correction, residuals: &[f64]) -> (State, i64) {
     let mut ds = 0;
     for residual in residuals {
         ds += i64::from(STEP);
-        assert!(state.observe(correction, ds, *residual));
+        assert!(state.observe(correction, ds, 100.0 + residual, 100.0));
     }
     (state, ds)
 }
@@ -63,7 +65,10 @@ fn the_fitted_weights_are_those_of_the_autoregression() {
     };
     assert_eq!((first.lead_seconds, first.memory_seconds), (300, 0));
     assert!((first.weight - 0.9).abs() < 0.05, "{first:?}");
-    assert!((quarter.weight - 0.9_f64.powi(3)).abs() < 0.08, "{quarter:?}");
+    assert!(
+        (quarter.weight - 0.9_f64.powi(3)).abs() < 0.08,
+        "{quarter:?}"
+    );
     assert!(hour.weight < 0.45 && first.mae_with < 0.7 * first.mae_without);
 }
 
@@ -86,7 +91,10 @@ fn the_shift_decays_with_the_lead_and_ends() {
     let mut answer = forecast(leads.len());
     assert!(correction.apply(&state, last + 300, &leads, &mut answer));
     let shifts: Vec<f64> = answer.yhat.iter().map(|yhat| yhat - 100.0).collect();
-    assert!(shifts[0] > 0.4 && shifts.is_sorted_by(|a, b| a >= b), "{shifts:?}");
+    assert!(
+        shifts[0] > 0.4 && shifts.is_sorted_by(|a, b| a >= b),
+        "{shifts:?}"
+    );
     assert_eq!(shifts[599 - 1], 0.0);
     assert_eq!(answer.quantiles[1].values[598], 110.0);
 }
@@ -97,7 +105,11 @@ fn without_recent_observations_the_answer_is_the_uncorrected_one_to_the_bit() {
     let (state, last) = seen(&correction, &[0.5; 20]);
     let ds = [last + 3_600];
     let plain = forecast(1);
-    for (state, now) in [(&State::new(0), 300), (&state, last + 1_501), (&state, last + 86_400)] {
+    for (state, now) in [
+        (&State::new(0), 300),
+        (&state, last + 1_501),
+        (&state, last + 86_400),
+    ] {
         let mut answer = plain.clone();
         assert!(!correction.apply(state, now, &ds, &mut answer));
         assert_eq!(answer, plain);
@@ -132,14 +144,24 @@ fn a_level_that_jumped_is_followed_within_three_steps_and_the_band_holds_a_retur
         }
         // On the side that it came from the band still holds 100, on the other it is as narrow as before.
         let (low, high) = (&answer.quantiles[0].values, &answer.quantiles[1].values);
-        let (back, on) = if jump > 0.0 { (low[0], high[0]) } else { (high[0], low[0]) };
-        assert!((back - 100.0).abs() < 3.0 && (on - 100.0 - jump).abs() < 3.0, "{answer:?}");
+        let (back, on) = if jump > 0.0 {
+            (low[0], high[0])
+        } else {
+            (high[0], low[0])
+        };
+        assert!(
+            (back - 100.0).abs() < 3.0 && (on - 100.0 - jump).abs() < 3.0,
+            "{answer:?}"
+        );
 
         residuals.extend([jump; 60]);
         let (state, last) = seen(&correction, &residuals);
         let mut settled = forecast(1);
         correction.apply(&state, last + 300, &[last + 300], &mut settled);
-        let (low, high) = (settled.quantiles[0].values[0], settled.quantiles[1].values[0]);
+        let (low, high) = (
+            settled.quantiles[0].values[0],
+            settled.quantiles[1].values[0],
+        );
         assert!(high - low < 6.0, "the doubt has faded: {settled:?}");
     }
 }
@@ -154,14 +176,15 @@ fn a_single_spike_is_no_jump() {
 }
 
 #[test]
-fn an_observation_counts_once_in_order_and_only_after_the_cutoff() {
+fn an_observation_counts_once_in_order_and_only_after_the_beginning() {
     let correction = fitted(0.9);
     let mut state = State::new(900);
-    assert!(!state.observe(&correction, 900, 5.0));
-    assert!(!state.observe(&correction, 1_200, f64::NAN));
-    assert!(state.observe(&correction, 1_200, 5.0));
+    assert!(!state.observe(&correction, 900, 5.0, 0.0));
+    assert!(!state.observe(&correction, 1_200, f64::NAN, 0.0));
+    assert!(state.observe(&correction, 1_200, 5.0, 0.0));
     let once = state.clone();
-    assert!(!state.observe(&correction, 1_200, 7.0) && !state.observe(&correction, 1_100, 7.0));
+    assert!(!state.observe(&correction, 1_200, 7.0, 0.0));
+    assert!(!state.observe(&correction, 1_100, 7.0, 0.0));
     assert_eq!(state, once);
 }
 
@@ -180,7 +203,7 @@ fn corrected_bands_hold_what_they_say() {
                 inside += u32::from(low <= truth && truth <= high);
                 asked += 1;
             }
-            state.observe(&correction, ds, observed.unwrap() - forecast_at);
+            state.observe(&correction, ds, observed.unwrap(), *forecast_at);
         }
     }
     let coverage = f64::from(inside) / f64::from(asked);
@@ -196,7 +219,7 @@ fn the_peak_of_an_hour_holds_as_many_maxima_as_it_says() {
         let mut state = State::new(0);
         for i in 0..DAY - 12 {
             let ds = (i as i64 + 1) * i64::from(STEP);
-            state.observe(&correction, ds, path.observed[i].unwrap() - path.forecast[i]);
+            state.observe(&correction, ds, path.observed[i].unwrap(), path.forecast[i]);
             let ahead: Vec<i64> = (1..=12).map(|k| ds + k * i64::from(STEP)).collect();
             let mut answer = forecast(12);
             correction.apply(&state, ds + i64::from(STEP), &ahead, &mut answer);
@@ -214,7 +237,10 @@ fn the_peak_of_an_hour_holds_as_many_maxima_as_it_says() {
 fn it_survives_json_and_nonsense_is_refused_by_name() {
     let correction = fitted(0.9);
     let json = serde_json::to_string(&correction).unwrap();
-    assert_eq!(serde_json::from_str::<Correction>(&json).unwrap(), correction);
+    assert_eq!(
+        serde_json::from_str::<Correction>(&json).unwrap(),
+        correction
+    );
     let weight = format!("\"weight\":{}", correction.leads()[0].weight);
     assert!(json.contains(&weight));
     for bad in [

@@ -73,7 +73,7 @@ pub struct Args {
         value_name = "LEVEL,..."
     )]
     levels: Vec<f64>,
-    /// Ask for these leads every hour instead, of models trained daily over the last --origins days, and compare with
+    /// Ask for these leads at every step instead, of models trained daily over the last --origins days, and compare with
     /// the last value and the day before
     #[arg(
         long,

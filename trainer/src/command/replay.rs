@@ -126,8 +126,8 @@ impl Args {
     pub(super) async fn run(self, out: &mut (dyn Write + Send)) -> Result<()> {
         let table = Table::open(&self.data).await?;
         let grid = grid(&table, &self.column, self.time_column.as_deref())?;
-        let history = i64::try_from(grid.values.len()).unwrap_or(i64::MAX)
-            * i64::from(grid.step_seconds);
+        let history =
+            i64::try_from(grid.values.len()).unwrap_or(i64::MAX) * i64::from(grid.step_seconds);
         let plan = self.plan(history / DAY)?;
         let found = replay(grid, &plan).map_err(|error| error.of_place(&self.column))?;
         if let Some(path) = &self.html {
@@ -230,7 +230,9 @@ fn text(column: &str, plan: &Plan, replay: &Replay) -> String {
         let figures = &run.figures;
         let change = |of: f64, from: Option<f64>| {
             let from = from.filter(|from| *from > 0.0 && run.policy != Policy::Reactive);
-            from.map_or("-".to_owned(), |from| format!("{:+.1} %", 100.0 * (of / from - 1.0)))
+            from.map_or("-".to_owned(), |from| {
+                format!("{:+.1} %", 100.0 * (of / from - 1.0))
+            })
         };
         text.push_str(&format!(
             "{:<26} {:>10.1} {:>8} {:>10.1} {:>8} {:>7} {:>11}\n",
@@ -251,7 +253,10 @@ fn text(column: &str, plan: &Plan, replay: &Replay) -> String {
         replay.models, replay.corrected_models
     ));
     if replay.filled_hours > 0.0 {
-        text.push_str(&format!("; {:.1} h of load were not observed and are filled in", replay.filled_hours));
+        text.push_str(&format!(
+            "; {:.1} h of load were not observed and are filled in",
+            replay.filled_hours
+        ));
     }
     text.push('\n');
     text

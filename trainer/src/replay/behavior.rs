@@ -60,7 +60,15 @@ pub struct Past {
 
 impl Behavior {
     /// What a recommendation of `desired` pods at `now` comes to, where there are `current`; `past` learns of both.
-    pub fn limit(&self, past: &mut Past, now: i64, current: u32, desired: u32, min: u32, max: u32) -> u32 {
+    pub fn limit(
+        &self,
+        past: &mut Past,
+        now: i64,
+        current: u32,
+        desired: u32,
+        min: u32,
+        max: u32,
+    ) -> u32 {
         let stabilized = self.stabilize(past, now, current, desired);
         let limited = self.rate(past, now, current, stabilized, min, max);
         past.keep(now, current, limited);
@@ -185,7 +193,11 @@ mod tests {
         let mut recommended = vec![10; 4];
         recommended.extend([3; 10]);
         recommended.extend([10; 4]);
-        assert!(walk(&Behavior::default(), 10, &recommended, 100).iter().all(|pods| *pods == 10));
+        assert!(
+            walk(&Behavior::default(), 10, &recommended, 100)
+                .iter()
+                .all(|pods| *pods == 10)
+        );
     }
 
     #[test]
@@ -212,6 +224,9 @@ mod tests {
             },
             ..Behavior::default()
         };
-        assert_eq!(walk(&behavior, 5, &[5, 9, 9, 9, 9, 9], 100), [5, 5, 5, 5, 9, 9]);
+        assert_eq!(
+            walk(&behavior, 5, &[5, 9, 9, 9, 9, 9], 100),
+            [5, 5, 5, 5, 9, 9]
+        );
     }
 }

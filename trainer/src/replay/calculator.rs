@@ -41,7 +41,11 @@ pub fn usage_replicas(current: u32, pods: &[Sample], target: f64, tolerance: f64
             false => ceil(ratio * usages.len() as f64),
         });
     }
-    let assumed = if ratio < 1.0 { missing as f64 * target } else { 0.0 };
+    let assumed = if ratio < 1.0 {
+        missing as f64 * target
+    } else {
+        0.0
+    };
     let pods = (usages.len() + unready + missing) as f64;
     let again = (total + assumed) / pods / target;
     let turned = (ratio < 1.0 && again > 1.0) || (ratio > 1.0 && again < 1.0);
@@ -112,7 +116,11 @@ mod tests {
         ];
         for case @ (current, usage, ready, unready, missing, target, asked) in cases {
             let pods = pods(usage, ready, unready, missing);
-            assert_eq!(usage_replicas(current, &pods, target, 0.1), Some(asked), "{case:?}");
+            assert_eq!(
+                usage_replicas(current, &pods, target, 0.1),
+                Some(asked),
+                "{case:?}"
+            );
         }
         assert_eq!(usage_replicas(3, &pods(0.0, 0, 2, 1), 0.1, 0.1), None);
     }
@@ -130,7 +138,11 @@ mod tests {
             (0, 0.0, 1.0, 0),
             (5, 0.0, 1.0, 0),
         ] {
-            assert_eq!(external_replicas(current, total, target, 0.1), asked, "{current} {total}");
+            assert_eq!(
+                external_replicas(current, total, target, 0.1),
+                asked,
+                "{current} {total}"
+            );
         }
     }
 }

@@ -68,7 +68,11 @@ impl Counter {
 
     pub(super) fn figures(self) -> Figures {
         Figures {
-            unserved_share: if self.load > 0.0 { self.unserved / self.load } else { 0.0 },
+            unserved_share: if self.load > 0.0 {
+                self.unserved / self.load
+            } else {
+                0.0
+            },
             ..self.figures
         }
     }

@@ -61,7 +61,9 @@ mod tests {
         assert_eq!((fleet.size(), fleet.ready(89), fleet.ready(90)), (3, 2, 3));
         let usages = |now| {
             let samples = fleet.samples(now, 6.0).into_iter();
-            samples.filter(|sample| *sample != Sample::Unready).collect::<Vec<_>>()
+            samples
+                .filter(|sample| *sample != Sample::Unready)
+                .collect::<Vec<_>>()
         };
         assert_eq!(usages(89), [Sample::Usage(3.0); 2]);
         assert_eq!(usages(104), [Sample::Usage(2.0); 2]);

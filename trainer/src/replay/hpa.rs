@@ -62,7 +62,10 @@ impl Hpa {
         if asked.contains(&None) && largest < current {
             return current;
         }
-        let desired = self.settings.behavior.limit(&mut self.past, now, current, largest, min, max);
+        let desired = self
+            .settings
+            .behavior
+            .limit(&mut self.past, now, current, largest, min, max);
         desired.clamp(min, max)
     }
 }
@@ -94,7 +97,11 @@ mod tests {
             (30, vec![Some(25)], 20),
             (1, vec![Some(9)], 2),
         ] {
-            assert_eq!(hpa().sync(0, current, &asked), expected, "{current} {asked:?}");
+            assert_eq!(
+                hpa().sync(0, current, &asked),
+                expected,
+                "{current} {asked:?}"
+            );
         }
     }
 }

@@ -44,7 +44,11 @@ pub fn html(column: &str, plan: &Plan, replay: &Replay) -> String {
         replay.corrected_models,
     );
     if replay.filled_hours > 0.0 {
-        let _ = writeln!(html, "<p>{:.1} h of load were not observed and are filled in.</p>", replay.filled_hours);
+        let _ = writeln!(
+            html,
+            "<p>{:.1} h of load were not observed and are filled in.</p>",
+            replay.filled_hours
+        );
     }
     table(&mut html, replay);
     for run in &replay.runs {
@@ -57,8 +61,13 @@ pub fn html(column: &str, plan: &Plan, replay: &Replay) -> String {
 
 fn table(html: &mut String, replay: &Replay) {
     html.push_str("<table><tr><th></th><th>minutes under-provisioned</th><th>load not carried</th><th>pod-hours</th><th>against reactive</th><th>scale events</th><th>oscillations</th><th>most pods</th></tr>\n");
-    let reactive = replay.run(Policy::Reactive).map_or(0.0, |run| run.figures.pod_hours);
-    for Run { policy, figures, .. } in &replay.runs {
+    let reactive = replay
+        .run(Policy::Reactive)
+        .map_or(0.0, |run| run.figures.pod_hours);
+    for Run {
+        policy, figures, ..
+    } in &replay.runs
+    {
         let against = match reactive > 0.0 {
             true => format!("{:+.1} %", 100.0 * (figures.pod_hours / reactive - 1.0)),
             false => "-".to_owned(),
@@ -117,14 +126,18 @@ fn plot(html: &mut String, plan: &Plan, replay: &Replay, run: &Run) {
     let mut load = String::new();
     let mut pods = String::new();
     let mut short = String::new();
-    let pairs = replay.load.chunks(per_pixel).zip(run.ready.chunks(per_pixel));
+    let pairs = replay
+        .load
+        .chunks(per_pixel)
+        .zip(run.ready.chunks(per_pixel));
     for (i, (of_load, of_pods)) in pairs.enumerate() {
         let at = x(i * per_pixel);
         let highest = of_load.iter().copied().fold(0.0, f64::max);
         let fewest = f64::from(of_pods.iter().copied().min().unwrap_or(0));
         let _ = write!(load, "{at:.1},{:.1} ", y(highest));
         let _ = write!(pods, "{at:.1},{:.1} ", y(fewest));
-        let missed = |(load, ready): (&f64, &u32)| load * plan.target > f64::from(*ready) * plan.capacity;
+        let missed =
+            |(load, ready): (&f64, &u32)| load * plan.target > f64::from(*ready) * plan.capacity;
         if of_load.iter().zip(of_pods).any(missed) {
             let _ = write!(short, "M{at:.1},{TOP}V{:.1}", TOP - 10.0);
         }

@@ -67,7 +67,8 @@ impl<'a> Loadcast<'a> {
         let known = usize::try_from((now - grid.start).div_euclid(self.load.step())).unwrap_or(0);
         let known = known.min(grid.values.len());
         if !trained_today {
-            let most = usize::try_from(self.plan.max_train / self.load.step()).unwrap_or(usize::MAX);
+            let most =
+                usize::try_from(self.plan.max_train / self.load.step()).unwrap_or(usize::MAX);
             let past = grid.part(known.saturating_sub(most)..known);
             let model = LiveModel::train(&Method::Search, &past).map_err(Error::of_model)?;
             self.models += 1;
@@ -77,7 +78,10 @@ impl<'a> Loadcast<'a> {
             self.answered = None;
         }
         let Some((_, model)) = &mut self.model else {
-            return Err(Error::model("no model was trained", "give a longer history"));
+            return Err(Error::model(
+                "no model was trained",
+                "give a longer history",
+            ));
         };
         let window = self.plan.trigger.window(now, grid.step_seconds);
         if let Some((of, value)) = &self.answered
@@ -88,7 +92,9 @@ impl<'a> Loadcast<'a> {
         }
         for i in self.next..known {
             if let Some(value) = grid.values[i] {
-                model.observe(grid.time(i), value).map_err(Error::of_model)?;
+                model
+                    .observe(grid.time(i), value)
+                    .map_err(Error::of_model)?;
             }
         }
         self.next = known;
@@ -96,7 +102,11 @@ impl<'a> Loadcast<'a> {
             .forecast(now, &window, self.plan.trigger.levels())
             .map_err(Error::of_model)?;
         let observed = known.checked_sub(1).and_then(|last| grid.values[last]);
-        let demand = self.plan.trigger.demand(&forecast, observed).map_err(Error::of_model)?;
+        let demand = self
+            .plan
+            .trigger
+            .demand(&forecast, observed)
+            .map_err(Error::of_model)?;
         self.answered = Some((window, demand.value));
         Ok(demand.value)
     }

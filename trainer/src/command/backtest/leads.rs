@@ -52,8 +52,16 @@ pub(super) fn text(args: &Args, method: &Method, table: &Table) -> Result<String
 fn shown(outcome: &Outcome) -> String {
     let Outcome { series, table, .. } = outcome;
     let mut text = format!(
-        "{series}: mean absolute error of forecasts asked every hour of the last {} days\n{:>8} {:>6} {:>12} {:>12} {:>12} {:>12} {:>9} {:>9}\n",
-        table.days, "lead", "asked", "corrected", "uncorrected", "last value", "day before", "coverage", "without"
+        "{series}: mean absolute error of forecasts asked at every step of the last {} days\n{:>8} {:>6} {:>12} {:>12} {:>12} {:>12} {:>9} {:>9}\n",
+        table.days,
+        "lead",
+        "asked",
+        "corrected",
+        "uncorrected",
+        "last value",
+        "day before",
+        "coverage",
+        "without"
     );
     for lead in &table.leads {
         let _ = write!(
