@@ -96,6 +96,7 @@ def compare_leads(arguments):
     """The table of --leads: mean absolute errors, and on how many series ours is better than the last value."""
     columns = ["corrected", "uncorrected", "last_value", "seasonal_naive", "Prophet"]
     common = ["--origins", str(arguments.origins), "--max-train", f"{arguments.max_train}d", "--leads", arguments.leads]
+    common += ["--level-shift", "1.5,0.5"]
     results, better = {}, {}
     width = max(len(path.stem) for path in arguments.csv)
     print(f"{'mean absolute error':<{width}} {'lead':>6}" + "".join(f"{name:>15}" for name in columns))
@@ -113,6 +114,11 @@ def compare_leads(arguments):
     print("\nseries on which the corrected forecast is the better one, of", len(results))
     for minutes, won in better.items():
         print(f"{'':<{width}} {minutes:>4} m{'':>15}" + "".join(f"{won[name]:>15}" for name in columns[1:]))
+    print(f"\n{'the hour after a jump':<{width}} {'level':>6}" + "".join(f"{name:>15}" for name in columns[:3]))
+    for series, found in results.items():
+        for shift in found["level_shifts"]:
+            cells = "".join(f"{shift[name]:>15.5g}" for name in columns[:3])
+            print(f"{series:<{width}} x {shift['factor']:<4}{cells}")
     return results
 
 

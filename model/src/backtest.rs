@@ -5,8 +5,10 @@
 //! observed are not scored. Origins run in parallel; the result does not depend on how many do.
 
 mod leads;
+mod level_shift;
 
 pub use leads::{LeadPlan, LeadScores, LeadTable, leads};
+pub use level_shift::{ShiftScores, level_shift};
 
 use std::{
     sync::{

@@ -30,8 +30,10 @@ const LEAST_GAIN: f64 = 0.01;
 /// The guard stays unless it makes the error at the judged paths larger by this share.
 const MOST_LOSS_OF_GUARD: f64 = 0.01;
 
-/// A jump goes further than so many of all deviations from the last hour's mean.
-const JUMP_LEVEL: f64 = 0.98;
+/// A jump goes so many times further than so many of all deviations from the last hour's mean: beyond what noise that
+/// remembers its last value does by itself.
+const JUMP_LEVEL: f64 = 0.99;
+const JUMP_FACTOR: f64 = 1.5;
 
 /// A forecast made at an origin inside a history, and what came: one value of each per step after the origin.
 #[derive(Debug, Clone, PartialEq)]
@@ -248,7 +250,7 @@ fn jump_beyond(paths: &[Path], step_seconds: u32) -> Option<f64> {
         }
     }
     deviations.sort_unstable_by(f64::total_cmp);
-    (deviations.len() >= LEAST_PAIRS).then(|| quantile(&deviations, JUMP_LEVEL))
+    (deviations.len() >= LEAST_PAIRS).then(|| JUMP_FACTOR * quantile(&deviations, JUMP_LEVEL))
 }
 
 /// The leads in steps and seconds that paths of `horizon` steps can be evidence for.

@@ -15,6 +15,7 @@ use loadcast_model::grid::Grid;
 use loadcast_model::series::SeriesName;
 use serde::Serialize;
 
+use super::replay::read_positive;
 use super::run::method;
 use crate::declaration::Declaration;
 use crate::error::{Error, Result};
@@ -84,6 +85,17 @@ pub struct Args {
         value_name = "DURATION,..."
     )]
     leads: Vec<i64>,
+    /// With --leads: multiply what comes by each of these factors, from instants of these days on, and score the hour
+    /// after the jump
+    #[arg(
+        long,
+        env = "LOADCAST_LEVEL_SHIFT",
+        value_delimiter = ',',
+        value_parser = read_positive,
+        requires = "leads",
+        value_name = "FACTOR,..."
+    )]
+    level_shift: Vec<f64>,
     /// How the result is written
     #[arg(long, env = "LOADCAST_OUTPUT", value_enum, default_value_t = Format::Table)]
     output: Format,

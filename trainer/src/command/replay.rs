@@ -108,7 +108,7 @@ struct Outcome<'a> {
     replay: &'a Replay,
 }
 
-fn read_positive(text: &str) -> std::result::Result<f64, String> {
+pub(super) fn read_positive(text: &str) -> std::result::Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
         _ => Err(format!("`{text}` is no number above 0")),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use loadcast_model::backtest::{LeadPlan, LeadTable, Method, leads};
+use loadcast_model::backtest::{LeadPlan, LeadTable, Method, ShiftScores, leads, level_shift};
 use serde::Serialize;
 
 use super::{Args, Format, grid, json, seconds};
@@ -18,6 +18,9 @@ struct Outcome {
     step_seconds: u32,
     #[serde(flatten)]
     table: LeadTable,
+    /// One for each factor of --level-shift.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    level_shifts: Vec<ShiftScores>,
     /// Of this machine, all cores.
     seconds: f64,
 }
@@ -39,6 +42,8 @@ pub(super) fn text(args: &Args, method: &Method, table: &Table) -> Result<String
             series: column.clone(),
             step_seconds: grid.step_seconds,
             table: leads(method, &grid, &plan).map_err(of_column)?,
+            level_shifts: level_shift(method, &grid, &plan, &args.level_shift)
+                .map_err(of_column)?,
             seconds: begun.elapsed().as_secs_f64(),
         });
     }
@@ -84,6 +89,21 @@ fn shown(outcome: &Outcome) -> String {
             let _ = write!(text, " {share:>9}");
         }
         text.push('\n');
+    }
+    for shift in &outcome.level_shifts {
+        let shown =
+            |error: Option<f64>| error.map_or("-".to_owned(), |error| format!("{error:.5}"));
+        let _ = writeln!(
+            text,
+            "level x {}: in the hour after {} jumps {}, uncorrected {}, last value {}; from the third step on {}, last value {}",
+            shift.factor,
+            shift.jumps,
+            shown(shift.corrected),
+            shown(shift.uncorrected),
+            shown(shift.last_value),
+            shown(shift.corrected_settled),
+            shown(shift.last_value_settled),
+        );
     }
     text
 }
