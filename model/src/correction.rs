@@ -1,9 +1,9 @@
 //! What the last hour says about the next: the residuals since the cutoff shift the leads that follow, by a decaying
 //! autoregression, and a jump of the level widens the band.
 //!
-//! A jump is three residuals in a row further from the last hour's mean than nearly all were before: then their median
-//! is added in full, fading with the lead over half a day, and for an hour the band on the side that the level came from
-//! holds its return too.
+//! A jump is three residuals in a row further from the last hour's mean than nearly all were before, or two that go twice
+//! as far: then their median is added in full, fading with the lead over half a day, and goes on to follow what is
+//! observed; and for an hour the band on the side that the level came from holds its return too.
 //!
 //! A model that is trained once a day knows nothing of what came since. The shift of a lead is
 //! `weight * mean - flatness * change`: the mean is that of the last residuals (observed minus forecast), exponentially

@@ -35,7 +35,10 @@ fn plan(grid: &Grid, days: u32) -> Plan {
     let mut sorted: Vec<f64> = grid.values.iter().flatten().copied().collect();
     sorted.sort_by(f64::total_cmp);
     let target = sorted[sorted.len() * 99 / 100] / 20.0;
-    let metadata = [("series", "replay".to_owned()), ("target", target.to_string())];
+    let metadata = [
+        ("series", "replay".to_owned()),
+        ("target", target.to_string()),
+    ];
     let metadata: BTreeMap<String, String> =
         metadata.map(|(key, value)| (key.to_owned(), value)).into();
     Plan {
@@ -57,7 +60,11 @@ fn plan(grid: &Grid, days: u32) -> Plan {
 }
 
 fn minutes(replay: &Replay, policy: Policy) -> f64 {
-    replay.run(policy).unwrap().figures.under_provisioned_minutes
+    replay
+        .run(policy)
+        .unwrap()
+        .figures
+        .under_provisioned_minutes
 }
 
 fn pod_hours(replay: &Replay, policy: Policy) -> f64 {
@@ -69,8 +76,14 @@ fn on_the_synthetic_cluster_a_forecast_takes_two_thirds_of_the_minutes_for_a_ten
     for workload in [Workload::Web, Workload::Batch, Workload::Steady] {
         let grid = cluster(workload);
         let found = replay(grid.clone(), &plan(&grid, 4)).unwrap();
-        let (reactive, ours) = (minutes(&found, Policy::Reactive), minutes(&found, Policy::Loadcast));
-        assert!(reactive > 10.0 && 3.0 * ours <= reactive, "{workload:?}: {reactive} and {ours}");
+        let (reactive, ours) = (
+            minutes(&found, Policy::Reactive),
+            minutes(&found, Policy::Loadcast),
+        );
+        assert!(
+            reactive > 10.0 && 3.0 * ours <= reactive,
+            "{workload:?}: {reactive} and {ours}"
+        );
         let more = pod_hours(&found, Policy::Loadcast) / pod_hours(&found, Policy::Reactive);
         assert!(more <= 1.1, "{workload:?}: {more}");
         assert_eq!((found.models, found.runs.len()), (5, 3));
@@ -120,8 +133,15 @@ fn on_real_series_a_forecast_never_costs_minutes() {
         }
         let grid = read(&path);
         let found = replay(grid.clone(), &plan(&grid, 3)).unwrap();
-        let (reactive, ours) = (minutes(&found, Policy::Reactive), minutes(&found, Policy::Loadcast));
-        assert!(ours <= reactive, "{}: {reactive} and {ours}", path.display());
+        let (reactive, ours) = (
+            minutes(&found, Policy::Reactive),
+            minutes(&found, Policy::Loadcast),
+        );
+        assert!(
+            ours <= reactive,
+            "{}: {reactive} and {ours}",
+            path.display()
+        );
     }
 }
 
@@ -135,7 +155,11 @@ fn read(path: &Path) -> Grid {
         (zoned.timestamp().as_second(), value.parse::<f64>().unwrap())
     };
     let rows: Vec<(i64, f64)> = text.lines().skip(1).map(row).collect();
-    let step = if rows[1].0 - rows[0].0 > 1_000 { 1_800 } else { 300 };
+    let step = if rows[1].0 - rows[0].0 > 1_000 {
+        1_800
+    } else {
+        300
+    };
     let index = |time: i64| time.div_euclid(step);
     let last = index(rows[rows.len() - 1].0);
     let first = index(rows[0].0).max(last - 16 * 86_400 / step);

@@ -27,13 +27,12 @@ const JUDGED_SHARE: f64 = 1.0 / 3.0;
 /// The share by which a lead's error must fall at the judged paths.
 const LEAST_GAIN: f64 = 0.01;
 
-/// The guard stays unless it makes the error at the judged paths larger by this share.
+/// The most watchful guard is taken that does not make the error at all paths larger by more than this share.
 const MOST_LOSS_OF_GUARD: f64 = 0.01;
 
-/// A jump goes so many times further than so many of all deviations from the last hour's mean: beyond what noise that
-/// remembers its last value does by itself.
-const JUMP_LEVEL: f64 = 0.99;
-const JUMP_FACTOR: f64 = 1.5;
+/// A jump goes so many times further from the last hour's mean than half of all residuals do: a median is not moved by
+/// jumps in the history itself.
+const JUMP_FACTORS: [f64; 3] = [5.0, 10.0, 20.0];
 
 /// A forecast made at an origin inside a history, and what came: one value of each per step after the origin.
 #[derive(Debug, Clone, PartialEq)]
@@ -140,16 +139,22 @@ impl Correction {
             return Ok(None);
         }
         let split = paths.len() - ((paths.len() as f64 * JUDGED_SHARE) as usize).max(1);
-        let beyond = jump_beyond(&paths[..split], step_seconds);
         let unguarded = judged(paths, split, step_seconds, None);
-        let guarded = beyond.map(|beyond| judged(paths, split, step_seconds, Some(beyond)));
-        let total = |leads: &[Lead]| leads.iter().map(|lead| lead.mae_with).sum::<f64>();
-        let (leads, guard) = match guarded {
-            Some(guarded) if total(&guarded) <= total(&unguarded) * (1.0 + MOST_LOSS_OF_GUARD) => {
-                (guarded, jump_beyond(paths, step_seconds))
-            }
-            _ => (unguarded, None),
+        let total = |leads: &[Lead], beyond| -> f64 {
+            let pairs = pairs(paths, step_seconds, beyond);
+            let errors = leads.iter().zip(&pairs);
+            errors
+                .map(|(lead, pairs)| Way::of(lead).error(&pairs.of))
+                .sum()
         };
+        let most = total(&unguarded, None) * (1.0 + MOST_LOSS_OF_GUARD);
+        let usual = usual_deviation(paths, step_seconds);
+        let guarded = JUMP_FACTORS.into_iter().find_map(|factor| {
+            let guard = Some(factor * usual?);
+            let leads = judged(paths, split, step_seconds, guard);
+            (total(&leads, guard) <= most).then_some((leads, guard))
+        });
+        let (leads, guard) = guarded.unwrap_or((unguarded, None));
         let mut leads = refitted(&leads, paths, step_seconds, guard);
         let of_all = u32::try_from(paths.len()).unwrap_or(u32::MAX);
         let Some(bands) = bands(&leads, paths, step_seconds, guard, of_all, days)? else {
@@ -239,8 +244,8 @@ fn walk(paths: &[Path], step_seconds: u32, beyond: Option<f64>) -> Vec<Seen> {
     seen
 }
 
-/// How far a residual must lie from the last hour's mean to be the beginning of a jump; `None` without evidence.
-fn jump_beyond(paths: &[Path], step_seconds: u32) -> Option<f64> {
+/// How far half of the residuals lie from the last hour's mean; `None` without evidence.
+fn usual_deviation(paths: &[Path], step_seconds: u32) -> Option<f64> {
     let mut deviations = Vec::new();
     for path in paths {
         let mut state = State::new(-i64::from(step_seconds));
@@ -250,7 +255,7 @@ fn jump_beyond(paths: &[Path], step_seconds: u32) -> Option<f64> {
         }
     }
     deviations.sort_unstable_by(f64::total_cmp);
-    (deviations.len() >= LEAST_PAIRS).then(|| JUMP_FACTOR * quantile(&deviations, JUMP_LEVEL))
+    (deviations.len() >= LEAST_PAIRS).then(|| quantile(&deviations, 0.5))
 }
 
 /// The leads in steps and seconds that paths of `horizon` steps can be evidence for.

@@ -5,8 +5,14 @@ use serde::{Deserialize, Serialize};
 use super::{Correction, MEMORIES};
 use crate::order::median;
 
-/// So many residuals in a row beyond the threshold, on the same side, are a jump.
+/// So many residuals in a row beyond the threshold, on the same side, are a jump; one less where they go twice as far.
 const IN_A_ROW: usize = 3;
+
+/// The time constant with which the height of a jump follows what is observed, in seconds.
+const FOLLOWS: f64 = 1_800.0;
+
+/// A jump is over when this share of the threshold is left of it.
+const OVER_BELOW: f64 = 0.5;
 
 /// The memory whose mean a jump is measured from: that of an hour.
 const BASE: usize = 2;
@@ -75,16 +81,17 @@ impl State {
         }
         self.last = Some(ds);
         self.forecast = forecast;
-        let deviation = residual - self.offset;
-        if let Some(beyond) = jump_beyond
-            && let Some(jump) = self.suspect(beyond, deviation)
-        {
-            self.offset += jump;
-            self.jumped_at = Some(ds);
-            self.means = [0.0; MEMORIES.len()];
-            return true;
-        }
         let apart = (ds - before) as f64;
+        let mut deviation = residual - self.offset;
+        if let Some(beyond) = jump_beyond {
+            if let Some(jump) = self.suspect(beyond, deviation) {
+                self.offset += jump;
+                self.jumped_at = Some(ds);
+                self.means = [0.0; MEMORIES.len()];
+                return true;
+            }
+            deviation = self.follow(beyond, deviation, apart);
+        }
         for (mean, memory) in self.means.iter_mut().zip(MEMORIES) {
             let keeps = match memory {
                 0 => 0.0,
@@ -93,6 +100,23 @@ impl State {
             *mean = keeps * *mean + (1.0 - keeps) * deviation;
         }
         true
+    }
+
+    /// After a jump its height follows what is observed, until it is no jump any more; what is left of the deviation.
+    fn follow(&mut self, beyond: f64, deviation: f64, apart: f64) -> f64 {
+        if self.jumped_at.is_none() {
+            return deviation;
+        }
+        let by = deviation * (1.0 - (-apart / FOLLOWS).exp());
+        self.offset += by;
+        if self.offset.abs() >= OVER_BELOW * beyond {
+            return deviation - by;
+        }
+        for mean in &mut self.means {
+            *mean += self.offset;
+        }
+        self.jumped_at = None;
+        deviation - by + std::mem::take(&mut self.offset)
     }
 
     /// By how much the level jumped, when this deviation has settled that it did.
@@ -118,12 +142,16 @@ impl State {
         };
         suspect.seen[suspect.count] = deviation;
         suspect.count += 1;
-        if suspect.count < IN_A_ROW {
+        let seen = &mut suspect.seen[..suspect.count];
+        let twice = seen
+            .iter()
+            .all(|seen| (seen - suspect.base).abs() > 2.0 * beyond);
+        if suspect.count < IN_A_ROW - usize::from(twice) {
             self.suspect = Some(suspect);
             return None;
         }
         self.suspect = None;
-        Some(median(&mut suspect.seen))
+        Some(median(seen))
     }
 
     /// The time of the last observation that was taken in.
