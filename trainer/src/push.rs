@@ -200,6 +200,8 @@ fn message(approved: &Approved, to: &Destination, expected_version: Option<u64>)
         activate_at: None,
         tags: std::collections::BTreeMap::new(),
         band_calibration_json: approved.calibration().map(json),
+        correction_json: approved.correction().map(json),
+        peak_json: approved.peak().map(json),
         attachments: Vec::new(),
         model_pr: Bytes::copy_from_slice(approved.model_pr()),
     })

@@ -69,6 +69,8 @@ fn message(faithful: &Faithful, to: &Destination, expected_version: Option<u64>)
         activate_at: None,
         tags: std::collections::BTreeMap::new(),
         band_calibration_json: None,
+        correction_json: None,
+        peak_json: None,
         attachments: Vec::new(),
         model_pr: Bytes::copy_from_slice(faithful.model_pr()),
     }
