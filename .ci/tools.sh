@@ -5,6 +5,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 GRPCURL_VERSION=v1.9.3
+PROMETHEUS_VERSION=2.42.0
 MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
 
 mkdir -p .tools/bin
@@ -25,6 +26,27 @@ go_tool() {
 go_tool grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl "$GRPCURL_VERSION"
 # Only run by tests, never linked: MinIO is under the AGPL.
 go_tool minio github.com/minio/minio "$MINIO_VERSION"
+
+# Prometheus and promtool from Debian's package, unpacked without root. Debian adds revisions of its own to a version and
+# keeps only the last of them, so upstream's version is what is pinned.
+prometheus() {
+  have prometheus "$PROMETHEUS_VERSION" && return
+  local tools="$PWD/.tools" folder
+  if ! command -v apt-get >/dev/null || ! command -v dpkg >/dev/null; then
+    echo "tools: Prometheus needs apt-get and dpkg, which are not installed" >&2
+    return
+  fi
+  folder="$(mktemp -d)"
+  if (cd "$folder" && apt-get download --quiet "prometheus=$PROMETHEUS_VERSION+*" 2>/dev/null \
+    && dpkg -x prometheus_*.deb unpacked \
+    && cp unpacked/usr/bin/prometheus unpacked/usr/bin/promtool "$tools/bin/"); then
+    echo "$PROMETHEUS_VERSION" >.tools/prometheus.version
+  else
+    echo "tools: Prometheus $PROMETHEUS_VERSION is not in the package lists of apt; apt-get update may bring it" >&2
+  fi
+  rm -rf "$folder"
+}
+prometheus
 
 # python_tool NAME REQUIREMENTS WHAT: a venv under .tools, once.
 python_tool() {

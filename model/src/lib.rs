@@ -1,6 +1,6 @@
 //! Prophet for Loadcast: [`spec`] and [`history`] go into [`fit`], a [`prophet::ProphetModel`] comes out; [`artifact`]
 //! writes and reads it as MLflow's prophet flavor does; [`forecaster`] answers from its parameters alone; [`score`],
-//! [`naive`] and [`backtest`] say how good it is.
+//! [`naive`] and [`backtest`] say how good it is. [`catalog`] declares which series there are.
 //!
 //! Pure: no network, no async, no disk, no clock. Times are seconds of the series' wall clock ([`zone`]); values are in
 //! the series' own unit ([`series`]).
@@ -12,6 +12,7 @@ pub mod artifact;
 pub mod backtest;
 pub mod band;
 pub mod calibration;
+pub mod catalog;
 mod changepoints;
 pub mod correction;
 pub mod error;
@@ -23,6 +24,7 @@ pub mod grid;
 pub mod history;
 pub mod holiday;
 pub mod inputs;
+pub mod length;
 pub mod live;
 pub mod naive;
 mod normal;

@@ -34,7 +34,11 @@ impl SeriesName {
             .into_iter()
             .chain([namespace, workload, signal])
             .collect();
-        let whole = parts.join(".");
+        Self::cleaned(&parts.join("."))
+    }
+
+    /// The name that `whole` is, or the one nearest to it: see [`from_labels`](Self::from_labels).
+    pub fn cleaned(whole: &str) -> Self {
         if let Ok(name) = whole.parse() {
             return name;
         }

@@ -183,7 +183,7 @@ impl Wiring {
             stop.clone(),
         );
         let hints = Hints::default();
-        let health = Health::new(cache.registry_answers());
+        let health = Health::new(cache.registry_answers(), cache.forgetful());
         let services = Services {
             publisher: Publisher::new(
                 Arc::clone(&cache),

@@ -61,11 +61,23 @@ pub struct Aspirations {
 }
 
 impl Aspirations {
-    /// Notes that `version` of `series`, named by `alias` and seen at `now`, is being loaded. Of the same version, since
-    /// when and how often in vain stays; how often, before this attempt, is returned.
-    pub fn begin(&self, series: &SeriesName, version: u64, alias: &str, now: Timestamp) -> u32 {
+    /// Notes that `version` of `series`, named by `alias` and seen at `now`, is being loaded, unless another version than
+    /// the `planned_beside` is on its way by now: that one is newer than the look. Of the same version, since when and how
+    /// often in vain stays; how often, before this attempt, is returned.
+    pub fn begin(
+        &self,
+        series: &SeriesName,
+        version: u64,
+        alias: &str,
+        planned_beside: Option<u64>,
+        now: Timestamp,
+    ) -> Option<u32> {
         let mut all = self.lock();
-        let before = all.get(series).filter(|before| before.version == version);
+        let before = all.get(series);
+        if before.map(|before| before.version) != planned_beside {
+            return None;
+        }
+        let before = before.filter(|before| before.version == version);
         let failures = before.map_or(0, |before| before.failures);
         let aspiration = Aspiration {
             version,
@@ -75,28 +87,55 @@ impl Aspirations {
             progress: Progress::Loading,
         };
         all.insert(series.clone(), aspiration);
-        failures
+        Some(failures)
+    }
+
+    /// Notes what was ordered here and waits for its instant, whatever was on its way before.
+    pub fn order(&self, series: &SeriesName, ordered: Aspiration) {
+        self.lock().insert(series.clone(), ordered);
+        self.waiting.notify_one();
     }
 
     /// Notes how far `version` of `series` got, unless something else is on its way by now. A version that is retried
-    /// has failed once more.
-    pub fn advance(&self, series: &SeriesName, version: u64, progress: Progress) {
-        if let Some(aspiration) = self.lock().get_mut(series)
-            && aspiration.version == version
+    /// has failed once more; how often that is now is returned.
+    pub fn advance(&self, series: &SeriesName, version: u64, progress: Progress) -> u32 {
+        let mut all = self.lock();
+        let aspiration = all.get_mut(series);
+        aspiration
+            .filter(|aspiration| aspiration.version == version)
+            .map_or(0, |aspiration| {
+                if let Progress::Retrying { .. } = progress {
+                    aspiration.failures = aspiration.failures.saturating_add(1);
+                }
+                if let Progress::Waiting { .. } = progress {
+                    self.waiting.notify_one();
+                }
+                aspiration.progress = progress;
+                aspiration.failures
+            })
+    }
+
+    /// Notes that `version` is not on its way any more: it is served, refused, or no longer wanted. Another one stays.
+    pub fn end(&self, series: &SeriesName, version: u64) {
+        let mut all = self.lock();
+        if all
+            .get(series)
+            .is_some_and(|on_its_way| on_its_way.version == version)
         {
-            if let Progress::Retrying { .. } = progress {
-                aspiration.failures = aspiration.failures.saturating_add(1);
-            }
-            if let Progress::Waiting { .. } = progress {
-                self.waiting.notify_one();
-            }
-            aspiration.progress = progress;
+            all.remove(series);
         }
     }
 
-    /// Notes that nothing is on its way any more: it is served, refused, or no longer wanted.
-    pub fn end(&self, series: &SeriesName) {
+    /// Notes that nothing is on its way any more, whatever it was: something newer was ordered.
+    pub fn supersede(&self, series: &SeriesName) {
         self.lock().remove(series);
+    }
+
+    /// Whether `version` of `series` is still being loaded.
+    pub fn is_loading(&self, series: &SeriesName, version: u64) -> bool {
+        self.lock().get(series).is_some_and(|on_its_way| {
+            on_its_way.version == version && matches!(on_its_way.progress, Progress::Loading)
+        })
     }
 
     /// What failed because the registry was away may be tried again at once.

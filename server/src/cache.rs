@@ -23,14 +23,14 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
-    cache::records::{model_record, parameters, record_of, remembered},
+    cache::records::{model_record, parameters, records_after, remembered},
     clock::Clock,
     commit::{Stages, commit},
     error::{Error, Gap, Result},
     event::Event,
     event_log::EventLog,
     reclaim::{Garbage, Reclaimer},
-    served::{Change, Entry, Served, State, apply},
+    served::{Change, Entry, Outage, Served, State, apply},
     state::{Restored, StateDir, model_record::ModelRecord},
 };
 
@@ -57,6 +57,8 @@ pub struct Cache {
     registry_seen: AtomicI64,
     /// Whether the registry answers, as the state has it.
     registry_answers: watch::Sender<bool>,
+    /// Since when what is committed is not remembered; `None` while it is.
+    forgetful: watch::Sender<Option<Outage>>,
 }
 
 /// A change on its way to the writer.
@@ -121,6 +123,7 @@ impl Cache {
             clock,
             registry_seen: AtomicI64::new(0),
             registry_answers: watch::Sender::new(registry_answers),
+            forgetful: watch::Sender::new(None),
         };
         // A new history begins by serving what the old one served.
         cache.commit_all(models.into_iter().map(|served| Change::Serve {
@@ -209,6 +212,43 @@ impl Cache {
         self.registry_answers.subscribe()
     }
 
+    /// Since when the state directory cannot be written, so that a restart begins a new epoch with what was served before;
+    /// `None` while it can. Wakes when that changes.
+    pub fn forgetful(&self) -> watch::Receiver<Option<Outage>> {
+        self.forgetful.subscribe()
+    }
+
+    /// Writes down what could not be written when it was committed, if there is such and it can be written now.
+    pub async fn remember(self: &Arc<Self>) {
+        if self.forgetful.borrow().is_none() {
+            return;
+        }
+        let cache = Arc::clone(self);
+        let remembering = tokio::task::spawn_blocking(move || cache.remember_blocking());
+        match remembering.await {
+            Ok(Ok(())) => tracing::info!("the state directory is written again; its epoch goes on"),
+            Ok(Err(error)) => tracing::warn!(%error, "the state directory cannot be written yet"),
+            Err(error) => tracing::error!(%error, "writing the state directory died"),
+        }
+    }
+
+    fn remember_blocking(&self) -> Result<()> {
+        let mut writer = lock(&self.writer);
+        let state = self.state();
+        let kept = if writer.is_gone() {
+            writer.renew()?;
+            0
+        } else if let Some(kept) = writer.forsaken() {
+            kept
+        } else {
+            return Ok(());
+        };
+        let events = self.log.retained();
+        writer.rejoin(state.epoch, &events, records_after(&state, kept))?;
+        self.forgetful.send_replace(None);
+        Ok(())
+    }
+
     /// When the registry last answered; `None` for never.
     pub fn registry_last_success(&self) -> Option<Timestamp> {
         match self.registry_seen.load(Ordering::Relaxed) {
@@ -219,11 +259,12 @@ impl Cache {
 
     /// The one door: commits `change`, caused by the trace `traceparent`, off the serving threads.
     ///
-    /// When this returns the change is durable and every later lookup sees it. A change that changes nothing (the
-    /// version is served already) makes no event.
+    /// When this returns the change is durable and every later lookup sees it. On a disk that is full it is not durable
+    /// here, which [`Cache::forgetful`] tells: the version is in the registry, and a restart begins a new epoch. A change
+    /// that changes nothing (the version is served already) makes no event.
     ///
     /// # Errors
-    /// [`Error::State`] when the disk refuses; nothing has then changed.
+    /// [`Error::State`] when the disk refuses even to strike the epoch out; nothing has then changed.
     pub async fn commit(
         self: &Arc<Self>,
         change: Change,
@@ -366,6 +407,9 @@ impl Cache {
     }
 
     fn compact(&self, writer: &mut StateDir, live: usize) -> Result<()> {
+        if writer.forsaken().is_some() {
+            return Ok(());
+        }
         if writer.events_want_rewrite(self.log.count()) {
             writer.rewrite_events(&self.log.retained())?;
         }
@@ -382,19 +426,43 @@ struct Install<'a> {
     writer: &'a mut StateDir,
 }
 
+impl Install<'_> {
+    /// Writes `batch` down; before it everything, where the directory was taken away.
+    fn keep(&mut self, batch: &Batch) -> Result<()> {
+        if self.writer.is_gone() {
+            let before = self.cache.state();
+            let events = self.cache.log.retained();
+            self.writer.renew()?;
+            let models = records_after(&before, 0);
+            self.writer.rejoin(before.epoch, &events, models)?;
+        }
+        self.writer.append(&batch.events, &batch.records)
+    }
+}
+
 impl Stages for Install<'_> {
     type Batch = Batch;
     type Error = Error;
 
     fn make_durable(&mut self, batch: &Batch) -> Result<()> {
-        if self.writer.is_gone() {
-            let before = self.cache.state();
-            let served = before.entries.values().filter_map(|e| e.served.as_deref());
-            let events = self.cache.log.retained();
-            self.writer
-                .renew(before.epoch, &events, served.map(record_of))?;
+        if self.writer.forsaken().is_some() {
+            return Ok(());
         }
-        self.writer.append(&batch.events, &batch.records)
+        let Err(error) = self.keep(batch) else {
+            return Ok(());
+        };
+        // What is served is in the registry: it is served all the same, in an epoch that ends with this process.
+        let before = self.cache.state();
+        if let Err(second) = self.writer.forsake(before.revision) {
+            tracing::error!(error = %second, "the state directory cannot even be forsaken");
+            return Err(error);
+        }
+        tracing::error!(%error, "the state directory cannot be written; what changes is served and not remembered until it can");
+        self.cache.forgetful.send_replace(Some(Outage {
+            since: self.cache.clock.now(),
+            message: error.to_string(),
+        }));
+        Ok(())
     }
 
     fn make_visible(&mut self, batch: &Batch) {

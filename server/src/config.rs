@@ -1,5 +1,7 @@
 //! The server's configuration: data only. The environment is read here and nowhere else.
 
+mod file;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
@@ -11,6 +13,11 @@ use crate::{cache::KEEP_VERSIONS, webhook::Secret};
 #[derive(Debug, Clone, Parser)]
 #[command(name = "loadcast-server", version)]
 pub struct Config {
+    /// A TOML file of these flags by their names, such as poll-interval = "10s". The command line and the environment count
+    /// before it.
+    #[arg(long, env = "LOADCAST_CONFIG", value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+
     /// Where gRPC is served (HTTP/2, and HTTP/1.1). Port 0 takes a free one.
     #[arg(long, env = "LOADCAST_GRPC_ADDR", default_value = "127.0.0.1:50051")]
     pub grpc_addr: SocketAddr,
@@ -20,7 +27,7 @@ pub struct Config {
     pub http_addr: SocketAddr,
 
     /// Where versions are durable: file:///FOLDER, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX,
-    /// mlflow+http://HOST:PORT, or memory: (gone with the process). Two with a comma between, mlflow+http://HOST:PORT,s3://B/P:
+    /// mlflow+http://HOST:PORT, mlflow+https://HOST, or memory: (gone with the process). Two with a comma between, mlflow+http://HOST:PORT,s3://B/P:
     /// the second is a copy of the first, kept for a start while the first does not answer.
     /// Unset: a folder `registry` inside the state directory.
     #[arg(long, env = "LOADCAST_REGISTRY")]
@@ -39,7 +46,7 @@ pub struct Config {
     pub alias: String,
 
     /// How often the registry is asked for moves. One that does not answer is asked less and less often, at least every
-    /// 30 seconds.
+    /// 30 seconds unless it asks for longer.
     #[arg(long, env = "LOADCAST_POLL_INTERVAL", default_value = "5s", value_parser = duration)]
     pub poll_interval: Duration,
 

@@ -1,6 +1,9 @@
 //! The server's one error: variants by what the caller can do.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use loadcast_model::{error::Error as ModelError, series::SeriesName};
 use loadcast_registry::error::Error as RegistryError;
@@ -175,6 +178,14 @@ impl Error {
         Self::Invalid {
             field: field.into(),
             description: description.into(),
+        }
+    }
+
+    /// How long the registry asked to be left alone, where it did.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Registry(RegistryError::Unreachable { retry_after, .. }) => *retry_after,
+            _ => None,
         }
     }
 

@@ -60,6 +60,12 @@ async fn ready(State(port): State<Port>) -> (StatusCode, String) {
             outage.message
         ));
     }
+    if let Some(outage) = &*port.cache.forgetful().borrow() {
+        body.push_str(&format!(
+            "state: not remembered since {}; make room, then it is; {}\n",
+            outage.since, outage.message
+        ));
+    }
     (StatusCode::OK, body)
 }
 

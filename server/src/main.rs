@@ -2,22 +2,26 @@
 
 use std::{io::Write as _, process::ExitCode};
 
-use clap::Parser as _;
 use loadcast_server::{app::App, clock::Clock, config::Config, shutdown, telemetry};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = Config::parse();
+    let config = match Config::read(std::env::args_os()) {
+        Ok(config) => config,
+        Err(error) => return failed(&error),
+    };
     let telemetry = telemetry::init(config.log_format);
     let outcome = serve(config).await;
     telemetry.flush();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("loadcast-server: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(&error),
     }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("loadcast-server: {error:#}");
+    ExitCode::FAILURE
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

@@ -16,13 +16,8 @@ use crate::{
 pub enum Action {
     /// Fetch, verify and serve this version, beside what is served.
     Load(Aspired),
-    /// Nothing before this instant: loading it failed.
-    BackOff {
-        /// The series.
-        series: SeriesName,
-        /// When it may be tried again.
-        until: Instant,
-    },
+    /// Nothing yet: loading it failed, and it is not time to try again.
+    BackOff,
     /// Stop serving it: the registry has a tombstone.
     Retire {
         /// The series.
@@ -42,6 +37,8 @@ pub enum Action {
     Forget {
         /// The series.
         series: SeriesName,
+        /// What was on its way.
+        version: u64,
     },
 }
 
@@ -97,11 +94,13 @@ pub fn plan(
     actions.extend(unloaded.map(|series| Action::Retire {
         series: series.clone(),
     }));
+    let retired = |series| poll.retired.binary_search(series).is_ok();
     let forgotten = on_the_way
-        .keys()
-        .filter(|series| !wanted.contains(series) && !poll.retired.contains(series));
-    actions.extend(forgotten.map(|series| Action::Forget {
+        .iter()
+        .filter(|(series, _)| !wanted.contains(series) && !retired(series));
+    actions.extend(forgotten.map(|(series, begun)| Action::Forget {
         series: series.clone(),
+        version: begun.version,
     }));
     actions
 }
@@ -168,10 +167,7 @@ fn start(begun: Option<&Aspiration>, aspired: &Aspired, now: Instant) -> Option<
         // One load in flight per series, whatever the alias does meanwhile: the next poll sees where it stands then.
         Progress::Loading => None,
         Progress::Waiting { .. } if same => None,
-        Progress::Retrying { until, .. } if same && *until > now => Some(Action::BackOff {
-            series: aspired.series.clone(),
-            until: *until,
-        }),
+        Progress::Retrying { until, .. } if same && *until > now => Some(Action::BackOff),
         Progress::NotReady { .. } | Progress::Retrying { .. } | Progress::Waiting { .. } => load(),
     }
 }
@@ -271,10 +267,7 @@ mod tests {
         let not_ready = Progress::NotReady {
             message: "PENDING".to_owned(),
         };
-        let wait = vec![Action::BackOff {
-            series: name("a"),
-            until,
-        }];
+        let wait = vec![Action::BackOff];
         let load = |version| vec![Action::Load(line("a", version))];
         for (progress, version, at, expected) in [
             (Progress::Loading, 2, now, vec![]),
@@ -296,7 +289,11 @@ mod tests {
             let planned = plan(&empty, &on_the_way, &BTreeSet::new(), &poll, at);
             assert_eq!(planned, expected, "{on_the_way:?} {version}");
             let planned = plan(&empty, &on_the_way, &BTreeSet::new(), &listing(&[]), at);
-            assert_eq!(planned, [Action::Forget { series: name("a") }]);
+            let forget = Action::Forget {
+                series: name("a"),
+                version: 2,
+            };
+            assert_eq!(planned, [forget]);
         }
     }
 

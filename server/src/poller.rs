@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use loadcast_registry::error::Error as RegistryError;
 use tokio::{
     sync::{Notify, watch},
     time::Instant,
@@ -14,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     backoff::Backoff,
-    error::{Error, Result},
-    refresh::{Refresher, Report, retry_after},
+    error::Error,
+    refresh::{Refresher, Report},
 };
 
 /// The longest wait between two looks at a registry that does not answer, where the poll interval is not longer: what it
@@ -26,14 +25,7 @@ const OUTAGE_CAP: Duration = Duration::from_secs(30);
 const HINT_GAP: Duration = Duration::from_millis(200);
 
 /// How a poll ended, for all who wait for it.
-type Ended = std::result::Result<Report, Outage>;
-
-/// Why a poll ended without a look.
-#[derive(Debug, Clone)]
-struct Outage {
-    message: String,
-    retry_after: Option<Duration>,
-}
+type Ended = std::result::Result<Report, Arc<Error>>;
 
 /// Asks for a poll before its time. Cheap to clone; clones agree. However many ask, the next poll answers them all.
 #[derive(Debug, Clone, Default)]
@@ -55,8 +47,9 @@ impl Hints {
     /// A poll that begins after this call; returns when all that it began has ended.
     ///
     /// # Errors
-    /// [`Error::Registry`] when the registry does not answer, [`Error::GoingAway`] when the server stops.
-    pub async fn refresh(&self) -> Result<Report> {
+    /// [`Error::Registry`] when the registry does not answer, [`Error::State`] when what it says cannot be kept,
+    /// [`Error::GoingAway`] when the server stops.
+    pub async fn refresh(&self) -> Ended {
         let mut ended = {
             let mut next = self.0.next.lock().unwrap_or_else(PoisonError::into_inner);
             next.get_or_insert_with(|| watch::Sender::new(None))
@@ -64,14 +57,8 @@ impl Hints {
         };
         self.hint();
         let ended = ended.wait_for(Option::is_some).await;
-        match ended.ok().as_deref().cloned().flatten() {
-            Some(Ok(report)) => Ok(report),
-            Some(Err(outage)) => Err(Error::Registry(RegistryError::Unreachable {
-                reason: outage.message,
-                retry_after: outage.retry_after,
-            })),
-            None => Err(Error::GoingAway),
-        }
+        let ended = ended.ok().as_deref().cloned().flatten();
+        ended.unwrap_or_else(|| Err(Arc::new(Error::GoingAway)))
     }
 
     /// Those who wait for the poll that begins now.
@@ -132,8 +119,7 @@ async fn poll_until(
             Err(Error::GoingAway) => return,
             Err(error) => {
                 failures = failures.saturating_add(1);
-                let asked = retry_after(&error);
-                let delay = backoff.delay(failures, asked, rand::random());
+                let delay = backoff.delay(failures, error.retry_after(), rand::random());
                 if let Error::Registry(_) = error {
                     tracing::warn!(%error, ?delay, failures, "the registry does not answer");
                 } else {
@@ -141,11 +127,7 @@ async fn poll_until(
                 }
                 next = Instant::now() + delay;
                 if let Some(waiting) = waiting {
-                    let outage = Outage {
-                        message: error.to_string(),
-                        retry_after: asked,
-                    };
-                    waiting.send_replace(Some(Err(outage)));
+                    waiting.send_replace(Some(Err(Arc::new(error))));
                 }
             }
         }

@@ -16,7 +16,7 @@ use loadcast_registry::{
 use uuid::Uuid;
 
 use crate::{
-    aspired::{Aspirations, Progress},
+    aspired::{Aspiration, Aspirations, Progress},
     cache::Cache,
     error::{Error, Result},
     event::Reason,
@@ -227,9 +227,14 @@ impl Publisher {
                 activate_at,
                 loaded,
             };
-            let aspirations = &self.aspirations;
-            aspirations.begin(series, version, &self.followed_alias, now);
-            aspirations.advance(series, version, progress);
+            let ordered = Aspiration {
+                version,
+                alias: self.followed_alias.clone(),
+                seen_at: now,
+                failures: 0,
+                progress,
+            };
+            self.aspirations.order(series, ordered);
             return Ok(());
         }
         let serve = Change::Serve {
@@ -238,7 +243,7 @@ impl Publisher {
             alias: self.followed_alias.clone(),
         };
         self.cache.commit(serve, traceparent).await?;
-        self.aspirations.end(series);
+        self.aspirations.supersede(series);
         Ok(())
     }
 

@@ -76,6 +76,8 @@ pub struct Report {
 pub struct Round {
     report: Report,
     loads: Vec<JoinHandle<bool>>,
+    /// What needs no download.
+    said: Vec<JoinHandle<()>>,
     /// A copy of the registry answered, for the registry did not.
     pub(crate) from_copy: bool,
 }
@@ -90,6 +92,7 @@ impl Round {
                 _ => report.failed += 1,
             }
         }
+        futures::future::join_all(self.said).await;
         report
     }
 }
@@ -130,8 +133,10 @@ impl Refresher {
     /// [`Error::Registry`] when it does not answer; [`Error::State`] when that, or that it is back, cannot be made durable.
     pub async fn poll(&self) -> Result<Round> {
         let inner = &self.0;
+        inner.cache.remember().await;
         // From before the look: whatever is pushed or ordered here meanwhile is newer than what the look shows.
         let before = inner.cache.state();
+        let on_the_way = inner.aspirations.all();
         let poll = match inner
             .unless_stopped(inner.registry.poll(&inner.alias))
             .await?
@@ -152,7 +157,6 @@ impl Refresher {
         }
         let actions = {
             let mut missed = inner.missed.lock().unwrap_or_else(PoisonError::into_inner);
-            let on_the_way = inner.aspirations.all();
             let actions = plan(&before, &on_the_way, &missed, &poll, Instant::now());
             if poll.copy.is_none() {
                 *missed = unnamed(&before, &poll);
@@ -165,38 +169,67 @@ impl Refresher {
                 ..Report::default()
             },
             loads: Vec::new(),
+            said: Vec::new(),
             from_copy: poll.copy.is_some(),
         };
         for action in actions {
             match action {
                 Action::Load(aspired) => {
                     let standing = standing(&before, &aspired.series);
-                    round.loads.push(self.begin(aspired, standing));
+                    let beside = on_the_way.get(&aspired.series).map(|begun| begun.version);
+                    round.loads.extend(self.begin(aspired, standing, beside));
                 }
-                Action::BackOff { .. } => round.report.backing_off += 1,
-                Action::Forget { series } => inner.aspirations.end(&series),
-                other => inner.say(other).await?,
+                Action::BackOff => round.report.backing_off += 1,
+                Action::Forget { series, version } => inner.aspirations.end(&series, version),
+                Action::Retire { series } => {
+                    let inner = Arc::clone(inner);
+                    let retire = async move { inner.retire(&series).await };
+                    round.said.push(self.0.tasks.spawn(retire));
+                }
+                Action::AliasGone { series } => {
+                    let reason = inner.alias_gone();
+                    round
+                        .said
+                        .push(self.say(Change::AliasGone { series, reason }));
+                }
+                Action::AliasBack { series } => {
+                    round.said.push(self.say(Change::AliasBack { series }));
+                }
             }
         }
         Ok(round)
     }
 
-    /// Begins to load `aspired`, whose series stood at `standing` before the look.
-    fn begin(&self, aspired: Aspired, standing: Standing) -> JoinHandle<bool> {
+    /// Begins to load `aspired`, whose series stood at `standing` before the look with the version `beside` on its way;
+    /// nothing, when something newer is on its way by now.
+    fn begin(
+        &self,
+        aspired: Aspired,
+        standing: Standing,
+        beside: Option<u64>,
+    ) -> Option<JoinHandle<bool>> {
         let inner = Arc::clone(&self.0);
         let now = inner.cache.clock().now();
         let alias = aspired.rule.name(&inner.alias).to_owned();
         let Aspired {
             series, version, ..
         } = &aspired;
-        let failures = inner.aspirations.begin(series, *version, &alias, now);
+        let failures = inner
+            .aspirations
+            .begin(series, *version, &alias, beside, now)?;
         let load = Load {
             aspired,
             alias,
             standing,
             failures,
         };
-        self.0.tasks.spawn(async move { inner.load(load).await })
+        Some(self.0.tasks.spawn(async move { inner.load(load).await }))
+    }
+
+    /// Begins to commit `change`. One that cannot be kept is planned again by the next poll.
+    fn say(&self, change: Change) -> JoinHandle<()> {
+        let inner = Arc::clone(&self.0);
+        self.0.tasks.spawn(async move { inner.say(change).await })
     }
 
     /// Runs `task` among what [`Refresher::ended`] waits for.
@@ -257,46 +290,41 @@ impl Inner {
         self.cache.commit(change, String::new()).await.map(drop)
     }
 
-    /// What needs no download.
-    async fn say(&self, action: Action) -> Result<()> {
-        let change = match action {
-            Action::Retire { series } => return self.retire(&series).await,
-            Action::AliasGone { series } => {
-                let message = format!(
-                    "the registry names no version of it by {:?} any more, so what was served goes on being served; set the alias, or retire the series",
-                    self.alias
-                );
-                let reason = Reason::new("ALIAS_GONE", message);
-                Change::AliasGone { series, reason }
-            }
-            Action::AliasBack { series } => Change::AliasBack { series },
-            Action::Load(_) | Action::BackOff { .. } | Action::Forget { .. } => return Ok(()),
-        };
-        self.cache.commit(change, String::new()).await.map(drop)
+    fn alias_gone(&self) -> Reason {
+        let message = format!(
+            "the registry names no version of it by {:?} any more, so what was served goes on being served; set the alias, or retire the series",
+            self.alias
+        );
+        Reason::new("ALIAS_GONE", message)
+    }
+
+    async fn say(&self, change: Change) {
+        if let Err(error) = self.cache.commit(change, String::new()).await {
+            tracing::error!(%error, "what a poll showed cannot be kept; trying again at the next");
+        }
     }
 
     /// Stops serving `series`, unless its tombstone was taken away since it was listed.
-    async fn retire(&self, series: &SeriesName) -> Result<()> {
+    async fn retire(&self, series: &SeriesName) {
         let _lane = self.lanes.enter(series).await;
-        match self.unless_stopped(self.registry.tombstone(series)).await? {
-            Ok(Some(tombstone)) => {
-                self.aspirations.end(series);
+        match self.unless_stopped(self.registry.tombstone(series)).await {
+            Ok(Ok(Some(tombstone))) => {
+                self.aspirations.supersede(series);
                 let change = Change::Remove {
                     series: series.clone(),
                     reason: Reason::new(RETIRED, tombstone.reason),
                 };
-                self.cache.commit(change, String::new()).await.map(drop)
+                self.say(change).await;
             }
-            Ok(None) => Ok(()),
-            Err(error) => {
+            Ok(Err(error)) => {
                 tracing::warn!(%series, %error, "cannot read the tombstone; trying again at the next poll");
-                Ok(())
             }
+            Ok(Ok(None)) | Err(_) => {}
         }
     }
 
     /// Fetches outside the series' lane, so that a slow registry holds up no push, and serves inside it, unless somebody
-    /// changed the series since the look: then that is newer. Whether the version is served or waits for its instant.
+    /// changed the series since the look, or what is to come: then that is newer. Whether the version is served or waits for its instant.
     async fn load(&self, load: Load) -> bool {
         let Aspired {
             series, version, ..
@@ -314,8 +342,11 @@ impl Inner {
             return false;
         };
         let _lane = self.lanes.enter(series).await;
+        if !self.aspirations.is_loading(series, *version) {
+            return false;
+        }
         if standing(&self.cache.state(), series) != load.standing {
-            self.aspirations.end(series);
+            self.aspirations.end(series, *version);
             return false;
         }
         let outcome = match obtained {
@@ -356,7 +387,7 @@ impl Inner {
             alias: load.alias.clone(),
         };
         self.cache.commit(change, String::new()).await?;
-        self.aspirations.end(series);
+        self.aspirations.end(series, *version);
         Ok(())
     }
 
@@ -381,7 +412,7 @@ impl Inner {
             scores: None,
         };
         self.cache.commit(change, String::new()).await?;
-        self.aspirations.end(series);
+        self.aspirations.end(series, *version);
         Ok(())
     }
 
@@ -393,7 +424,7 @@ impl Inner {
         let progress = match error {
             Error::Registry(RegistryError::NotReady { .. }) => Progress::NotReady { message },
             _ => {
-                let asked = retry_after(error);
+                let asked = error.retry_after();
                 let failures = load.failures.saturating_add(1);
                 let delay = self.backoff.delay(failures, asked, rand::random());
                 tracing::warn!(%series, version, %error, ?delay, failures, "cannot load; trying again");
@@ -422,7 +453,7 @@ impl Inner {
             alias: aspiration.alias,
         };
         match self.cache.commit(change, String::new()).await {
-            Ok(_) => self.aspirations.end(series),
+            Ok(_) => self.aspirations.end(series, version),
             Err(error) => {
                 tracing::error!(%series, version, %error, "cannot switch at the set instant; trying again");
                 let progress = Progress::Retrying {
@@ -440,12 +471,4 @@ fn standing(state: &State, series: &SeriesName) -> Standing {
         let served = entry.served.as_ref().map(|served| served.revision);
         (served, entry.removed.is_some())
     })
-}
-
-/// How long the registry asked to be left alone.
-pub(crate) fn retry_after(error: &Error) -> Option<Duration> {
-    match error {
-        Error::Registry(RegistryError::Unreachable { retry_after, .. }) => *retry_after,
-        _ => None,
-    }
 }

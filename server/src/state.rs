@@ -9,7 +9,9 @@
 //!
 //! A change is appended to `parameters.bin` (when it serves or removes a model), then to `events.log`, each fsynced,
 //! before anyone sees it. A model record whose event did not make it into the log was never visible and is dropped.
-//! A directory that is taken away while it is in use is made again before the next change is committed.
+//! A directory that is taken away while it is in use is made again before the next change is committed. One that cannot be
+//! written, because the disk is full, is forsaken: its epoch is struck out, which takes no room, so that a restart begins
+//! a new one; and when it can be written again, what happened meanwhile is added and the epoch put back.
 //! Earlier schemas kept the models as JSON in files of other names; they are upgraded when they are opened.
 
 pub mod model_record;
@@ -43,8 +45,8 @@ pub const SCHEMA: u32 = 3;
 /// Events that `events.log` may carry beyond those that are needed before it is rewritten.
 const EVENT_SLACK: usize = 1_000;
 
-/// Model records that share an fsync when a directory is made again: few enough to hold in memory.
-const RENEWED_TOGETHER: usize = 1_000;
+/// Model records that share an fsync when a directory is brought up to date: few enough to hold in memory.
+const ADDED_TOGETHER: usize = 1_000;
 
 /// The file that the one server holds locked.
 const LOCK: &str = "lock";
@@ -71,6 +73,8 @@ pub struct StateDir {
     folder: PathBuf,
     events: RecordFile<Event>,
     models: Segment,
+    /// The last revision that it remembers, when later ones could not be written.
+    forsaken: Option<u64>,
     _lock: File,
 }
 
@@ -134,6 +138,7 @@ impl StateDir {
             folder: folder.to_owned(),
             events: events_file,
             models: segment,
+            forsaken: None,
             _lock: lock,
         };
         Ok((state, restored))
@@ -165,42 +170,79 @@ impl StateDir {
         self.events.is_gone() || self.models.is_gone()
     }
 
-    /// Makes what was taken away again, in the same epoch: with the retained `events` and the `models` that are served.
-    /// Blocks on fsync.
+    /// The last revision that is remembered, when later ones could not be written; `None` when all are.
+    pub fn forsaken(&self) -> Option<u64> {
+        self.forsaken
+    }
+
+    /// Gives up remembering what comes after `revision`: whatever becomes of this process, the directory continues its
+    /// epoch no more, unless [`StateDir::rejoin`] does.
     ///
     /// # Errors
-    /// [`Error::State`], or the first error of `models`; it is then still gone. A crash before it is whole begins a new
-    /// epoch.
-    pub fn renew(
+    /// [`Error::State`] when even that cannot be made durable; what cannot be remembered must then not be served.
+    pub fn forsake(&mut self, revision: u64) -> Result<()> {
+        remove_file(&self.folder.join(HEADER))?;
+        match File::open(&self.folder).and_then(|folder| folder.sync_all()) {
+            // With the directory itself gone there is nothing left that could be continued.
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::state(&self.folder, error))
+            }
+            _ => {
+                self.forsaken = Some(revision);
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes what was taken away again, empty and of no epoch: [`StateDir::rejoin`] gives it one. A crash before begins a
+    /// new epoch.
+    ///
+    /// # Errors
+    /// [`Error::State`]; it is then still gone.
+    pub fn renew(&mut self) -> Result<()> {
+        let folder = &self.folder;
+        tracing::error!(folder = %folder.display(), "the state directory was taken away; it is made again from memory");
+        fs::create_dir_all(folder).map_err(|error| Error::state(folder, error))?;
+        if !folder.join(LOCK).exists() {
+            self._lock = lock(folder)?;
+        }
+        for file in [HEADER, EVENTS, SEGMENT] {
+            remove_file(&folder.join(file))?;
+        }
+        let (segment, _) = Segment::open(&folder.join(SEGMENT), u64::MAX)?;
+        let (events, _) = RecordFile::open(&folder.join(EVENTS))?;
+        (self.models, self.events) = (segment, events);
+        Ok(())
+    }
+
+    /// Continues `epoch` with the retained `events`, after adding the `models` that the directory does not remember. Blocks
+    /// on fsync.
+    ///
+    /// # Errors
+    /// [`Error::State`], or the first error of `models`. What was added is then taken back.
+    pub fn rejoin(
         &mut self,
         epoch: Uuid,
         events: &[Arc<Event>],
         models: impl Iterator<Item = Result<ModelRecord>>,
     ) -> Result<()> {
-        let folder = &self.folder;
-        tracing::error!(folder = %folder.display(), "the state directory was taken away; it is made again from memory");
-        fs::create_dir_all(folder).map_err(|error| Error::state(folder, error))?;
-        let lock = if folder.join(LOCK).exists() {
-            None
-        } else {
-            Some(lock(folder)?)
-        };
-        for file in [HEADER, EVENTS, SEGMENT] {
-            remove_file(&folder.join(file))?;
+        let end = self.models.end()?;
+        let added = self.add(models).and_then(|()| {
+            self.events.rewrite(events.iter().map(|event| &**event))?;
+            write_header(&self.folder, epoch)
+        });
+        match &added {
+            Ok(()) => self.forsaken = None,
+            Err(_) => self.models.cut_back(end)?,
         }
-        let (mut segment, _) = Segment::open(&folder.join(SEGMENT), u64::MAX)?;
+        added
+    }
+
+    fn add(&mut self, models: impl Iterator<Item = Result<ModelRecord>>) -> Result<()> {
         let mut models = models.peekable();
         while models.peek().is_some() {
-            let some: Result<Vec<_>> = models.by_ref().take(RENEWED_TOGETHER).collect();
-            segment.append(&some?)?;
-        }
-        let (mut events_file, _) = RecordFile::open(&folder.join(EVENTS))?;
-        events_file.rewrite(events.iter().map(|event| &**event))?;
-        write_header(folder, epoch)?;
-        self.models = segment;
-        self.events = events_file;
-        if let Some(lock) = lock {
-            self._lock = lock;
+            let some: Result<Vec<_>> = models.by_ref().take(ADDED_TOGETHER).collect();
+            self.models.append(&some?)?;
         }
         Ok(())
     }
@@ -356,6 +398,35 @@ mod tests {
         let (_state, restored) = StateDir::open(folder.path()).unwrap();
         assert_ne!(restored.epoch, epoch);
         assert!(restored.events.is_empty());
+    }
+
+    #[test]
+    fn a_forsaken_directory_begins_a_new_epoch_and_one_that_rejoined_continues_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let epoch = filled(folder.path(), 3);
+        let (mut state, _) = StateDir::open(folder.path()).unwrap();
+        state.forsake(3).unwrap();
+        assert_eq!(state.forsaken(), Some(3));
+        let copy = tempfile::tempdir().unwrap();
+        for file in [EVENTS, SEGMENT] {
+            fs::copy(folder.path().join(file), copy.path().join(file)).unwrap();
+        }
+        let (_copied, restored) = StateDir::open(copy.path()).unwrap();
+        assert_ne!(restored.epoch, epoch);
+        assert!(restored.events.is_empty());
+
+        let events = [Arc::new(event(3)), Arc::new(event(4))];
+        let broken = [Err(Error::Internal("no record".to_owned()))];
+        let error = state.rejoin(epoch, &events, broken.into_iter());
+        assert!(error.is_err());
+        assert_eq!(state.forsaken(), Some(3));
+        state.rejoin(epoch, &events, std::iter::empty()).unwrap();
+        assert_eq!(state.forsaken(), None);
+        state.append(&[Arc::new(event(5))], &[]).unwrap();
+        drop(state);
+        let (_state, restored) = StateDir::open(folder.path()).unwrap();
+        assert_eq!(restored.epoch, epoch);
+        assert_eq!(restored.events, [event(3), event(4), event(5)]);
     }
 
     #[test]

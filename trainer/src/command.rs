@@ -1,12 +1,17 @@
 //! The command line: one file per command, each its flags and a thin way into the library.
 
 pub mod backtest;
+pub mod collect;
+mod data;
+mod declared;
 pub mod fit;
 pub mod forecast;
 pub mod generate;
 pub mod import;
+mod prometheus;
 pub mod replay;
 pub mod run;
+pub mod stage;
 
 use std::fmt;
 use std::io::Write;
@@ -40,7 +45,13 @@ pub struct Cli {
 )]
 enum Command {
     Generate(generate::Args),
+    Collect(collect::Args),
     Run(run::Args),
+    ValidateData(stage::validate_data::Args),
+    Prepare(stage::prepare::Args),
+    Train(stage::train::Args),
+    ValidateModel(stage::validate_model::Args),
+    Push(stage::push::Args),
     Fit(fit::Args),
     Forecast(forecast::Args),
     Backtest(backtest::Args),
@@ -60,7 +71,13 @@ impl Cli {
     pub async fn run(self, now: Timestamp, out: &mut (dyn Write + Send)) -> Result<(), Failures> {
         match self.command {
             Command::Generate(args) => Ok(args.run(now, out)?),
+            Command::Collect(args) => Ok(args.run(now, out).await?),
             Command::Run(args) => args.run(now, out).await,
+            Command::ValidateData(args) => args.run(now, out).await,
+            Command::Prepare(args) => args.run(out).await,
+            Command::Train(args) => args.run(out).await,
+            Command::ValidateModel(args) => args.run(now, out).await,
+            Command::Push(args) => args.run(now, out).await,
             Command::Fit(args) => Ok(args.run(now, out).await?),
             Command::Forecast(args) => Ok(args.run(out).await?),
             Command::Backtest(args) => Ok(args.run(out).await?),

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use loadcast_model::series::{SeriesName, Unit};
+use loadcast_model::series::{SeriesName, Unit, ZeroMeans};
 
 use crate::error::{Error, Result};
 use crate::source::table::Table;
@@ -25,6 +25,10 @@ pub struct Declaration {
     pub column: String,
     /// Of its values; `None` when nobody said.
     pub unit: Option<Unit>,
+    /// What an observed zero says.
+    pub zero_means: ZeroMeans,
+    /// The series whose history this one continues.
+    pub predecessor: Option<SeriesName>,
 }
 
 impl FromStr for Declaration {
@@ -57,11 +61,30 @@ impl FromStr for Declaration {
             ));
         }
         let column = column.to_owned();
-        Ok(Self { name, column, unit })
+        Ok(Self::new(name, column, unit))
     }
 }
 
 impl Declaration {
+    /// The series `name` of a column, whose zeros are values, and that continues no other.
+    #[must_use]
+    pub fn new(name: SeriesName, column: String, unit: Option<Unit>) -> Self {
+        Self {
+            name,
+            column,
+            unit,
+            zero_means: ZeroMeans::default(),
+            predecessor: None,
+        }
+    }
+
+    /// The series of the pipeline that came before.
+    #[must_use]
+    pub fn known() -> Vec<Self> {
+        let known = KNOWN_COLUMNS.iter();
+        known.filter_map(|(_, text)| text.parse().ok()).collect()
+    }
+
     /// The series of a file for which none were given: those of the known columns it has.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ pub mod console;
 pub mod declaration;
 pub mod error;
 pub mod generate;
+pub mod handover;
 pub mod mlflow;
 pub mod model_folder;
 mod observations;

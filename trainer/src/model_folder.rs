@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use loadcast_model::artifact::{METADATA_SCHEMA, Metadata, mlmodel_yaml, requirements_txt};
 
@@ -15,13 +16,21 @@ use crate::stage::validate_model::Approved;
 /// # Errors
 /// [`Error::Output`] when the folder cannot be written.
 pub fn write(folder: &Path, model_pr: &[u8], metadata: &Metadata) -> Result<()> {
-    output::write(&folder.join("model.pr"), model_pr)?;
-    output::write(&folder.join("loadcast.json"), &metadata.encode())?;
-    output::write(
-        &folder.join("requirements.txt"),
-        requirements_txt().as_bytes(),
-    )?;
-    output::write(&folder.join("MLmodel"), mlmodel_yaml(metadata).as_bytes())
+    for (name, bytes) in files(model_pr, metadata) {
+        output::write(&folder.join(name), &bytes)?;
+    }
+    Ok(())
+}
+
+/// The files of such a folder, in the order in which they are written.
+#[must_use]
+pub fn files(model_pr: &[u8], metadata: &Metadata) -> [(&'static str, Bytes); 4] {
+    [
+        ("model.pr", Bytes::copy_from_slice(model_pr)),
+        ("loadcast.json", metadata.encode().into()),
+        ("requirements.txt", requirements_txt().to_owned().into()),
+        ("MLmodel", mlmodel_yaml(metadata).into()),
+    ]
 }
 
 /// What loadcast.json says of a model that passed the stages.

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use loadcast_client::Client;
 use loadcast_model::backtest::Method;
+use loadcast_model::catalog::Catalog;
 
 use crate::console::Console;
 use crate::declaration::Declaration;
@@ -13,17 +15,25 @@ use crate::error::{Error, Result};
 use crate::model_folder;
 use crate::push::{self, Destination};
 use crate::report::{Done, RunReport, SeriesReport};
-use crate::source::table::Table;
+use crate::source::prometheus::Prometheus;
+use crate::source::supply::{Declared, Supply};
 use crate::stage::prepare_features::{self, Preparation, prepare_features};
 use crate::stage::train::{self, train};
 use crate::stage::validate_data::{self, Column, Rules, validate_data};
 use crate::stage::validate_model::{self, Approved, validate_model};
+use crate::time::DAY;
 
 /// What to run.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// A local path or URL of a CSV file.
+    /// A local path or URL: of a CSV or Parquet file, or of a dataset. The address of Prometheus where that is asked.
     pub data: String,
+    /// What is declared of series; `None`: the columns below.
+    pub catalog: Option<Catalog>,
+    /// Who is asked for the catalog's expressions; `None`: the data are read.
+    pub prometheus: Option<Arc<Prometheus>>,
+    /// How much history is asked of Prometheus.
+    pub history_seconds: i64,
     /// Which columns become which series; empty: the known columns of the file.
     pub series: Vec<Declaration>,
     /// The time column's name; `None`: one of the usual names.
@@ -50,6 +60,9 @@ impl Plan {
     pub fn new(data: impl Into<String>, now: Timestamp) -> Self {
         Self {
             data: data.into(),
+            catalog: None,
+            prometheus: None,
+            history_seconds: 28 * DAY,
             series: Vec::new(),
             time_column: None,
             labels: BTreeMap::new(),
@@ -81,25 +94,23 @@ pub fn approve(column: Column, plan: &Plan, console: &mut Console<'_>) -> Result
 /// One series that fails stops no other: its error stands in the report beside the results of the rest.
 ///
 /// # Errors
-/// When the file itself cannot be read or has none of the series.
+/// When the data themselves cannot be read or have none of the series.
 pub async fn run(
     plan: &Plan,
     client: Option<&Client>,
     console: &mut Console<'_>,
 ) -> Result<(RunReport, Vec<Error>)> {
-    let table = Table::open(&plan.data).await?;
-    let declarations = match plan.series.as_slice() {
-        [] => Declaration::of_known_columns(&table)?,
-        given => given.to_vec(),
-    };
+    let (supply, declared) = Supply::open(plan).await?;
     let mut report = RunReport::new(plan, client.is_none());
     let mut failures = Vec::new();
-    for declaration in declarations {
-        console.begin(title(&declaration));
-        let outcome = run_series(&table, declaration.clone(), plan, client, console).await;
+    for declared in declared {
+        let declaration = &declared.declaration;
+        console.begin(title(declaration));
+        let plan = &declared.plan(plan);
+        let outcome = run_series(&supply, &declared, plan, client, console).await;
         let outcome = outcome.map_err(|error| error.of_place(declaration.name.as_ref()));
         report.series.push(SeriesReport::new(
-            &declaration,
+            declaration,
             console.take_verdicts(),
             &outcome,
         ));
@@ -119,21 +130,16 @@ fn title(declaration: &Declaration) -> String {
     )
 }
 
-#[tracing::instrument(name = "trainer.run_series", skip_all, fields(series = %declaration.name))]
+#[tracing::instrument(name = "trainer.run_series", skip_all, fields(series = %declared.declaration.name))]
 async fn run_series(
-    table: &Table,
-    declaration: Declaration,
+    supply: &Supply,
+    declared: &Declared,
     plan: &Plan,
     client: Option<&Client>,
     console: &mut Console<'_>,
 ) -> Result<Done> {
-    let name = declaration.name.to_string();
-    let column = Column::new(
-        table,
-        declaration,
-        plan.time_column.as_deref(),
-        plan.labels.clone(),
-    )?;
+    let name = declared.declaration.name.to_string();
+    let column = column(supply, declared, plan).await?;
     let approved = match approve(column, plan, console) {
         Err(Error::Rejected { code, reason }) => {
             tell_rejection(client, &name, code, &reason.to_string()).await;
@@ -161,6 +167,16 @@ async fn run_series(
         }
     }
     Ok(done)
+}
+
+/// The rows of one series.
+///
+/// # Errors
+/// When they cannot be read, or a column is not there.
+pub async fn column(supply: &Supply, declared: &Declared, plan: &Plan) -> Result<Column> {
+    let table = supply.table(declared).await?;
+    let (time_column, labels) = (plan.time_column.as_deref(), plan.labels.clone());
+    Column::new(&table, declared.declaration.clone(), time_column, labels)
 }
 
 /// The refusal is what ends the run; a server that does not hear of it is a lesser matter.

@@ -1,5 +1,5 @@
-//! The way to the server. Only an [`Approved`] model goes, or an [`imported`] one that equals Python's: nothing else can
-//! be named here.
+//! The way to the server. Only an [`Approved`] model goes, one that was [`handed`] over by a process that approved it, or an
+//! [`imported`] one that equals Python's: nothing else can be named here.
 //!
 //! A model that was trained but not validated does not compile:
 //!
@@ -24,6 +24,7 @@
 //! }
 //! ```
 
+pub mod handed;
 pub mod imported;
 
 use std::time::Duration;
@@ -35,7 +36,7 @@ use loadcast_client::{
 };
 use loadcast_model::artifact::sha256_hex;
 use loadcast_model::backtest::{Backtest, Method};
-use loadcast_model::series::Series;
+use loadcast_model::series::{Series, ZeroMeans};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -152,11 +153,20 @@ async fn current_version(client: &Client, series: &str, alias: &str) -> Result<u
 
 /// The key under which the same work is done once: whatever decides the bytes and where they go.
 pub(crate) fn idempotency_key(approved: &Approved, alias: Option<&str>) -> String {
-    let (series, made) = (json(approved.series()), method(approved.method()));
+    key(
+        approved.series(),
+        approved.data_sha256(),
+        &method(approved.method()),
+        alias,
+    )
+}
+
+fn key(series: &Series, data_sha256: &str, made: &str, alias: Option<&str>) -> String {
+    let series = json(series);
     let parts = [
         &series,
-        approved.data_sha256(),
-        &made,
+        data_sha256,
+        made,
         TRAINER_VERSION,
         alias.unwrap_or(""),
     ];
@@ -165,7 +175,7 @@ pub(crate) fn idempotency_key(approved: &Approved, alias: Option<&str>) -> Strin
 }
 
 /// The search has no settings.
-fn method(method: &Method) -> String {
+pub(crate) fn method(method: &Method) -> String {
     match method {
         Method::Spec(spec) => json(spec),
         Method::Search => "search".to_owned(),
@@ -214,13 +224,19 @@ fn info(series: &Series) -> SeriesInfo {
         unit: series.unit.as_ref().map(ToString::to_string),
         step: Duration::from_secs(series.step_seconds.into()),
         time_zone: series.zone.to_string(),
-        zero_means: None,
-        predecessor: None,
+        zero_means: Some(match series.zero_means {
+            ZeroMeans::Value => loadcast_client::ZeroMeans::Value,
+            ZeroMeans::Missing => loadcast_client::ZeroMeans::Missing,
+        }),
+        predecessor: series.predecessor.as_ref().map(ToString::to_string),
     }
 }
 
 fn scores(skill: &Backtest) -> Scores {
-    let scores = skill.scores();
+    measured(&skill.scores(), skill.horizon_seconds)
+}
+
+fn measured(scores: &loadcast_model::score::Scores, horizon_seconds: u32) -> Scores {
     Scores {
         mae: scores.mae,
         rmse: scores.rmse,
@@ -231,7 +247,7 @@ fn scores(skill: &Backtest) -> Scores {
         seasonal_naive_mase: scores.seasonal_naive_mase,
         skill: scores.skill,
         origins: scores.origins,
-        horizon: Some(Duration::from_secs(skill.horizon_seconds.into())),
+        horizon: Some(Duration::from_secs(horizon_seconds.into())),
         ..Scores::default()
     }
 }

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{Span, SpanRelativeTo, Unit};
-
 use super::{Aggregate, Level, MAX_LEAD_SECONDS, OnUnavailable, Trigger};
 use crate::{
     artifact::Clamps,
     error::{Error, Result},
+    length::read_length,
 };
 
 /// Ours, in the order in which they are documented.
@@ -145,11 +144,8 @@ fn on_unavailable(text: &str) -> Option<OnUnavailable> {
 
 /// A length of time such as `90s`, `5m`, `1h30m` or `7d`, in whole seconds; 1 to `most`.
 fn seconds(text: &str, most: u32) -> Option<u32> {
-    let span: Span = text.parse().ok()?;
-    let days = SpanRelativeTo::days_are_24_hours();
-    let total = span.total((Unit::Second, days)).ok()?;
-    let whole = total.fract() == 0.0 && (1.0..=f64::from(most)).contains(&total);
-    whole.then_some(total as u32)
+    let seconds = u32::try_from(read_length(text).ok()?).ok()?;
+    (seconds <= most).then_some(seconds)
 }
 
 struct Settings<'a>(&'a BTreeMap<String, String>);

@@ -23,7 +23,7 @@ const RETRIES: usize = 2;
 const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Whether `scheme` is one that [`open_bucket`] opens.
-pub(crate) fn is_bucket(scheme: &str) -> bool {
+pub fn is_bucket(scheme: &str) -> bool {
     matches!(scheme, "s3" | "gs" | "az")
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn is_bucket(scheme: &str) -> bool {
 ///
 /// # Errors
 /// [`Error::InvalidUrl`] when the URL or a variable of the environment cannot be used.
-pub(crate) fn open_bucket(url: &Url, environment: &Environment) -> Result<Arc<dyn ObjectStore>> {
+pub fn open_bucket(url: &Url, environment: &Environment) -> Result<Arc<dyn ObjectStore>> {
     let invalid = |reason: String| Error::InvalidUrl {
         url: url.to_string(),
         reason,

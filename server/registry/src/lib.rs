@@ -9,7 +9,7 @@
 //! This is a crate of its own, nested in `server/`, so that the server (which writes and follows a registry) and the
 //! trainer (which reads the champion it must beat) share it without importing each other, and `model/` stays free of I/O.
 
-mod bucket;
+pub mod bucket;
 pub mod environment;
 pub mod error;
 pub mod manifest;

@@ -3,9 +3,9 @@
 //! - Writes go to the registry alone, and fail with it. So do the questions that a write depends on.
 //! - What is fetched from the registry is copied under its own number, then the aliases, stages and tombstones of every
 //!   poll. What the copy names is there, whole and digest-checked; its numbers are the registry's.
-//! - While the registry answers, its word counts. Only while it is unreachable do [`poll`](Registry::poll),
-//!   [`aspired_of`](Registry::aspired_of) and [`fetch`](Registry::fetch) answer from the copy; a registry that refuses
-//!   access, or a version that is damaged, is an error as ever.
+//! - While the registry answers, its word counts. Only while it is unreachable do [`poll`](Registry::poll) and
+//!   [`fetch`](Registry::fetch) answer from the copy; a registry that refuses access, or a version that is damaged, is an
+//!   error as ever.
 //! - A poll of the copy says so ([`Poll::copy`]). It may be older than what a server serves, so of it only what is not
 //!   served at all may be loaded: it is for a server that starts with nothing.
 //! - A copy that cannot be written is told in the log, and costs nothing else.
@@ -213,20 +213,6 @@ impl Registry for Mirrored {
                 copy: Some(reason),
                 ..self.copied(alias).await?
             })
-        })
-        .await
-    }
-
-    async fn aspired_of(&self, series: &SeriesName, alias: &str) -> Result<Option<Aspired>> {
-        let answer = self.registry.aspired_of(series, alias).await;
-        self.or_copy(answer, async |_| {
-            for rule in [Rule::Alias, Rule::Production, Rule::Staging] {
-                let copied = self.copy.aspired_of(series, rule.name(alias)).await?;
-                if let Some(copied) = copied {
-                    return Ok(Some(Aspired { rule, ..copied }));
-                }
-            }
-            Ok(None)
         })
         .await
     }

@@ -23,7 +23,7 @@ mod wire;
 mod write;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
@@ -39,13 +39,14 @@ use self::{
     clean::UnderWay,
     client::Client,
     wire::{
-        GotRegisteredModel, ModelVersion, ModelVersions, RegisteredModel, RegisteredModels, tag,
+        GotRegisteredModel, ModelVersion, ModelVersions, Page, RegisteredModel, RegisteredModels,
+        tag,
     },
 };
 use crate::{
     environment::Environment,
     error::{Error, Result},
-    registry::{Aspired, Made, NewVersion, Poll, Registered, Registry, StoredVersion, Tombstone},
+    registry::{Made, NewVersion, Poll, Registered, Registry, StoredVersion, Tombstone},
 };
 
 /// The most pages of one listing; beyond that something is answering nonsense.
@@ -132,67 +133,46 @@ impl MlflowRegistry {
 
     async fn list_models(&self) -> Result<Vec<RegisteredModel>> {
         // By name: pages are offsets, and the default order moves with every change.
-        let mut models: HashMap<String, RegisteredModel> = HashMap::new();
-        let mut token = String::new();
-        let mut tokens = BTreeSet::new();
         let page = self.client.limits.page.to_string();
-        loop {
-            let query = [
-                ("max_results", page.as_str()),
-                ("order_by", "name ASC"),
-                ("page_token", &token),
-            ];
-            let query = if token.is_empty() {
-                &query[..2]
-            } else {
-                &query
-            };
-            let page: RegisteredModels = self.client.get("registered-models/search", query).await?;
-            let found = page.registered_models.into_iter();
-            models.extend(found.map(|model| (model.name.clone(), model)));
-            match page.next_page_token.filter(|next| !next.is_empty()) {
-                None => break,
-                Some(next) if tokens.len() < MAX_PAGES && tokens.insert(next.clone()) => {
-                    token = next;
-                }
-                Some(_) => {
-                    return Err(Error::unreachable(
-                        "registered-models/search: its pages have no end",
-                    ));
-                }
-            }
-        }
-        let mut models: Vec<RegisteredModel> = models.into_values().collect();
-        models.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(models)
+        let query = [("max_results", page.as_str()), ("order_by", "name ASC")];
+        let pages: Vec<RegisteredModels> = self.pages("registered-models/search", &query).await?;
+        let models = pages.into_iter().flat_map(|page| page.registered_models);
+        let models: BTreeMap<String, RegisteredModel> =
+            models.map(|model| (model.name.clone(), model)).collect();
+        Ok(models.into_values().collect())
     }
 
     /// The versions that `filter` finds, ascending.
     async fn search(&self, filter: &str) -> Result<Vec<ModelVersion>> {
-        let mut versions = Vec::new();
+        let query = [("filter", filter), ("max_results", "1000")];
+        let pages: Vec<ModelVersions> = self.pages("model-versions/search", &query).await?;
+        let mut versions: Vec<ModelVersion> = pages
+            .into_iter()
+            .flat_map(|page| page.model_versions)
+            .collect();
+        versions.sort_by_key(|version| version.version.0);
+        Ok(versions)
+    }
+
+    /// All pages of a listing, or an error: one whose tokens come round again, or do not end, is no listing.
+    async fn pages<P: Page>(&self, path: &str, query: &[(&str, &str)]) -> Result<Vec<P>> {
+        let mut pages = Vec::new();
+        let mut tokens = BTreeSet::new();
         let mut token = String::new();
-        for _ in 0..MAX_PAGES {
-            let query = [
-                ("filter", filter),
-                ("max_results", "1000"),
-                ("page_token", &token),
-            ];
-            let query = if token.is_empty() {
-                &query[..2]
-            } else {
-                &query
-            };
-            let page: ModelVersions = self.client.get("model-versions/search", query).await?;
-            versions.extend(page.model_versions);
-            token = page.next_page_token.unwrap_or_default();
-            if token.is_empty() {
-                versions.sort_by_key(|version| version.version.0);
-                return Ok(versions);
+        while tokens.len() < MAX_PAGES {
+            let next = [("page_token", token.as_str())];
+            let next = next.into_iter().filter(|_| !token.is_empty());
+            let query: Vec<(&str, &str)> = query.iter().copied().chain(next).collect();
+            let mut page: P = self.client.get(path, &query).await?;
+            let next = page.next_page_token().filter(|next| !next.is_empty());
+            pages.push(page);
+            match next {
+                None => return Ok(pages),
+                Some(next) if tokens.insert(next.clone()) => token = next,
+                Some(_) => break,
             }
         }
-        Err(Error::unreachable(
-            "model-versions/search: its pages have no end",
-        ))
+        Err(Error::unreachable(format!("{path}: its pages have no end")))
     }
 
     async fn set_version_tag(
@@ -227,11 +207,6 @@ impl Registry for MlflowRegistry {
                 .collect(),
             copy: None,
         })
-    }
-
-    async fn aspired_of(&self, series: &SeriesName, alias: &str) -> Result<Option<Aspired>> {
-        let model = self.model(series).await?;
-        Ok(model.and_then(|model| follow::aspired(&model, alias)))
     }
 
     async fn alias(&self, series: &SeriesName, alias: &str) -> Result<Option<u64>> {

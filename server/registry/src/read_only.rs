@@ -7,7 +7,7 @@ use loadcast_model::series::SeriesName;
 
 use crate::{
     error::{Error, Result},
-    registry::{Aspired, Made, NewVersion, Poll, Registered, Registry, StoredVersion, Tombstone},
+    registry::{Made, NewVersion, Poll, Registered, Registry, StoredVersion, Tombstone},
 };
 
 /// Reads from the registry within; every write is [`Error::ReadOnly`] and sends nothing.
@@ -30,10 +30,6 @@ impl Registry for ReadOnly {
 
     async fn poll(&self, alias: &str) -> Result<Poll> {
         self.0.poll(alias).await
-    }
-
-    async fn aspired_of(&self, series: &SeriesName, alias: &str) -> Result<Option<Aspired>> {
-        self.0.aspired_of(series, alias).await
     }
 
     async fn alias(&self, series: &SeriesName, alias: &str) -> Result<Option<u64>> {

@@ -1,8 +1,9 @@
 //! The trait, its guarantees and the values that pass through it.
+//!
 //! To follow a registry: [`poll`](Registry::poll) at intervals, which lists what every series should serve and which are
-//! retired; plan; then for each series to load, [`aspired_of`](Registry::aspired_of) again, for the listing has aged, and
-//! [`fetch`](Registry::fetch). [`Aspired::rule`] says by which [`Rule`] a version was chosen: a series that was served by
-//! [`Rule::Alias`] and is now aspired by a stage has lost its alias, and keeps what it serves.
+//! retired; plan; then [`fetch`](Registry::fetch) what is to be loaded. [`Aspired::rule`] says by which [`Rule`] a version
+//! was chosen: a series that was served by [`Rule::Alias`] and is now aspired by a stage has lost its alias, and keeps
+//! what it serves.
 //!
 //! What an [`Error`] asks of whoever follows:
 //!
@@ -47,21 +48,6 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
     /// Complete or an error: a part of the listing is never passed off as the whole. Even so, a series that is missing from
     /// one listing is not to be unloaded for it. What it costs is said where each registry is.
     async fn poll(&self, alias: &str) -> Result<Poll>;
-
-    /// What [`poll`](Registry::poll) would say now should be served of one series; `None` when nothing should, because
-    /// nothing names a version of it or because it is retired. To be asked again right before a version is loaded: a
-    /// listing is old by the time it is acted on.
-    async fn aspired_of(&self, series: &SeriesName, alias: &str) -> Result<Option<Aspired>> {
-        if self.tombstone(series).await?.is_some() {
-            return Ok(None);
-        }
-        let version = self.alias(series, alias).await?;
-        Ok(version.map(|version| Aspired {
-            series: series.clone(),
-            version,
-            rule: Rule::Alias,
-        }))
-    }
 
     /// Where `alias` of `series` points; `None` when it does not exist.
     async fn alias(&self, series: &SeriesName, alias: &str) -> Result<Option<u64>>;

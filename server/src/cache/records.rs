@@ -84,11 +84,31 @@ pub(super) fn model_record(
 }
 
 /// The record of what is served, as it was when it began to be.
-pub(super) fn record_of(served: &Served) -> Result<ModelRecord> {
+fn record_of(served: &Served) -> Result<ModelRecord> {
     Ok(ModelRecord {
         revision: served.revision,
         series: served.loaded.metadata().series.name.clone(),
         model: Some(stored(served, encode(&served.loaded)?)),
+    })
+}
+
+/// What the segment must remember of `state` beyond the revision `kept`.
+pub(super) fn records_after(
+    state: &State,
+    kept: u64,
+) -> impl Iterator<Item = Result<ModelRecord>> + '_ {
+    state.entries.iter().filter_map(move |(series, entry)| {
+        match entry.served.as_deref() {
+            Some(served) => (served.revision > kept).then(|| record_of(served)),
+            // When it was removed is not known: remembered again in any case.
+            None => entry.removed.is_some().then(|| {
+                Ok(ModelRecord {
+                    revision: state.revision,
+                    series: series.clone(),
+                    model: None,
+                })
+            }),
+        }
     })
 }
 

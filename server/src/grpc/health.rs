@@ -11,31 +11,44 @@ use loadcast_proto::health::{
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
+use crate::served::Outage;
+
 /// Whether the registry answers: not serving means that models are served, and followed by nobody.
 const REGISTRY: &str = "loadcast.registry";
 
-/// The services that are known: the whole server and each by name, which live and drain together; and the registry.
-const SERVICES: [&str; 4] = [
+/// Whether the state directory is written: not serving means that a restart forgets what changed since.
+const STATE: &str = "loadcast.state";
+
+/// The services that are known: the whole server and each by name, which live and drain together; the registry, and the
+/// state directory.
+const SERVICES: [&str; 5] = [
     "",
     "loadcast.v1.ForecastService",
     "loadcast.v1.ModelService",
     REGISTRY,
+    STATE,
 ];
 
 /// Whether the server serves. Cheap to clone; clones agree. Nothing but a drain makes it stop: a swap, a bad model or
-/// an absent registry does not. The registry has a service of its own, [`REGISTRY`].
+/// an absent registry does not. The registry and the state directory have services of their own, [`REGISTRY`] and
+/// [`STATE`].
 #[derive(Debug, Clone)]
 pub(crate) struct Health {
     serving: Arc<watch::Sender<bool>>,
     registry: watch::Receiver<bool>,
+    forgetful: watch::Receiver<Option<Outage>>,
 }
 
 impl Health {
-    /// Serving; `registry` tells whether the registry answers.
-    pub(crate) fn new(registry: watch::Receiver<bool>) -> Self {
+    /// Serving; `registry` tells whether the registry answers, `forgetful` whether the state directory cannot be written.
+    pub(crate) fn new(
+        registry: watch::Receiver<bool>,
+        forgetful: watch::Receiver<Option<Outage>>,
+    ) -> Self {
         Self {
             serving: Arc::new(watch::Sender::new(true)),
             registry,
+            forgetful,
         }
     }
 
@@ -50,8 +63,12 @@ impl Health {
     }
 
     fn of(&self, service: &str) -> HealthCheckResponse {
-        let registry = service != REGISTRY || *self.registry.borrow();
-        Self::status(self.is_serving() && registry)
+        let well = match service {
+            REGISTRY => *self.registry.borrow(),
+            STATE => self.forgetful.borrow().is_none(),
+            _ => true,
+        };
+        Self::status(self.is_serving() && well)
     }
 
     fn status(serving: bool) -> HealthCheckResponse {
@@ -108,6 +125,7 @@ impl health_server::Health for Health {
         let known = is_known(&service);
         let mut changes = self.serving.subscribe();
         let mut registry = self.registry.clone();
+        let mut forgetful = self.forgetful.clone();
         let health = self.clone();
         let statuses = async_stream::stream! {
             if !known {
@@ -120,6 +138,7 @@ impl health_server::Health for Health {
             loop {
                 let serving = *changes.borrow_and_update();
                 registry.mark_unchanged();
+                forgetful.mark_unchanged();
                 let status = health.of(&service);
                 if last != Some(status) {
                     last = Some(status);
@@ -130,8 +149,9 @@ impl health_server::Health for Health {
                 }
                 tokio::select! {
                     changed = changes.changed() => if changed.is_err() { return },
-                    // Its sender lives as long as the cache; a service that is not it has nothing to hear from it.
+                    // Their senders live as long as the cache; a service that is not theirs has nothing to hear.
                     Ok(()) = registry.changed(), if service == REGISTRY => {}
+                    Ok(()) = forgetful.changed(), if service == STATE => {}
                 }
             }
         };
@@ -146,6 +166,12 @@ mod tests {
 
     use super::*;
 
+    /// Well in every part that no test looks at.
+    fn health(registry: watch::Receiver<bool>) -> Health {
+        let (_well, forgetful) = watch::channel(None);
+        Health::new(registry, forgetful)
+    }
+
     fn ask(service: &str) -> Request<HealthCheckRequest> {
         Request::new(HealthCheckRequest {
             service: service.to_owned(),
@@ -155,7 +181,7 @@ mod tests {
     #[tokio::test]
     async fn check_knows_its_services_and_no_others() {
         let (_registry, answers) = watch::channel(true);
-        let health = Health::new(answers);
+        let health = health(answers);
         let answer = health.check(ask("")).await.unwrap().into_inner();
         assert_eq!(answer.status(), ServingStatus::Serving);
         let error = health.check(ask("nobody")).await.unwrap_err();
@@ -165,7 +191,7 @@ mod tests {
     #[tokio::test]
     async fn watch_tells_the_drain_and_ends() {
         let (_registry, answers) = watch::channel(true);
-        let health = Health::new(answers);
+        let health = health(answers);
         let mut watch = health
             .watch(ask("loadcast.v1.ForecastService"))
             .await
@@ -182,7 +208,7 @@ mod tests {
     #[tokio::test]
     async fn an_absent_registry_is_told_by_its_own_service_and_the_server_goes_on_serving() {
         let (registry, answers) = watch::channel(true);
-        let health = Health::new(answers);
+        let health = health(answers);
         let watch = health.watch(ask(REGISTRY)).await.unwrap();
         let mut watch = watch.into_inner();
         for (answers, expected) in [
@@ -202,7 +228,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn watch_of_an_unknown_service_says_so_and_stays_open() {
         let (_registry, answers) = watch::channel(true);
-        let health = Health::new(answers);
+        let health = health(answers);
         let mut watch = health.watch(ask("nobody")).await.unwrap().into_inner();
         let first = watch.next().await.unwrap().unwrap();
         assert_eq!(first.status(), ServingStatus::ServiceUnknown);

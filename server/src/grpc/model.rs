@@ -297,7 +297,11 @@ impl ModelService for ModelHandler {
     ) -> std::result::Result<Response<pb::RefreshModelsResponse>, Status> {
         let refreshed = self.services.hints.refresh();
         let refreshed = self.services.stop.run_until_cancelled(refreshed).await;
-        let report = refreshed.unwrap_or(Err(Error::GoingAway))?;
+        let report = match refreshed {
+            Some(Ok(report)) => report,
+            Some(Err(error)) => return Err(Status::from(&*error)),
+            None => return Err(Error::GoingAway.into()),
+        };
         let state = self.services.cache.state();
         Ok(Response::new(pb::RefreshModelsResponse {
             epoch: state.epoch.to_string(),

@@ -102,22 +102,17 @@ fn rejected_field(code: &str) -> &'static str {
     }
 }
 
-/// When to come back: when the registry said so, else after [`RETRY_AFTER`].
-fn retry_after(error: &Error) -> Duration {
-    match error {
-        Error::Registry(RegistryError::Unreachable {
-            retry_after: Some(pause),
-            ..
-        }) => *pause,
-        _ => RETRY_AFTER,
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        Self::from(&error)
     }
 }
 
-impl From<Error> for Status {
-    fn from(error: Error) -> Self {
+impl From<&Error> for Status {
+    fn from(error: &Error) -> Self {
         let (code, reason) = error.reason();
-        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata(&error));
-        match &error {
+        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata(error));
+        match error {
             Error::Invalid { field, description } => {
                 details.add_bad_request_violation(field, description);
             }
@@ -138,9 +133,10 @@ impl From<Error> for Status {
             _ => {}
         }
         if matches!(code, Code::Unavailable | Code::ResourceExhausted) {
-            details.set_retry_info(Some(retry_after(&error)));
+            // When the registry said so, else when it is likely to be over.
+            details.set_retry_info(Some(error.retry_after().unwrap_or(RETRY_AFTER)));
         }
-        match (&error, code) {
+        match (error, code) {
             (_, Code::Internal | Code::DataLoss) => tracing::error!(?code, %error, "answering"),
             (Error::GoingAway, _) => tracing::debug!(?code, %error, "answering"),
             (_, Code::Unavailable) => tracing::warn!(?code, %error, "answering"),

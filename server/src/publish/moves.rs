@@ -104,7 +104,7 @@ impl Publisher {
             reason: Reason::new(RETIRED, reason),
         };
         let committed = self.cache.commit(change, traceparent).await?;
-        self.aspirations.end(series);
+        self.aspirations.supersede(series);
         Ok(Moved {
             version: 0,
             revision: committed.revision,

@@ -274,5 +274,9 @@ pub fn replace_file(
         }
         OpenOptions::new().read(true).append(true).open(path)
     };
-    replace().map_err(|error: std::io::Error| Error::state(path, error))
+    replace().map_err(|error: std::io::Error| {
+        // On a full disk half a file is in the way of the next attempt.
+        let _ = fs::remove_file(&staged);
+        Error::state(path, error)
+    })
 }

@@ -117,6 +117,27 @@ impl Segment {
         Ok(())
     }
 
+    /// How long it is, for [`Segment::cut_back`].
+    ///
+    /// # Errors
+    /// [`Error::State`]
+    pub fn end(&self) -> Result<(u64, usize)> {
+        let metadata = self.file.metadata();
+        let metadata = metadata.map_err(|error| Error::state(&self.path, error))?;
+        Ok((metadata.len(), self.len))
+    }
+
+    /// Takes back what was appended since it ended at `end`.
+    ///
+    /// # Errors
+    /// [`Error::State`]
+    pub fn cut_back(&mut self, (bytes, len): (u64, usize)) -> Result<()> {
+        let cut = self.file.set_len(bytes);
+        cut.map_err(|error| Error::state(&self.path, error))?;
+        self.len = len;
+        Ok(())
+    }
+
     /// Whether it was taken away; see [`is_gone`].
     pub fn is_gone(&self) -> bool {
         is_gone(&self.file)

@@ -7,12 +7,7 @@ use std::{
     process::Command,
 };
 
-use loadcast_client::Model;
-
-use crate::{
-    proxy::Fault,
-    scene::{Scene, serve},
-};
+use crate::scene::{PATIENCE, Scene};
 
 #[tokio::test]
 async fn the_state_directory_is_removed_and_both_series_are_served_refreshed_and_remembered() {
@@ -28,23 +23,7 @@ async fn the_state_directory_is_removed_and_both_series_are_served_refreshed_and
     }
     assert_eq!(scene.answer(&scene.a).await, 1);
     // It was made again: a restart without MLflow serves what was served last.
-    let Scene {
-        mlflow,
-        proxy,
-        server,
-        a,
-        b,
-    } = scene;
-    let folder = server.stop().await;
-    proxy.fail("", Fault::Drop);
-    let server = serve(&proxy, folder).await;
-    let scene = Scene {
-        mlflow,
-        proxy,
-        server,
-        a,
-        b,
-    };
+    let scene = scene.restarted_without_mlflow(|| ()).await;
     assert_eq!(scene.answer(&scene.a).await, 1);
     assert_eq!(scene.answer(&scene.b).await, 4);
     scene.end().await;
@@ -90,42 +69,72 @@ fn fill(path: &Path) {
     }
 }
 
-#[tokio::test]
-async fn a_full_disk_fails_no_forecast_is_told_and_both_series_move_when_there_is_room_again() {
-    let Some(disk) = SmallDisk::mount() else {
-        return;
-    };
+/// A scene whose disk has been filled until its server could not write down what it serves; `None` where that cannot be.
+async fn on_a_full_disk(name: &str) -> Option<(SmallDisk, Scene)> {
+    let disk = SmallDisk::mount()?;
     let folder = tempfile::tempdir_in(disk.path()).unwrap();
-    let Some(scene) = Scene::start_in("full", folder).await else {
+    let scene = Scene::start_in(name, folder).await?;
+    fill(&disk.path().join("filler"));
+    let forgetful = scene.server.cache.forgetful();
+    // What fits into the last block of a file is still written down.
+    while forgetful.borrow().is_none() {
+        let version = scene.make(&scene.a).await;
+        scene.until(&scene.a, version).await;
+    }
+    Some((disk, scene))
+}
+
+#[tokio::test]
+async fn on_a_full_disk_both_series_move_and_that_is_told_and_remembered_when_there_is_room_again()
+{
+    let Some((disk, scene)) = on_a_full_disk("full").await else {
         return;
     };
-    let filler = disk.path().join("filler");
-    fill(&filler);
-    // What still fits in the log's last block is kept and served; then nothing is.
-    let mut last = 1;
-    loop {
+    for _ in 0..2 {
+        scene.the_other_series_moves().await;
         let version = scene.make(&scene.a).await;
-        let is_full = |model: &Model| model.reason.as_deref() == Some("RETRYING");
-        let is_served = |model: &Model| {
-            let served = model.served.as_ref();
-            served.is_some_and(|served| served.version == version)
-        };
-        let decided = |model: &Model| is_served(model) || is_full(model);
-        if is_full(&scene.until_said(&scene.a, decided).await) {
-            break;
-        }
-        last = version;
+        scene.until(&scene.a, version).await;
+        assert_eq!(scene.answer(&scene.a).await, version);
     }
-    let version = last + 1;
-    let other = scene.make(&scene.b).await;
-    let retrying = |model: &Model| model.reason.as_deref() == Some("RETRYING");
-    let model = scene.until_said(&scene.b, retrying).await;
-    assert!(model.message.unwrap().contains("No space left"));
-    assert_eq!(scene.answer(&scene.a).await, last);
+    let ready = format!("http://{}/readyz", scene.server.http);
+    let ready = reqwest::get(ready).await.unwrap();
+    assert_eq!(ready.status(), 200);
+    let said = ready.text().await.unwrap();
+    assert!(said.contains("state: not remembered since"), "{said}");
+    assert!(said.contains("No space left"), "{said}");
+
+    fs::remove_file(disk.path().join("filler")).unwrap();
+    let mut forgetful = scene.server.cache.forgetful();
+    let remembered = forgetful.wait_for(Option::is_none);
+    tokio::time::timeout(PATIENCE, remembered)
+        .await
+        .unwrap()
+        .unwrap();
+    let before = scene.server.cache.state();
+    let (a, b) = (scene.answer(&scene.a).await, scene.answer(&scene.b).await);
+    let scene = scene.restarted_without_mlflow(|| ()).await;
+    let after = scene.server.cache.state();
+    assert_eq!(after.epoch, before.epoch);
+    assert!(after.revision >= before.revision);
+    assert_eq!(scene.answer(&scene.a).await, a);
+    assert_eq!(scene.answer(&scene.b).await, b);
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_server_that_ends_on_a_full_disk_serves_what_fitted_in_a_new_epoch_until_mlflow_answers()
+{
+    let Some((disk, scene)) = on_a_full_disk("fuller").await else {
+        return;
+    };
+    let version = scene.make(&scene.b).await;
+    scene.until(&scene.b, version).await;
+    let epoch = scene.server.cache.state().epoch;
+    let room = || fs::remove_file(disk.path().join("filler")).unwrap();
+    let scene = scene.restarted_without_mlflow(room).await;
+    assert_ne!(scene.server.cache.state().epoch, epoch);
     assert_eq!(scene.answer(&scene.b).await, 1);
-    fs::remove_file(&filler).unwrap();
-    scene.until(&scene.a, version).await;
-    scene.until(&scene.b, other).await;
-    assert_eq!(scene.answer(&scene.b).await, other);
+    scene.proxy.heal();
+    scene.until(&scene.b, version).await;
     scene.end().await;
 }

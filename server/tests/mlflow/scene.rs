@@ -10,7 +10,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    proxy::Proxy,
+    proxy::{Fault, Proxy},
     real::{Mlflow, mlflow},
     support::{TestServer, constant_model, metadata, now},
 };
@@ -100,6 +100,15 @@ impl Scene {
         let uri = answer["artifact_uri"].as_str().unwrap();
         let last = uri.split('/').find(|part| part.starts_with("m-"));
         last.unwrap_or_else(|| panic!("{uri}")).to_owned()
+    }
+
+    /// The server stopped and, after `meanwhile`, started again on the same folder while MLflow does not answer.
+    pub(crate) async fn restarted_without_mlflow(self, meanwhile: impl FnOnce()) -> Self {
+        let folder = self.server.stop().await;
+        self.proxy.fail("", Fault::Drop);
+        meanwhile();
+        let server = serve(&self.proxy, folder).await;
+        Self { server, ..self }
     }
 
     /// Takes the series away, so that no other test lists them.

@@ -188,11 +188,7 @@ pub(super) fn grid(table: &Table, column: &str, time_column: Option<&str>) -> Re
     let name = column
         .parse()
         .unwrap_or_else(|_| SeriesName::from_labels(None, "backtest", column, "value"));
-    let declaration = Declaration {
-        name,
-        column: column.to_owned(),
-        unit: None,
-    };
+    let declaration = Declaration::new(name, column.to_owned(), None);
     let column = Column::new(table, declaration, time_column, BTreeMap::new())?;
     let rules = Rules {
         average_conflicts: true,

@@ -1,6 +1,5 @@
 //! `loadcast-trainer run`: rows to served models.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -10,53 +9,25 @@ use loadcast_client::Client;
 use loadcast_model::backtest::Method;
 use loadcast_model::zone::Zone;
 
-use super::Failures;
+use super::{Failures, data};
 use crate::console::Console;
-use crate::declaration::Declaration;
 use crate::error::{Error, Result};
 use crate::output;
 use crate::pipeline::{self, Plan};
 use crate::push;
 use crate::source::spec;
-use crate::stage::prepare_features::Preparation;
-use crate::stage::validate_data::Rules;
-use crate::time::{floor_seconds, read_length};
+use crate::time::read_length;
 
-/// Train a model of each series in a CSV file and push it: validate the data, prepare it, fit,
-/// validate the model by a backtest, push.
+/// Train a model of each series and push it: validate the data, prepare it, fit, validate the model
+/// by a backtest, push. The rows are in a CSV or Parquet file, in a dataset that was collected, or
+/// in Prometheus; a catalog, or flags, say which series they are.
 ///
-/// Without --series, a file with the columns cpu_mean_5m (cores) and mem_mean_5m (bytes) gives the
-/// series CPU_Prophet_Model and Memory_Prophet_Model.
+/// Without --series and --catalog, a file with the columns cpu_mean_5m (cores) and mem_mean_5m
+/// (bytes) gives the series CPU_Prophet_Model and Memory_Prophet_Model.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The rows: a CSV file with a header line, by path or URL (file://)
-    #[arg(long, env = "LOADCAST_DATA", value_name = "PATH|URL")]
-    data: String,
-    /// A series, the column it is in and its unit (cores, bytes, 1/s, percent, 1); repeat for more
-    #[arg(
-        long,
-        env = "LOADCAST_SERIES",
-        value_delimiter = ';',
-        value_name = "NAME=COLUMN[:UNIT]"
-    )]
-    series: Vec<Declaration>,
-    /// The column of times [default: timestamp, ds, time, datetime or date]
-    #[arg(long, env = "LOADCAST_TIME_COLUMN", value_name = "NAME")]
-    time_column: Option<String>,
-    /// Time zone of times written without one, and of the days and weeks that are learned
-    #[arg(
-        long,
-        env = "LOADCAST_TIME_ZONE",
-        default_value = "UTC",
-        value_name = "IANA"
-    )]
-    time_zone: String,
-    /// A label of every series, such as namespace=shop; repeat for more
-    #[arg(long, env = "LOADCAST_LABEL", value_delimiter = ',', value_parser = read_label, value_name = "KEY=VALUE")]
-    label: Vec<(String, String)>,
-    /// Spacing of the grid; rows are averaged to it [default: the data's own]
-    #[arg(long, env = "LOADCAST_STEP", value_parser = read_length, value_name = "DURATION")]
-    step: Option<i64>,
+    #[command(flatten)]
+    data: data::Args,
     /// What to fit: Prophet's arguments as TOML [default: Prophet's own defaults]
     #[arg(long, env = "LOADCAST_SPEC", value_name = "FILE.toml")]
     spec: Option<String>,
@@ -82,12 +53,6 @@ pub struct Args {
     /// The most recent history that is trained on
     #[arg(long, env = "LOADCAST_MAX_TRAIN", default_value = "28d", value_parser = read_length, value_name = "DURATION")]
     max_train: i64,
-    /// Train as if this last part of the rows had not been observed yet
-    #[arg(long, env = "LOADCAST_DROP_LAST", value_parser = read_length, value_name = "DURATION")]
-    drop_last: Option<i64>,
-    /// Shift all times by one constant so that the last row is now: for trying out old data
-    #[arg(long, env = "LOADCAST_SHIFT_TO_NOW", value_parser = FalseyValueParser::new())]
-    shift_to_now: bool,
     /// Do everything but the push; needs no server
     #[arg(long, env = "LOADCAST_DRY_RUN", value_parser = FalseyValueParser::new())]
     dry_run: bool,
@@ -97,13 +62,6 @@ pub struct Args {
     /// Write each series' MLflow model folder to DIR/NAME
     #[arg(long, env = "LOADCAST_OUTPUT_DIR", value_name = "DIR")]
     output_dir: Option<PathBuf>,
-}
-
-fn read_label(text: &str) -> std::result::Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err(format!("`{text}` is no label: write KEY=VALUE")),
-    }
 }
 
 impl Args {
@@ -122,28 +80,12 @@ impl Args {
     }
 
     async fn plan(self, now: Timestamp) -> Result<Plan> {
-        let zone = read_zone(&self.time_zone)?;
-        let method = method(self.search, self.spec.as_deref()).await?;
-        Ok(Plan {
-            data: self.data,
-            series: self.series,
-            time_column: self.time_column,
-            labels: BTreeMap::from_iter(self.label),
-            rules: Rules {
-                zone,
-                step_seconds: self.step,
-                drop_last_seconds: self.drop_last,
-                shift_to: self.shift_to_now.then(|| floor_seconds(now)),
-                average_conflicts: false,
-            },
-            preparation: Preparation {
-                max_train_seconds: self.max_train,
-            },
-            method,
-            alias: Some(self.alias).filter(|alias| !alias.is_empty()),
-            output_dir: self.output_dir,
-            now,
-        })
+        let mut plan = self.data.plan(now).await?;
+        plan.preparation.max_train_seconds = self.max_train;
+        plan.method = method(self.search, self.spec.as_deref()).await?;
+        plan.alias = Some(self.alias).filter(|alias| !alias.is_empty());
+        plan.output_dir = self.output_dir;
+        Ok(plan)
     }
 }
 

@@ -1,6 +1,6 @@
 """Reads the Prophet in a pickle, writes it as Prophet's own JSON, and says what its predict() says on a grid.
 
-Question: place (an MLflow URI or a path), tracking_uri, trust_pickle. Answer: see source/pickled.rs."""
+Question: place (an MLflow URI or a path), tracking_uri, trust_pickle. Answer: see source/pickle.rs."""
 
 import hashlib
 from datetime import datetime, timezone

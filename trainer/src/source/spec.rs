@@ -12,9 +12,9 @@ use crate::error::{Error, Result};
 pub async fn read(place: &str) -> Result<Spec> {
     let bytes = location::read(place).await?;
     let remedy = "write Prophet's argument names, one to a line: weekly_seasonality = true";
-    let text = String::from_utf8(bytes)
+    let text = std::str::from_utf8(&bytes)
         .map_err(|_| Error::settings(format!("--spec {place} is no text"), remedy))?;
-    toml::from_str(&text).map_err(|error| {
+    toml::from_str(text).map_err(|error| {
         let what = error.message().trim().replace('\n', ", ");
         let line = error
             .span()

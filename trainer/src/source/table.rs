@@ -1,4 +1,5 @@
-//! A CSV table whose columns are read as text, each row with its line in the file.
+//! A table whose columns are read as text, each row with its line in the file (of Parquet: its number): CSV, Parquet, or
+//! columns that are in memory already.
 //!
 //! Text, because only the stage that judges values knows what an empty or a strange one means, and
 //! because an error must show what the file says, not what a parser made of it.
@@ -6,13 +7,14 @@
 use std::io::Cursor;
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow::csv::ReaderBuilder;
 use arrow::csv::reader::Format;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
+use bytes::Bytes;
 
-use super::{location, records};
+use super::{location, parquet, records};
 use crate::error::{Error, Result};
 
 /// Names under which a time column is found when none is given, in this order; case is ignored.
@@ -21,20 +23,26 @@ pub const TIME_COLUMNS: [&str; 5] = ["timestamp", "ds", "time", "datetime", "dat
 /// Rows looked at to tell which columns hold numbers.
 const INFERENCE_ROWS: usize = 1_000;
 
-/// A CSV file with a header line.
+/// Named columns of rows.
 #[derive(Debug, Clone)]
 pub struct Table {
     place: String,
-    bytes: Vec<u8>,
+    content: Content,
     columns: Vec<String>,
     numeric: Vec<String>,
-    lines: Vec<u32>,
+}
+
+#[derive(Debug, Clone)]
+enum Content {
+    Csv { bytes: Vec<u8>, lines: Vec<u32> },
+    Parquet(Bytes),
+    Memory(RecordBatch),
 }
 
 /// Some columns of a [`Table`] as text.
 #[derive(Debug, Clone)]
 pub struct Rows {
-    batch: RecordBatch,
+    columns: Vec<ArrayRef>,
     lines: Vec<u32>,
 }
 
@@ -47,12 +55,40 @@ impl Table {
         Self::new(place, location::read(place).await?)
     }
 
-    /// A table from the bytes of a CSV file; `place` is its name in messages.
+    /// A table from the bytes of a CSV or Parquet file; `place` is its name in messages.
     ///
     /// # Errors
-    /// [`Error::Data`] when the bytes are empty, are no text, or a row has more or fewer fields than
-    /// the header line.
-    pub fn new(place: &str, bytes: Vec<u8>) -> Result<Self> {
+    /// [`Error::Data`] when the bytes are empty, are neither text nor Parquet, or a row has more or fewer fields than the
+    /// header line.
+    pub fn new(place: &str, bytes: impl Into<Bytes>) -> Result<Self> {
+        let bytes = bytes.into();
+        if bytes.starts_with(parquet::MAGIC) {
+            let schema = parquet::schema(place, &bytes)?;
+            return Ok(Self::of(place, Content::Parquet(bytes), &schema));
+        }
+        Self::of_csv(place, bytes.into())
+    }
+
+    /// A table of columns that are in memory.
+    #[must_use]
+    pub fn of_batch(place: &str, batch: RecordBatch) -> Self {
+        let schema = batch.schema();
+        Self::of(place, Content::Memory(batch), &schema)
+    }
+
+    fn of(place: &str, content: Content, schema: &Schema) -> Self {
+        let fields = schema.fields();
+        let name = |field: &Arc<Field>| field.name().trim().to_owned();
+        let numeric = fields.iter().filter(|field| field.data_type().is_numeric());
+        Self {
+            place: place.to_owned(),
+            content,
+            columns: fields.iter().map(name).collect(),
+            numeric: numeric.map(name).collect(),
+        }
+    }
+
+    fn of_csv(place: &str, bytes: Vec<u8>) -> Result<Self> {
         let bytes = match bytes.strip_prefix(b"\xef\xbb\xbf") {
             Some(rest) => rest.to_vec(),
             None => bytes,
@@ -68,8 +104,8 @@ impl Table {
             .filter(|text| !text.contains('\0'));
         if text.is_none() {
             return Err(Error::data(
-                format!("{place} is no text, so it is no CSV file"),
-                "give an uncompressed CSV file in UTF-8 with a header line",
+                format!("{place} is no text, so it is no CSV file; nor is it Parquet"),
+                "give a Parquet file, or an uncompressed CSV file in UTF-8 with a header line",
             ));
         }
         let lines = records::lines(&bytes).map_err(|ragged| {
@@ -85,25 +121,7 @@ impl Table {
             .with_header(true)
             .infer_schema(Cursor::new(&bytes), Some(INFERENCE_ROWS))
             .map_err(|error| unreadable(place, &error))?;
-        let columns = schema
-            .fields()
-            .iter()
-            .map(|f| f.name().trim().to_owned())
-            .collect();
-        let numeric = schema
-            .fields()
-            .iter()
-            .filter(|field| field.data_type().is_numeric())
-            .map(|field| field.name().trim().to_owned())
-            .collect();
-        let place = place.to_owned();
-        Ok(Self {
-            place,
-            bytes,
-            columns,
-            numeric,
-            lines,
-        })
+        Ok(Self::of(place, Content::Csv { bytes, lines }, &schema))
     }
 
     /// Where the table was read from.
@@ -189,36 +207,54 @@ impl Table {
             .iter()
             .map(|name| self.index("column", name, flag))
             .collect::<Result<_>>()?;
+        // Arrow sorts nothing and repeats nothing, so each column is projected once and looked up again.
+        let mut projection = positions.clone();
+        projection.sort_unstable();
+        projection.dedup();
+        let (batch, lines) = match &self.content {
+            Content::Csv { bytes, lines } => (
+                self.csv_columns(bytes, lines.len(), &projection)?,
+                lines.clone(),
+            ),
+            Content::Parquet(bytes) => numbered(parquet::columns(&self.place, bytes, &projection)?),
+            Content::Memory(batch) => numbered(
+                batch
+                    .project(&projection)
+                    .map_err(|error| unreadable(&self.place, &error))?,
+            ),
+        };
+        let columns: Vec<ArrayRef> = positions
+            .iter()
+            .filter_map(|p| {
+                let at = projection.iter().position(|q| q == p)?;
+                Some(parquet::as_text(
+                    &self.place,
+                    &self.columns[*p],
+                    batch.columns().get(at)?,
+                ))
+            })
+            .collect::<Result<_>>()?;
+        Ok(Rows { columns, lines })
+    }
+
+    fn csv_columns(&self, bytes: &[u8], rows: usize, projection: &[usize]) -> Result<RecordBatch> {
         let fields: Vec<Field> = self
             .columns
             .iter()
             .map(|c| Field::new(c, DataType::Utf8, true))
             .collect();
-        // Arrow sorts nothing and repeats nothing, so each column is projected once and looked up again.
-        let mut projection = positions.clone();
-        projection.sort_unstable();
-        projection.dedup();
         let reader = ReaderBuilder::new(Arc::new(Schema::new(fields)))
             .with_header(true)
-            .with_batch_size(self.lines.len().max(1))
-            .with_projection(projection.clone())
-            .build(Cursor::new(&self.bytes))
+            .with_batch_size(rows.max(1))
+            .with_projection(projection.to_vec())
+            .build(Cursor::new(bytes))
             .map_err(|error| unreadable(&self.place, &error))?;
         let schema = reader.schema();
         let batches = reader
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(|error| unreadable(&self.place, &error))?;
-        let batch = arrow::compute::concat_batches(&schema, &batches)
-            .map_err(|error| unreadable(&self.place, &error))?;
-        let order: Vec<usize> = positions
-            .iter()
-            .filter_map(|p| projection.iter().position(|q| q == p))
-            .collect();
-        let batch = batch
-            .project(&order)
-            .map_err(|error| unreadable(&self.place, &error))?;
-        let lines = self.lines.clone();
-        Ok(Rows { batch, lines })
+        arrow::compute::concat_batches(&schema, &batches)
+            .map_err(|error| unreadable(&self.place, &error))
     }
 }
 
@@ -226,7 +262,7 @@ impl Rows {
     /// How many rows there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.batch.num_rows()
+        self.lines.len()
     }
 
     /// Whether there is none.
@@ -235,7 +271,7 @@ impl Rows {
         self.len() == 0
     }
 
-    /// Line of row `row` in the file, counted from 1.
+    /// Line of row `row` in the file, or its number where there are no lines; counted from 1.
     #[must_use]
     pub fn line(&self, row: usize) -> u32 {
         self.lines.get(row).copied().unwrap_or(0)
@@ -243,11 +279,7 @@ impl Rows {
 
     /// The text of every row in the column asked for as number `column`; empty where the file is.
     pub fn column(&self, column: usize) -> impl Iterator<Item = &str> {
-        let texts = self
-            .batch
-            .column(column)
-            .as_any()
-            .downcast_ref::<StringArray>();
+        let texts = self.columns[column].as_any().downcast_ref::<StringArray>();
         let texts = texts.expect("every column is read as Utf8");
         (0..texts.len()).map(|row| {
             if texts.is_null(row) {
@@ -257,6 +289,12 @@ impl Rows {
             }
         })
     }
+}
+
+/// Rows without lines are numbered.
+fn numbered(batch: RecordBatch) -> (RecordBatch, Vec<u32>) {
+    let rows = u32::try_from(batch.num_rows()).unwrap_or(u32::MAX);
+    (batch, (1..=rows).collect())
 }
 
 fn unreadable(place: &str, error: &ArrowError) -> Error {
@@ -327,6 +365,58 @@ mod tests {
             error.to_string().contains("more than one column `v`"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn parquet_says_what_csv_says_whatever_its_types() {
+        use arrow::array::{
+            Float32Array, Float64Array, TimestampMillisecondArray, TimestampNanosecondArray,
+        };
+        let column = |array: ArrayRef| array;
+        let values = Float64Array::from(vec![Some(0.1 + 0.2), None]);
+        let batch = RecordBatch::try_from_iter_with_nullable([
+            (
+                "zoned",
+                column(Arc::new(
+                    TimestampMillisecondArray::from(vec![1_392_388_200_000, 1_392_388_500_000])
+                        .with_timezone("Europe/Berlin"),
+                )),
+                true,
+            ),
+            (
+                "naive",
+                column(Arc::new(TimestampNanosecondArray::from(vec![
+                    1_392_388_200_000_000_000,
+                    1_392_388_500_000_000_000,
+                ]))),
+                true,
+            ),
+            ("cpu", column(Arc::new(values)), true),
+            (
+                "small",
+                column(Arc::new(Float32Array::from(vec![0.1, 2.0]))),
+                true,
+            ),
+        ])
+        .unwrap();
+        let mut bytes = Vec::new();
+        let mut writer =
+            ::parquet::arrow::ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let table = Table::new("m.parquet", bytes).unwrap();
+        assert_eq!(table.columns(), ["zoned", "naive", "cpu", "small"]);
+        assert_eq!(table.numeric_columns(), ["cpu", "small"]);
+        let rows = table
+            .rows(&["small", "zoned", "cpu", "naive"], "--series")
+            .unwrap();
+        let texts = |column| rows.column(column).collect::<Vec<_>>();
+        assert_eq!(texts(0), ["0.1", "2.0"]);
+        assert_eq!(texts(1), ["2014-02-14T14:30:00Z", "2014-02-14T14:35:00Z"]);
+        assert_eq!(texts(2), ["0.30000000000000004", ""]);
+        assert_eq!(texts(3), ["2014-02-14T14:30:00", "2014-02-14T14:35:00"]);
+        let error = Table::new("m.parquet", &b"PAR1 and no more"[..]).unwrap_err();
+        assert!(error.to_string().contains("is no Parquet file"), "{error}");
     }
 
     #[test]

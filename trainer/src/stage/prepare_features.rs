@@ -4,6 +4,8 @@
 //! Prophet fits what was observed and nothing else. Where clocks go back, an hour's rows of both passes share a step;
 //! where they go forward, an hour of steps stays empty.
 
+mod stored;
+
 use std::collections::BTreeMap;
 
 use loadcast_model::artifact::sha256_hex;
@@ -100,6 +102,8 @@ fn series(valid: &ValidData, step: i64) -> Result<Series> {
     series.labels = valid.labels().clone().into();
     series.unit = declaration.unit;
     series.zone = valid.zone().clone();
+    series.zero_means = declaration.zero_means;
+    series.predecessor.clone_from(&declaration.predecessor);
     series.step_seconds = u32::try_from(step)
         .ok()
         .filter(|step| *step > 0)

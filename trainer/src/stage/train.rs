@@ -1,5 +1,7 @@
 //! Stage 3: the fit or the search, and the bytes of model.pr.
 
+mod stored;
+
 use loadcast_model::artifact::{Clamps, encode_model_pr, sha256_hex};
 use loadcast_model::backtest::Method;
 use loadcast_model::calibration::BandCalibration;

@@ -5,9 +5,11 @@
 //! rows out of order (sorted), exact repeats (left out), missing values (left out). Told with a
 //! warning: gaps, negative values of a unit that has none, a constant series, shifted times.
 
+mod stored;
+
 use std::collections::BTreeMap;
 
-use loadcast_model::series::Unit;
+use loadcast_model::series::{Unit, ZeroMeans};
 use loadcast_model::zone::Zone;
 
 use crate::declaration::Declaration;
@@ -132,6 +134,7 @@ impl Column {
         }
         let (place, column) = (&self.place, &self.declaration.column);
         match text.parse::<f64>() {
+            Ok(0.0) if self.declaration.zero_means == ZeroMeans::Missing => Ok(None),
             Ok(value) if value.is_finite() => Ok(Some(value)),
             Ok(value) if value.is_nan() => Ok(None),
             Ok(_) => Err(Error::data(

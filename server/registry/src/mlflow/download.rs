@@ -48,12 +48,6 @@ pub(super) async fn download(
                 trouble = format!("not whole after {:?}", client.limits.transfer);
                 break;
             }
-            Ok(Err(
-                error @ Error::Unreachable {
-                    retry_after: Some(_),
-                    ..
-                },
-            )) => return Err(error),
             Ok(Err(Error::Unreachable { reason, .. })) => trouble = reason,
             Ok(Err(error)) => return Err(error),
             Ok(Ok(Err(refusal))) if refusal.status == StatusCode::NOT_FOUND => return Ok(None),

@@ -1,6 +1,9 @@
 //! The JSON of MLflow's REST API: what we read of it. Unknown fields are ignored, absent ones are empty.
 
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, DeserializeOwned},
+};
 
 /// A registered model, as `registered-models/get` and `search` answer it.
 #[derive(Debug, Default, Deserialize)]
@@ -76,6 +79,24 @@ impl<'de> Deserialize<'de> for Number {
 #[derive(Debug, Deserialize)]
 pub(super) struct GotRegisteredModel {
     pub(super) registered_model: RegisteredModel,
+}
+
+/// A page of a listing.
+pub(super) trait Page: DeserializeOwned {
+    /// What to ask the next page with, taken out of it.
+    fn next_page_token(&mut self) -> Option<String>;
+}
+
+impl Page for RegisteredModels {
+    fn next_page_token(&mut self) -> Option<String> {
+        self.next_page_token.take()
+    }
+}
+
+impl Page for ModelVersions {
+    fn next_page_token(&mut self) -> Option<String> {
+        self.next_page_token.take()
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -157,10 +157,6 @@ async fn aliases_are_listed_moved_and_compared(suite: &Suite<'_>) {
     assert_eq!(suite.listed("champion").await, champions);
     assert_eq!(suite.listed("candidate").await, [suite.aspired("a", 1)]);
     assert!(suite.listed("nobody").await.is_empty());
-    for (name, expected) in [("a", Some(suite.aspired("a", 2))), ("z", None)] {
-        let of = registry.aspired_of(&suite.series(name), "champion").await;
-        assert_eq!(of.unwrap(), expected);
-    }
 }
 
 async fn what_is_not_there_is_not_found(suite: &Suite<'_>) {
@@ -213,8 +209,6 @@ async fn tombstones_hide_a_series_and_keep_what_it_had(suite: &Suite<'_>) {
         registry.tombstone(&a).await.unwrap(),
         Some(tombstone("older"))
     );
-    let of = registry.aspired_of(&a, "champion").await.unwrap();
-    assert_eq!(of, None);
     assert_eq!(registry.alias(&a, "champion").await.unwrap(), Some(2));
     assert_eq!(registry.versions(&a).await.unwrap(), [1, 2]);
     for _ in 0..2 {
@@ -278,8 +272,6 @@ async fn who_may_only_read_reads_the_same_and_writes_nothing(suite: &Suite<'_>) 
     let mut seen = reader.poll("champion").await.unwrap().aspired;
     seen.retain(|line| line.series.as_ref().starts_with(suite.place));
     assert_eq!(seen, suite.listed("champion").await);
-    let one = reader.aspired_of(&a, "champion").await.unwrap();
-    assert_eq!(one, Some(suite.aspired("a", 2)));
     assert_eq!(reader.versions(&a).await.unwrap(), [1, 2]);
     assert_eq!(reader.fetch(&a, 1).await.unwrap().model_pr, "one");
 }

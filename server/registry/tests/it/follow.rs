@@ -24,12 +24,9 @@ use crate::{
 
 /// What MLflow says of one series.
 async fn aspired(registry: &dyn Registry, name: &str) -> Option<(u64, Rule)> {
-    let one = registry.aspired_of(&series(name), "champion").await;
     let listed = registry.poll("champion").await.unwrap().aspired;
     let listed = listed.into_iter().find(|line| line.series.as_ref() == name);
-    let one = one.unwrap();
-    assert_eq!(one, listed, "a listing and a single question agree");
-    one.map(|Aspired { version, rule, .. }| (version, rule))
+    listed.map(|Aspired { version, rule, .. }| (version, rule))
 }
 
 #[tokio::test]

@@ -1,0 +1,128 @@
+//! `loadcast-trainer collect`: history out of Prometheus, appended to a dataset.
+
+use std::io::Write;
+
+use clap::builder::NonEmptyStringValueParser;
+use futures::TryStreamExt as _;
+use jiff::Timestamp;
+use loadcast_model::catalog::{Entry, Source};
+
+use super::{declared, prometheus};
+use crate::console::Console;
+use crate::error::{Error, Result};
+use crate::source::dataset::Writer;
+use crate::source::location::Location;
+use crate::source::named;
+use crate::source::prometheus::Prometheus;
+use crate::source::prometheus::window::Window;
+use crate::time::{floor_seconds, read_length, show_instant};
+
+/// Append the history of a catalog's series to a dataset in a bucket or a folder, one Parquet file per series and month.
+///
+/// What is complete is not asked for again, so it may be run as often as one likes, and killed at any time. `run --data
+/// DATASET` trains on it.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    declared: declared::Args,
+    /// Spacing of the series of --promql [default: 5m]
+    #[arg(long, env = "LOADCAST_STEP", value_parser = read_length, value_name = "DURATION", conflicts_with = "catalog")]
+    step: Option<i64>,
+    /// The dataset: a folder, or a place in a bucket (s3://BUCKET/PREFIX)
+    #[arg(long, env = "LOADCAST_OUTPUT", value_parser = NonEmptyStringValueParser::new(), value_name = "PATH|URL")]
+    output: String,
+    #[command(flatten)]
+    prometheus: prometheus::Args,
+}
+
+/// What was appended.
+#[derive(Default)]
+struct Tally {
+    series: usize,
+    new: usize,
+    asked: usize,
+}
+
+impl Args {
+    pub(super) async fn run(self, now: Timestamp, out: &mut (dyn Write + Send)) -> Result<()> {
+        let prometheus = self.prometheus.connect()?.ok_or_else(|| {
+            Error::settings(
+                "nobody to ask: --prometheus-url is missing",
+                "give --prometheus-url http://HOST:PORT",
+            )
+        })?;
+        let catalog = self.declared.catalog(self.step).await?.ok_or_else(|| {
+            Error::settings(
+                "nothing to ask: neither --catalog nor --promql is given",
+                "give --catalog FILE.toml, or --promql EXPRESSION with --name TEMPLATE",
+            )
+        })?;
+        let writer = Writer::open(&Location::of(&self.output)?).await?;
+        let mut console = Console::new(out);
+        let mut entries = 0;
+        for entry in &catalog.entries {
+            let Source::Promql(expression) = &entry.source else {
+                continue;
+            };
+            entries += 1;
+            let step = i64::from(named::step_seconds(entry));
+            let until = floor_seconds(now).div_euclid(step) * step;
+            let window = Window::new(until - self.declared.history, until, step);
+            console.line(format!(
+                "{} (every {step} s until {})",
+                entry.name,
+                show_instant(until)
+            ));
+            let tally = collect(
+                entry,
+                expression,
+                window,
+                &prometheus,
+                &writer,
+                &mut console,
+            );
+            let tally = tally
+                .await
+                .map_err(|error| error.of_place(entry.name.as_str()))?;
+            console.line(format!(
+                "  {} series, {} new samples, {} chunks asked for",
+                tally.series, tally.new, tally.asked
+            ));
+        }
+        if entries == 0 {
+            return Err(Error::settings(
+                "the catalog has no entry with promql",
+                "a column of a table is not collected: give the table to `run` with --data",
+            ));
+        }
+        Ok(())
+    }
+}
+
+async fn collect(
+    entry: &Entry,
+    expression: &str,
+    window: Window,
+    prometheus: &Prometheus,
+    writer: &Writer,
+    console: &mut Console<'_>,
+) -> Result<Tally> {
+    let mut appender = writer.entry(entry).await?;
+    let mut tally = Tally::default();
+    for missing in appender.missing(window) {
+        let mut chunks = std::pin::pin!(prometheus.chunks(expression, missing).await?);
+        while let Some((chunk, found)) = chunks.try_next().await? {
+            let named = named::name(entry, found)?;
+            let new = appender.append(chunk, named).await?;
+            tally.asked += 1;
+            tally.new += new;
+            console.line(format!(
+                "  {} to {}: {new} new samples",
+                show_instant(chunk.from),
+                show_instant(chunk.until)
+            ));
+        }
+    }
+    tally.series = appender.series();
+    Ok(tally)
+}

@@ -1,0 +1,253 @@
+//! The chain of stages that a series went through.
+
+use std::collections::BTreeMap;
+
+use loadcast_model::artifact::sha256_hex;
+use loadcast_model::backtest::Method;
+use loadcast_model::series::SeriesName;
+use loadcast_model::spec::Spec;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::push::TRAINER_VERSION;
+use crate::verdict::Verdict;
+
+/// The schema of what this build writes.
+const SCHEMA: u32 = 1;
+
+/// A stage that runs alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Rows are judged.
+    ValidateData,
+    /// They are put onto a grid.
+    Prepare,
+    /// A model is made.
+    Train,
+    /// It is judged.
+    ValidateModel,
+}
+
+/// What a catalog says of a series, for the stages to come; what their own flags say comes before it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The most recent history that is trained on.
+    pub max_train_seconds: Option<i64>,
+    /// Whether a search makes the model.
+    pub search: Option<bool>,
+    /// What is fitted.
+    pub spec: Option<Spec>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Manifest {
+    schema: u32,
+    pub(super) series: SeriesName,
+    pub(super) settings: Settings,
+    /// The stages it went through, in order.
+    pub(super) links: Vec<Link>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Link {
+    pub(super) stage: Stage,
+    trainer_version: String,
+    /// SHA-256 of the manifest that it was given; `None` of the first.
+    input: Option<String>,
+    /// SHA-256 of the files that it wrote.
+    files: BTreeMap<String, String>,
+    pub(super) refused: Option<Refusal>,
+    verdict: serde_json::Value,
+}
+
+/// Why a stage lets a series go no further.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refusal {
+    /// Upper-case, as a server shows it; `None` where no model was judged.
+    pub code: Option<String>,
+    /// What was found.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl Refusal {
+    /// What `error` says.
+    #[must_use]
+    pub fn of(error: &Error) -> Self {
+        Self {
+            code: match error {
+                Error::Rejected { code, .. } => Some((*code).to_owned()),
+                _ => None,
+            },
+            what: error.to_string(),
+            remedy: error.remedy().to_owned(),
+        }
+    }
+}
+
+impl Stage {
+    const ALL: [Self; 4] = [
+        Self::ValidateData,
+        Self::Prepare,
+        Self::Train,
+        Self::ValidateModel,
+    ];
+
+    /// The command that runs it.
+    #[must_use]
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::ValidateData => "validate-data",
+            Self::Prepare => "prepare",
+            Self::Train => "train",
+            Self::ValidateModel => "validate-model",
+        }
+    }
+
+    /// The stage that it takes over from; `None`: it takes rows.
+    #[must_use]
+    pub fn before(self) -> Option<Self> {
+        let at = Self::ALL.iter().position(|stage| *stage == self)?;
+        at.checked_sub(1).map(|before| Self::ALL[before])
+    }
+}
+
+impl Settings {
+    /// What is set of `method`.
+    #[must_use]
+    pub fn of(method: Option<&Method>, max_train_seconds: Option<i64>) -> Self {
+        let (search, spec) = match method {
+            None => (None, None),
+            Some(Method::Search) => (Some(true), None),
+            Some(Method::Spec(spec)) => (None, Some((**spec).clone())),
+        };
+        Self {
+            max_train_seconds,
+            search,
+            spec,
+        }
+    }
+
+    /// The method that is set; `None`: the command line's.
+    #[must_use]
+    pub fn method(&self) -> Option<Method> {
+        match (self.search, &self.spec) {
+            (Some(true), _) => Some(Method::Search),
+            (_, Some(spec)) => Some(Method::Spec(Box::new(spec.clone()))),
+            _ => None,
+        }
+    }
+}
+
+impl Link {
+    pub(super) fn new(
+        stage: Stage,
+        input: Option<String>,
+        files: BTreeMap<String, String>,
+        refused: Option<Refusal>,
+        verdict: &Verdict,
+    ) -> Self {
+        Self {
+            stage,
+            trainer_version: TRAINER_VERSION.to_owned(),
+            input,
+            files,
+            refused,
+            verdict: serde_json::to_value(verdict)
+                .expect("verdicts have string keys and serialise without error"),
+        }
+    }
+}
+
+impl Manifest {
+    pub(super) fn new(series: SeriesName, settings: Settings) -> Self {
+        Self {
+            schema: SCHEMA,
+            series,
+            settings,
+            links: Vec::new(),
+        }
+    }
+
+    /// The same manifest is the same bytes: digests of it rest on that.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self)
+            .expect("plain structs with string keys serialise without error")
+    }
+
+    pub(super) fn decode(place: &str, bytes: &[u8]) -> Result<Self> {
+        let foreign = |what: String| {
+            Error::data(
+                format!("{place} is no manifest of a stage: {what}"),
+                "give the place that was the --output of the stage before",
+            )
+        };
+        let manifest: Self =
+            serde_json::from_slice(bytes).map_err(|error| foreign(error.to_string()))?;
+        if manifest.schema > SCHEMA {
+            return Err(foreign(format!(
+                "schema {} is newer than {SCHEMA}",
+                manifest.schema
+            )));
+        }
+        Ok(manifest)
+    }
+
+    /// That the stages are in their order, and each was given what the one before it handed over.
+    pub(super) fn check(&self, place: &str) -> Result<()> {
+        let broken = |what: String| {
+            Error::data(
+                format!("{place}: its chain of stages is broken: {what}"),
+                "run the stages again, each on the --output of the one before",
+            )
+        };
+        for (at, link) in self.links.iter().enumerate() {
+            if Stage::ALL.get(at) != Some(&link.stage) {
+                return Err(broken(format!(
+                    "{} stands at place {}",
+                    link.stage.command(),
+                    at + 1
+                )));
+            }
+            let given = (at > 0).then(|| {
+                let before = Self {
+                    links: self.links[..at].to_vec(),
+                    ..self.clone()
+                };
+                sha256_hex(&before.encode())
+            });
+            if link.input != given {
+                return Err(broken(format!(
+                    "{} was given something else than what is written before it",
+                    link.stage.command()
+                )));
+            }
+            if link.refused.is_some() && at + 1 < self.links.len() {
+                return Err(broken(format!("{} refused it", link.stage.command())));
+            }
+        }
+        Ok(())
+    }
+
+    /// The stage that comes next; `None` after the last, and of what was refused.
+    pub(super) fn next(&self) -> Option<Stage> {
+        if self.links.last().is_some_and(|link| link.refused.is_some()) {
+            return None;
+        }
+        Stage::ALL.get(self.links.len()).copied()
+    }
+
+    /// The digest of a file, by the last stage that wrote it.
+    pub(super) fn digest(&self, name: &str) -> Option<&str> {
+        let mut links = self.links.iter().rev();
+        links
+            .find_map(|link| link.files.get(name))
+            .map(String::as_str)
+    }
+}

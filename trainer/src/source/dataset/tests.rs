@@ -1,0 +1,109 @@
+//! Appending is resumable, merges by time, and mixes nothing.
+
+use loadcast_model::catalog::Catalog;
+
+use super::*;
+use crate::source::named::name;
+use crate::source::prometheus::Found;
+
+fn entry(promql: &str) -> Entry {
+    let text = format!(
+        "[[series]]\nname = \"{{job}}.up\"\npromql = {promql:?}\nstep = \"1h\"\ntime_zone = \"Europe/Berlin\"\n"
+    );
+    text.parse::<Catalog>().unwrap().entries.remove(0)
+}
+
+fn found(job: &str, window: Window) -> Found {
+    let instants = (0..).map(|i| window.from + i * window.step);
+    let samples = instants.take(window.points()).map(|instant| Sample {
+        instant,
+        value: instant as f64 / 7.0,
+    });
+    Found {
+        labels: BTreeMap::from([("job".to_owned(), job.to_owned())]),
+        samples: samples.collect(),
+    }
+}
+
+fn place() -> (tempfile::TempDir, Location) {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Location::of(folder.path().join("data").to_str().unwrap()).unwrap();
+    (folder, place)
+}
+
+/// Two months and a bit, from 2026-01-01.
+const WINDOW: Window = Window {
+    from: 1_767_225_600,
+    until: 1_767_225_600 + 65 * 86_400,
+    step: 3600,
+};
+
+#[tokio::test]
+async fn what_was_appended_is_read_back_whole_and_once_however_often_it_was_appended() {
+    let (_folder, place) = place();
+    assert!(Dataset::find(&place).await.unwrap().is_none());
+    let entry = entry("up");
+    let writer = Writer::open(&place).await.unwrap();
+    let mut appender = writer.entry(&entry).await.unwrap();
+    let all = || name(&entry, vec![found("a", WINDOW), found("b", WINDOW)]).unwrap();
+    assert_eq!(
+        appender.append(WINDOW, all()).await.unwrap(),
+        2 * WINDOW.points()
+    );
+    // As if the manifest had not been written: the same again.
+    assert_eq!(appender.append(WINDOW, all()).await.unwrap(), 0);
+    let again = writer.entry(&entry).await.unwrap();
+    assert!(again.missing(WINDOW).is_empty());
+    let dataset = Dataset::find(&place).await.unwrap().unwrap();
+    let series: Vec<Collected> = dataset.series().collect();
+    assert_eq!(series.len(), 2);
+    assert_eq!(series[0].months, ["2026-01", "2026-02", "2026-03"]);
+    assert_eq!(series[0].series.zone.to_string(), "Europe/Berlin");
+    let rows = dataset.table(&series[0]).await.unwrap();
+    let rows = rows.rows(&["timestamp", "value"], "").unwrap();
+    assert_eq!(rows.len(), WINDOW.points());
+    let values: Vec<f64> = rows.column(1).map(|text| text.parse().unwrap()).collect();
+    let expected: Vec<f64> = found("a", WINDOW).samples.iter().map(|s| s.value).collect();
+    assert_eq!(values, expected, "bit for bit");
+}
+
+#[tokio::test]
+async fn another_expression_another_label_and_another_writer_are_refused() {
+    let (_folder, place) = place();
+    let writer = Writer::open(&place).await.unwrap();
+    let error = Writer::open(&place).await.unwrap_err();
+    assert!(
+        error.to_string().contains("another process writes"),
+        "{error}"
+    );
+    let up = entry("up");
+    let mut appender = writer.entry(&up).await.unwrap();
+    let named = name(&up, vec![found("a", WINDOW)]).unwrap();
+    appender.append(WINDOW, named.clone()).await.unwrap();
+    let error = writer.entry(&entry("down")).await.unwrap_err();
+    assert!(error.to_string().contains("another expression"), "{error}");
+    let mut other = named;
+    other[0].result.insert("pod".to_owned(), "x".to_owned());
+    let error = appender.append(WINDOW, other).await.unwrap_err();
+    assert!(
+        error.to_string().contains("two results have the name a.up"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_damaged_month_is_told_and_nothing_is_made_of_it() {
+    let (folder, place) = place();
+    let up = entry("up");
+    let writer = Writer::open(&place).await.unwrap();
+    let mut appender = writer.entry(&up).await.unwrap();
+    let named = name(&up, vec![found("a", WINDOW)]).unwrap();
+    appender.append(WINDOW, named).await.unwrap();
+    let month = folder.path().join("data/series/a.up/2026-02.parquet");
+    let bytes = std::fs::read(&month).unwrap();
+    std::fs::write(&month, &bytes[..bytes.len() / 2]).unwrap();
+    let dataset = Dataset::find(&place).await.unwrap().unwrap();
+    let collected = dataset.series().next().unwrap();
+    let error = dataset.table(&collected).await.unwrap_err();
+    assert!(error.to_string().contains("2026-02.parquet"), "{error}");
+}

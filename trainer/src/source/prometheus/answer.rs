@@ -1,0 +1,216 @@
+//! The JSON of an answer, as samples.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{self, IgnoredAny, Visitor};
+
+use super::window::Window;
+
+/// A value at an instant.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sample {
+    /// Seconds since 1970.
+    pub instant: i64,
+    /// Never NaN.
+    pub value: f64,
+}
+
+/// One series of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// Its labels, without the name of the metric.
+    pub labels: BTreeMap<String, String>,
+    /// In the order of time.
+    pub samples: Vec<Sample>,
+}
+
+/// What is wrong with an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Flaw {
+    /// It is not what the API answers.
+    Foreign(String),
+    /// It is not all there is.
+    Partial(String),
+    /// It is an error.
+    Told { kind: String, message: String },
+    /// Its kind cannot be a series.
+    Unusable(String),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    status: String,
+    data: Option<Data>,
+    error_type: Option<String>,
+    error: Option<String>,
+    #[serde(default)]
+    warnings: Option<Vec<String>>,
+    /// VictoriaMetrics says so.
+    #[serde(default)]
+    is_partial: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Data {
+    result_type: String,
+    #[serde(default)]
+    result: Vec<Series>,
+}
+
+#[derive(Deserialize)]
+struct Series {
+    metric: BTreeMap<String, String>,
+    #[serde(default)]
+    values: Vec<(f64, Number)>,
+    histograms: Option<IgnoredAny>,
+}
+
+/// A number in quotes.
+struct Number(f64);
+
+/// The series that `bytes` say, whose question was `window`.
+pub(super) fn read(bytes: &[u8], window: Window) -> Result<Vec<Found>, Flaw> {
+    let answer: Answer =
+        serde_json::from_slice(bytes).map_err(|error| Flaw::Foreign(error.to_string()))?;
+    if answer.status != "success" {
+        return Err(Flaw::Told {
+            kind: answer.error_type.unwrap_or_default(),
+            message: answer.error.unwrap_or_default(),
+        });
+    }
+    if let Some(warnings) = answer.warnings.filter(|warnings| !warnings.is_empty()) {
+        return Err(Flaw::Partial(warnings.join("; ")));
+    }
+    if answer.is_partial == Some(true) {
+        return Err(Flaw::Partial("isPartial: true".to_owned()));
+    }
+    let data = answer
+        .data
+        .ok_or_else(|| Flaw::Foreign("it has no data".to_owned()))?;
+    if data.result_type != "matrix" {
+        return Err(Flaw::Foreign(format!(
+            "its result is a {}, not a matrix",
+            data.result_type
+        )));
+    }
+    data.result
+        .into_iter()
+        .map(|one| series(one, window))
+        .collect()
+}
+
+fn series(series: Series, window: Window) -> Result<Found, Flaw> {
+    if series.histograms.is_some() {
+        return Err(Flaw::Unusable("it gives histograms".to_owned()));
+    }
+    let mut samples: Vec<Sample> = Vec::with_capacity(series.values.len());
+    for (time, Number(value)) in series.values {
+        // Within the window, so it fits.
+        if !(window.from as f64..window.until as f64).contains(&time) {
+            return Err(Flaw::Foreign(format!(
+                "it has a sample at {time}, outside of what was asked"
+            )));
+        }
+        let instant = time as i64;
+        if samples.last().is_some_and(|last| last.instant >= instant) {
+            return Err(Flaw::Foreign(format!(
+                "its samples are out of order at {time}"
+            )));
+        }
+        if !value.is_nan() {
+            samples.push(Sample { instant, value });
+        }
+    }
+    let mut labels = series.metric;
+    labels.remove("__name__");
+    Ok(Found { labels, samples })
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Number;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number in quotes")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Number, E> {
+                text.parse()
+                    .map(Number)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Window = Window {
+        from: 60,
+        until: 300,
+        step: 60,
+    };
+
+    fn of(result: &str) -> Result<Vec<Found>, Flaw> {
+        let text = format!(
+            r#"{{"status":"success","data":{{"resultType":"matrix","result":[{result}]}}}}"#
+        );
+        read(text.as_bytes(), WINDOW)
+    }
+
+    #[test]
+    fn samples_are_read_and_nan_is_a_hole() {
+        let found = of(
+            r#"{"metric":{"__name__":"up","job":"a"},"values":[[60,"1"],[120,"NaN"],[180,"+Inf"],[240.0,"1e-3"]]}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            found[0].labels,
+            BTreeMap::from([("job".into(), "a".into())])
+        );
+        let samples: Vec<(i64, f64)> = found[0]
+            .samples
+            .iter()
+            .map(|s| (s.instant, s.value))
+            .collect();
+        assert_eq!(samples, [(60, 1.0), (180, f64::INFINITY), (240, 0.001)]);
+    }
+
+    #[test]
+    fn what_is_partial_or_foreign_is_no_answer() {
+        let whole = r#""data":{"resultType":"matrix","result":[]}"#;
+        for text in [
+            format!(r#"{{"status":"success","warnings":["store b is down"],{whole}}}"#),
+            format!(r#"{{"status":"success","isPartial":true,{whole}}}"#),
+        ] {
+            assert!(
+                matches!(read(text.as_bytes(), WINDOW), Err(Flaw::Partial(_))),
+                "{text}"
+            );
+        }
+        for result in [
+            r#"{"metric":{},"values":[[30,"1"]]}"#,
+            r#"{"metric":{},"values":[[300,"1"]]}"#,
+            r#"{"metric":{},"values":[[120,"1"],[120,"1"]]}"#,
+            r#"{"metric":{},"values":[[120,1]]}"#,
+            r#"{"metric":{},"values":[[120,"one"]]}"#,
+        ] {
+            assert!(matches!(of(result), Err(Flaw::Foreign(_))), "{result}");
+        }
+        let histograms = of(r#"{"metric":{},"histograms":[[60,{}]]}"#);
+        assert!(matches!(histograms, Err(Flaw::Unusable(_))));
+        let told = read(
+            br#"{"status":"error","errorType":"bad_data","error":"no"}"#,
+            WINDOW,
+        );
+        assert!(matches!(told, Err(Flaw::Told { .. })), "{told:?}");
+        assert!(matches!(read(b"<html>", WINDOW), Err(Flaw::Foreign(_))));
+    }
+}

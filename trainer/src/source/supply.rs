@@ -1,0 +1,268 @@
+//! Where the rows of a run come from: a table, a dataset, or Prometheus.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use loadcast_model::backtest::Method;
+use loadcast_model::catalog::{Catalog, Entry, Source};
+use loadcast_model::series::Series;
+use loadcast_model::zone::Zone;
+
+use super::dataset::{Collected, Dataset};
+use super::location::Location;
+use super::named::{self, Named, TIME_COLUMN, VALUE_COLUMN};
+use super::prometheus::Prometheus;
+use super::prometheus::window::Window;
+use super::table::Table;
+use crate::declaration::Declaration;
+use crate::error::{Error, Result};
+use crate::pipeline::Plan;
+use crate::time::floor_seconds;
+
+/// The rows of a run.
+#[derive(Debug)]
+pub enum Supply {
+    /// Columns of one table.
+    Table(Table),
+    /// Series of a dataset, read one at a time.
+    Dataset(Dataset),
+    /// Results of expressions, in memory.
+    Results(Vec<Named>),
+}
+
+/// One series to run: what it is, and what of the plan is otherwise for it.
+#[derive(Debug, Clone)]
+pub struct Declared {
+    /// What it is.
+    pub declaration: Declaration,
+    labels: BTreeMap<String, String>,
+    zone: Option<Zone>,
+    step_seconds: Option<i64>,
+    method: Option<Method>,
+    max_train_seconds: Option<i64>,
+    rows: Where,
+}
+
+/// Where in the supply its rows are.
+#[derive(Debug, Clone)]
+enum Where {
+    Column,
+    Dataset(Collected),
+    Result(usize),
+}
+
+impl Supply {
+    /// What the plan's data and catalog give, and the series in it.
+    ///
+    /// # Errors
+    /// When the data cannot be read, or have none of the series.
+    pub async fn open(plan: &Plan) -> Result<(Self, Vec<Declared>)> {
+        if let Some(prometheus) = &plan.prometheus {
+            return results(plan, prometheus).await;
+        }
+        let dataset = Dataset::find(&Location::of(&plan.data)?).await?;
+        match (dataset, &plan.catalog) {
+            (Some(dataset), catalog) => {
+                let declared = collected(&dataset, catalog.as_ref(), &plan.data)?;
+                Ok((Self::Dataset(dataset), declared))
+            }
+            (None, Some(catalog)) => {
+                let table = Table::open(&plan.data).await?;
+                let declared = columns(catalog, &plan.data)?;
+                Ok((Self::Table(table), declared))
+            }
+            (None, None) => {
+                let table = Table::open(&plan.data).await?;
+                let declarations = match plan.series.as_slice() {
+                    [] => Declaration::of_known_columns(&table)?,
+                    given => given.to_vec(),
+                };
+                let declared = declarations.into_iter().map(Declared::of_column);
+                Ok((Self::Table(table), declared.collect()))
+            }
+        }
+    }
+
+    /// The table with the rows of `declared`.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn table(&self, declared: &Declared) -> Result<Cow<'_, Table>> {
+        match (self, &declared.rows) {
+            (Self::Table(table), _) => Ok(Cow::Borrowed(table)),
+            (Self::Dataset(dataset), Where::Dataset(collected)) => {
+                dataset.table(collected).await.map(Cow::Owned)
+            }
+            (Self::Results(results), Where::Result(at)) if *at < results.len() => {
+                let one = &results[*at];
+                named::table(one.series.name.as_ref(), &one.samples).map(Cow::Owned)
+            }
+            _ => Err(Error::source(
+                format!("{} is of another supply", declared.declaration.name),
+                "open it again",
+            )),
+        }
+    }
+}
+
+impl Declared {
+    fn of_column(declaration: Declaration) -> Self {
+        Self {
+            declaration,
+            labels: BTreeMap::new(),
+            zone: None,
+            step_seconds: None,
+            method: None,
+            max_train_seconds: None,
+            rows: Where::Column,
+        }
+    }
+
+    /// What the catalog says now comes before what it said when the series was collected.
+    fn of_series(series: &Series, entry: Option<&Entry>, rows: Where) -> Self {
+        let mut declaration =
+            Declaration::new(series.name.clone(), VALUE_COLUMN.to_owned(), series.unit);
+        declaration.zero_means = entry.map_or(series.zero_means, |entry| entry.zero_means);
+        declaration.unit = entry.map_or(series.unit, |entry| entry.unit);
+        declaration.predecessor.clone_from(&series.predecessor);
+        Self {
+            declaration,
+            labels: (*series.labels).clone(),
+            zone: Some(entry.map_or_else(|| series.zone.clone(), |entry| entry.zone.clone())),
+            step_seconds: Some(series.step_seconds.into()),
+            method: entry.and_then(|entry| entry.method.clone()),
+            max_train_seconds: entry.and_then(|entry| entry.max_train_seconds),
+            rows,
+        }
+    }
+
+    /// What the catalog says of how it is trained: by which method, on how much history.
+    #[must_use]
+    pub fn settings(&self) -> (Option<&Method>, Option<i64>) {
+        (self.method.as_ref(), self.max_train_seconds)
+    }
+
+    /// The plan as it is for this series: what the catalog says of it comes before what the command line says of all.
+    #[must_use]
+    pub fn plan(&self, of_all: &Plan) -> Plan {
+        let mut plan = of_all.clone();
+        plan.labels.extend(self.labels.clone());
+        if let Some(zone) = &self.zone {
+            plan.rules.zone = zone.clone();
+        }
+        plan.rules.step_seconds = self.step_seconds.or(plan.rules.step_seconds);
+        if let Some(method) = &self.method {
+            plan.method = method.clone();
+        }
+        if let Some(max_train) = self.max_train_seconds {
+            plan.preparation.max_train_seconds = max_train;
+        }
+        if !matches!(self.rows, Where::Column) {
+            plan.time_column = Some(TIME_COLUMN.to_owned());
+        }
+        plan
+    }
+}
+
+async fn results(plan: &Plan, prometheus: &Prometheus) -> Result<(Supply, Vec<Declared>)> {
+    let catalog = plan.catalog.as_ref().ok_or_else(|| {
+        Error::settings(
+            "--prometheus-url stands alone",
+            "say what is asked: --catalog FILE.toml, or --promql EXPRESSION with --name TEMPLATE",
+        )
+    })?;
+    let (mut results, mut declared) = (Vec::new(), Vec::new());
+    for entry in &catalog.entries {
+        let Source::Promql(expression) = &entry.source else {
+            continue;
+        };
+        let window = window(plan, entry);
+        let found = prometheus.range(expression, window).await;
+        let found = found.map_err(|error| error.of_place(entry.name.as_str()))?;
+        for one in named::name(entry, found)? {
+            declared.push(Declared::of_series(
+                &one.series,
+                Some(entry),
+                Where::Result(results.len()),
+            ));
+            results.push(one);
+        }
+    }
+    if results.is_empty() {
+        return Err(Error::data(
+            format!(
+                "{} has no history of what the catalog asks",
+                prometheus.shown()
+            ),
+            "try its expressions in Prometheus' own page; entries with column need --data",
+        ));
+    }
+    Ok((Supply::Results(results), declared))
+}
+
+/// The complete steps of the latest history that is asked for.
+#[must_use]
+pub fn window(plan: &Plan, entry: &Entry) -> Window {
+    let step = i64::from(named::step_seconds(entry));
+    let until = floor_seconds(plan.now).div_euclid(step) * step;
+    Window::new(until - plan.history_seconds, until, step)
+}
+
+fn collected(dataset: &Dataset, catalog: Option<&Catalog>, place: &str) -> Result<Vec<Declared>> {
+    let mut declared = Vec::new();
+    for collected in dataset.series() {
+        let by_name = |entry: &&Entry| entry.name.as_str() == collected.entry;
+        let entry = catalog.map(|catalog| catalog.entries.iter().find(by_name));
+        // With a catalog, what it does not declare is not run.
+        if let Some(None) = entry {
+            continue;
+        }
+        declared.push(Declared::of_series(
+            &collected.series.clone(),
+            entry.flatten(),
+            Where::Dataset(collected),
+        ));
+    }
+    if declared.is_empty() {
+        return Err(Error::data(
+            format!("the dataset {place} has none of the series"),
+            "collect them first, with the same catalog: loadcast-trainer collect",
+        ));
+    }
+    Ok(declared)
+}
+
+fn columns(catalog: &Catalog, place: &str) -> Result<Vec<Declared>> {
+    let declared: Result<Vec<Declared>> = catalog
+        .entries
+        .iter()
+        .filter_map(|entry| match &entry.source {
+            Source::Column(column) => Some((entry, column)),
+            Source::Promql(_) => None,
+        })
+        .map(|(entry, column)| {
+            let name = entry.name.as_str().parse().map_err(Error::of_model)?;
+            let mut declaration = Declaration::new(name, column.clone(), entry.unit);
+            declaration.zero_means = entry.zero_means;
+            declaration.predecessor.clone_from(&entry.predecessor);
+            Ok(Declared {
+                labels: entry
+                    .series_labels(&BTreeMap::new())
+                    .map_err(Error::of_model)?,
+                zone: Some(entry.zone.clone()),
+                step_seconds: entry.step_seconds.map(i64::from),
+                method: entry.method.clone(),
+                max_train_seconds: entry.max_train_seconds,
+                ..Declared::of_column(declaration)
+            })
+        })
+        .collect();
+    let declared = declared?;
+    if declared.is_empty() {
+        return Err(Error::settings(
+            format!("the catalog has no entry with column, and {place} is a table"),
+            "write column = \"NAME\" in an entry, or give --prometheus-url for those with promql",
+        ));
+    }
+    Ok(declared)
+}
