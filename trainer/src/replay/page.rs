@@ -27,7 +27,7 @@ td:first-child,th:first-child{text-align:left}svg{width:100%;height:auto}h1{font
 pub fn html(column: &str, plan: &Plan, replay: &Replay) -> String {
     let column = escaped(column);
     let mut html = format!(
-        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Replay of {column}</title><style>{STYLE}</style>\n<h1>Would it have helped? Replay of {column}</h1>\n<p>{} to {}. A pod is to carry {} and can carry {}; it is ready {} after its creation. Autoscaler: every {} s, tolerance {} %, {} to {} pods, down after {}. Lead time {}; the naive is the same metric of {} before. {} models were trained, one a day, each on what came before; {} of them declare a correction by fresh observations.</p>\n",
+        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Replay of {column}</title><style>{STYLE}</style>\n<h1>Would it have helped? Replay of {column}</h1>\n<p>{} to {}. A pod is to carry {:.4} and can carry {:.4}; it is ready {} after its creation. Autoscaler: every {} s, tolerance {} %, {} to {} pods, down after {}. Lead time {}; the naive is the same metric of {} before. {} models were trained, one a day, each on what came before; {} of them declare a correction by fresh observations.</p>\n",
         show_instant(replay.from),
         show_instant(replay.until),
         plan.target,
@@ -119,7 +119,11 @@ fn plot(html: &mut String, plan: &Plan, replay: &Replay, run: &Run) {
             HEIGHT - BOTTOM,
             at + 3.0,
             HEIGHT - 8.0,
-            show_instant(midnight).get(..10).unwrap_or_default()
+            // The last one would not fit.
+            show_instant(midnight)
+                .get(5..10)
+                .filter(|_| at + 36.0 < WIDTH)
+                .unwrap_or_default()
         );
         midnight += DAY;
     }
