@@ -12,6 +12,7 @@ use loadcast_trainer::generate::{self, Workload};
 use loadcast_trainer::replay::behavior::Behavior;
 use loadcast_trainer::replay::hpa::HpaSettings;
 use loadcast_trainer::replay::{Plan, Policy, Replay, replay};
+use loadcast_trainer::time::wall_seconds;
 
 /// Two weeks of a workload's cores.
 fn cluster(workload: Workload) -> Grid {
@@ -151,8 +152,7 @@ fn read(path: &Path) -> Grid {
     let row = |line: &str| {
         let (time, value) = line.split_once(',').unwrap();
         let time: jiff::civil::DateTime = time.parse().unwrap();
-        let zoned = time.to_zoned(jiff::tz::TimeZone::UTC).unwrap();
-        (zoned.timestamp().as_second(), value.parse::<f64>().unwrap())
+        (wall_seconds(time), value.parse::<f64>().unwrap())
     };
     let rows: Vec<(i64, f64)> = text.lines().skip(1).map(row).collect();
     let step = if rows[1].0 - rows[0].0 > 1_000 {

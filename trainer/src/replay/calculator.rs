@@ -12,6 +12,10 @@ pub enum Sample {
     Missing,
 }
 
+/// Values are whole numbers of so many to a target, as Kubernetes counts in whole thousandths: ten pods' worth must not
+/// become a hair more than ten.
+const UNITS: u64 = 1_000_000;
+
 /// The pods that a resource metric with a target per pod (AverageValue) asks for: `ceil(ready * usage / target)`, where
 /// usage is the mean over the ready pods.
 ///
@@ -19,57 +23,62 @@ pub enum Sample {
 /// ones too; scaling down, missing ones count as using the target. When that turns the direction around, or brings the
 /// ratio within the tolerance, nothing changes either. `None` where no pod has a usage.
 pub fn usage_replicas(current: u32, pods: &[Sample], target: f64, tolerance: f64) -> Option<u32> {
-    let count = |sample: Sample| pods.iter().filter(|pod| **pod == sample).count();
-    let usages: Vec<f64> = pods
+    let count = |sample: Sample| pods.iter().filter(|pod| **pod == sample).count() as u64;
+    let usages: Vec<u64> = pods
         .iter()
         .filter_map(|pod| match pod {
-            Sample::Usage(usage) => Some(*usage),
+            Sample::Usage(usage) => Some(units(*usage, target)),
             _ => None,
         })
         .collect();
     if usages.is_empty() {
         return None;
     }
-    let total: f64 = usages.iter().sum();
-    let ratio = total / usages.len() as f64 / target;
-    let within = |ratio: f64| (1.0 - ratio).abs() <= tolerance;
+    let (total, measured) = (usages.iter().sum::<u64>(), usages.len() as u64);
+    let mean = total / measured;
     let (unready, missing) = (count(Sample::Unready), count(Sample::Missing));
-    let unready = if ratio > 1.0 { unready } else { 0 };
+    let unready = if mean > UNITS { unready } else { 0 };
     if unready == 0 && missing == 0 {
-        return Some(match within(ratio) {
+        return Some(match within(mean, 1, tolerance) {
             true => current,
-            false => ceil(ratio * usages.len() as f64),
+            false => pods_for(mean * measured),
         });
     }
-    let assumed = if ratio < 1.0 {
-        missing as f64 * target
-    } else {
-        0.0
-    };
-    let pods = (usages.len() + unready + missing) as f64;
-    let again = (total + assumed) / pods / target;
-    let turned = (ratio < 1.0 && again > 1.0) || (ratio > 1.0 && again < 1.0);
-    if within(again) || turned {
+    let assumed = if mean < UNITS { missing * UNITS } else { 0 };
+    let pods = measured + unready + missing;
+    let again = (total + assumed) / pods;
+    let turned = (mean < UNITS && again > UNITS) || (mean > UNITS && again < UNITS);
+    if within(again, 1, tolerance) || turned {
         return Some(current);
     }
-    let asked = ceil(again * pods);
-    let against = (again < 1.0 && asked > current) || (again > 1.0 && asked < current);
+    let asked = pods_for(again * pods);
+    let against = (again < UNITS && asked > current) || (again > UNITS && asked < current);
     Some(if against { current } else { asked })
 }
 
 /// The pods that an external metric with a target per pod (AverageValue) asks for: `ceil(total / target)`, unless what
 /// there is carries it within `tolerance`. Readiness plays no part.
 pub fn external_replicas(current: u32, total: f64, target: f64, tolerance: f64) -> u32 {
-    let ratio = total / (target * f64::from(current));
-    if current > 0 && (1.0 - ratio).abs() <= tolerance {
-        return current;
+    let total = units(total, target);
+    match within(total, u64::from(current), tolerance) {
+        true => current,
+        false => pods_for(total),
     }
-    ceil(total / target)
 }
 
-fn ceil(pods: f64) -> u32 {
-    // Saturates: negative is 0, too many is the most.
-    pods.ceil() as u32
+/// Whether `used` by so many pods is near enough to their target.
+fn within(used: u64, pods: u64, tolerance: f64) -> bool {
+    let ratio = used as f64 / (UNITS * pods) as f64;
+    pods > 0 && (1.0 - tolerance..=1.0 + tolerance).contains(&ratio)
+}
+
+fn units(value: f64, target: f64) -> u64 {
+    // Saturates: what is negative or no number is 0.
+    (value / target * UNITS as f64).round() as u64
+}
+
+fn pods_for(used: u64) -> u32 {
+    u32::try_from(used.div_ceil(UNITS)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

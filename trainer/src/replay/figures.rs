@@ -92,7 +92,7 @@ mod tests {
         counter.count(1_000, 5.0, 2, 3, 2);
         let figures = counter.figures();
         assert_eq!(figures.under_provisioned_minutes, 0.5);
-        assert_eq!(figures.pod_hours, 10.0 * 15.0 / 3_600.0);
+        assert!((figures.pod_hours - 10.0 * 15.0 / 3_600.0).abs() < 1e-12);
         assert_eq!(figures.unserved_share, 2.0 / 20.0);
         assert_eq!((figures.scale_events, figures.oscillations), (3, 1));
         assert_eq!(figures.most_pods, 3);
