@@ -230,9 +230,10 @@ fn text(column: &str, plan: &Plan, replay: &Replay) -> String {
         let figures = &run.figures;
         let change = |of: f64, from: Option<f64>| {
             let from = from.filter(|from| *from > 0.0 && run.policy != Policy::Reactive);
-            from.map_or("-".to_owned(), |from| {
-                format!("{:+.1} %", 100.0 * (of / from - 1.0))
-            })
+            from.map_or_else(
+                || "-".to_owned(),
+                |from| format!("{:+.1} %", 100.0 * (of / from - 1.0)),
+            )
         };
         text.push_str(&format!(
             "{:<26} {:>10.1} {:>8} {:>10.1} {:>8} {:>7} {:>11}\n",

@@ -81,18 +81,19 @@ fn shown(outcome: &Outcome) -> String {
             lead.last_value,
             lead.seasonal_naive,
         ] {
-            let error = error.map_or("-".to_owned(), |error| format!("{error:.5}"));
+            let error = error.map_or_else(|| "-".to_owned(), |error| format!("{error:.5}"));
             let _ = write!(text, " {error:>12}");
         }
         for share in [lead.coverage, lead.coverage_uncorrected] {
-            let share = share.map_or("-".to_owned(), |share| format!("{share:.2}"));
+            let share = share.map_or_else(|| "-".to_owned(), |share| format!("{share:.2}"));
             let _ = write!(text, " {share:>9}");
         }
         text.push('\n');
     }
     for shift in &outcome.level_shifts {
-        let shown =
-            |error: Option<f64>| error.map_or("-".to_owned(), |error| format!("{error:.5}"));
+        let shown = |error: Option<f64>| {
+            error.map_or_else(|| "-".to_owned(), |error| format!("{error:.5}"))
+        };
         let _ = writeln!(
             text,
             "level x {}: in the hour after {} jumps {}, uncorrected {}, last value {}; from the third step on {}, last value {}",
