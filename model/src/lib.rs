@@ -1,6 +1,7 @@
 //! Prophet for Loadcast: [`spec`] and [`history`] go into [`fit`], a [`prophet::ProphetModel`] comes out; [`artifact`]
 //! writes and reads it as MLflow's prophet flavor does; [`forecaster`] answers from its parameters alone; [`score`],
 //! [`naive`] and [`backtest`] say how good it is. [`catalog`] declares which series there are.
+//! [`live`] is a model in use, corrected by what is observed ([`correction`]); [`trigger`] is what an autoscaler asks of it.
 //!
 //! Pure: no network, no async, no disk, no clock. Times are seconds of the series' wall clock ([`zone`]); values are in
 //! the series' own unit ([`series`]).

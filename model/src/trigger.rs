@@ -186,7 +186,9 @@ mod tests {
     use super::*;
     use crate::forecaster::Quantile;
 
-    fn trigger(more: &[(&str, &str)]) -> Trigger {
+    type Settings<'a> = &'a [(&'a str, &'a str)];
+
+    fn trigger(more: Settings<'_>) -> Trigger {
         let base = [("series", "shop.web.cpu"), ("target", "2")];
         let pairs = base.iter().chain(more).copied();
         Trigger::read(&pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect()).unwrap()
@@ -223,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_demand_is_aggregated_scaled_widened_and_clamped_in_this_order() {
-        let cases: [(&[(&str, &str)], f64, bool); 13] = [
+        let cases: [(Settings<'_>, f64, bool); 13] = [
             (&[], 16.0, false),
             (&[("quantile", "point")], 6.0, false),
             (&[("aggregate", "avg"), ("quantile", "point")], 3.0, false),
