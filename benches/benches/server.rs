@@ -117,6 +117,8 @@ impl Fleet {
             verdict: Some("promote".to_owned()),
             clamps: None,
             band_calibration: None,
+            correction: None,
+            peak: None,
         };
         Change::Serve {
             loaded: Arc::new(Loaded::verify(metadata, &model_pr).unwrap()),

@@ -85,6 +85,8 @@ fn header(push: Push, model: &Bytes, sha256: String) -> pb::PushHeader {
         activate_at: push.activate_at.map(timestamp_out),
         tags: push.tags,
         band_calibration_json: push.band_calibration_json.unwrap_or_default(),
+        correction_json: push.correction_json.unwrap_or_default(),
+        peak_json: push.peak_json.unwrap_or_default(),
     }
 }
 

@@ -14,7 +14,7 @@ mod parameters;
 
 pub use decode::decode_model_pr;
 pub use encode::encode_model_pr;
-pub use metadata::{Clamps, METADATA_SCHEMA, Metadata};
+pub use metadata::{Clamps, METADATA_SCHEMA, Metadata, finish};
 pub use mlmodel::{mlmodel_yaml, model_file, requirements_txt};
 pub use parameters::{decode_parameters, encode_parameters};
 

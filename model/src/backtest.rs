@@ -4,6 +4,12 @@
 //! [`Plan::max_train_seconds`], holes filled linearly; nothing at or after an origin is looked at. Values that were not
 //! observed are not scored. Origins run in parallel; the result does not depend on how many do.
 
+mod leads;
+mod level_shift;
+
+pub use leads::{LeadPlan, LeadScores, LeadTable, leads};
+pub use level_shift::{ShiftScores, level_shift};
+
 use std::{
     sync::{
         OnceLock,

@@ -6,8 +6,17 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::{Error, Result},
     forecaster::Quantile,
-    normal::normal_quantile,
+    normal::{normal_quantile, student_quantile},
+    order::quantile,
 };
+
+/// The levels whose residuals are kept.
+pub(crate) const STORED_LEVELS: [f64; 15] = [
+    0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99,
+];
+
+/// How many independent errors a day of overlapping origins is taken for.
+const INDEPENDENT_PER_DAY: f64 = 1.0;
 
 /// The most knots and levels that a calibration may bring.
 const MAX_KNOTS: usize = 1_000;
@@ -218,6 +227,18 @@ impl BandCalibration {
     pub fn evidence(&self) -> (u32, f64) {
         (self.origins, self.days)
     }
+}
+
+/// The quantile at `level` of ascending `residuals` from origins spread over `days` days. Quantiles of few independent
+/// errors are too narrow; their distance from the median is widened as Student's t widens the normal distribution.
+pub(crate) fn widened_quantile(residuals: &[f64], level: f64, days: f64) -> f64 {
+    let freedom = (INDEPENDENT_PER_DAY * days).max(1.0);
+    let median = quantile(residuals, 0.5);
+    let by = match level {
+        0.5 => 1.0,
+        _ => student_quantile(level, freedom) / normal_quantile(level),
+    };
+    median + (quantile(residuals, level) - median) * by
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Prophet for Loadcast: [`spec`] and [`history`] go into [`fit`], a [`prophet::ProphetModel`] comes out; [`artifact`]
 //! writes and reads it as MLflow's prophet flavor does; [`forecaster`] answers from its parameters alone; [`score`],
 //! [`naive`] and [`backtest`] say how good it is. [`catalog`] declares which series there are.
+//! [`live`] is a model in use, corrected by what is observed ([`correction`]); [`trigger`] is what an autoscaler asks of it.
 //!
 //! Pure: no network, no async, no disk, no clock. Times are seconds of the series' wall clock ([`zone`]); values are in
 //! the series' own unit ([`series`]).
@@ -14,6 +15,7 @@ pub mod band;
 pub mod calibration;
 pub mod catalog;
 mod changepoints;
+pub mod correction;
 pub mod error;
 pub mod features;
 pub mod fit;
@@ -24,13 +26,16 @@ pub mod history;
 pub mod holiday;
 pub mod inputs;
 pub mod length;
+pub mod live;
 pub mod naive;
 mod normal;
 pub mod optimizer;
 mod order;
+pub mod peak;
 pub mod prophet;
 pub mod recipe;
 pub mod score;
 pub mod series;
 pub mod spec;
+pub mod trigger;
 pub mod zone;

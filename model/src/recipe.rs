@@ -10,7 +10,8 @@
 //! 3. The forecast is their pointwise weighted median. Where it did not beat the seasonal naive on these origins, the
 //!    search abstains: the seasonal naive it is, and the report says so.
 //! 4. That forecast is distilled into Prophet's basis, so that server and Python say the same; the report has the loss.
-//! 5. The residuals at the same origins calibrate the bands by lead.
+//! 5. The residuals at the same origins calibrate the bands by lead and the peaks by window, and say what the residuals
+//!    of the last hours are worth for the next ones ([`Correction`]).
 //!
 //! Nothing here depends on anything but the history and the options; the same arguments give the same bits.
 
@@ -36,11 +37,13 @@ pub use self::{
 use crate::{
     artifact::Clamps,
     calibration::BandCalibration,
+    correction::{Correction, uncorrected_peaks},
     error::{Error, Result},
     forecaster::{Forecaster, Question},
     grid::Grid,
     normal::normal_quantile,
     order::quantile,
+    peak::PeakCalibration,
     prophet::ProphetModel,
 };
 
@@ -80,6 +83,10 @@ pub struct Searched {
     pub model: ProphetModel,
     /// Of its bands; `None` where the history was too short to see any error.
     pub calibration: Option<BandCalibration>,
+    /// Of the leads that follow an observation; `None` where the origins inside the history say that it does not help.
+    pub correction: Option<Correction>,
+    /// Of the maxima of windows; `None` where the history was too short to see any.
+    pub peak: Option<PeakCalibration>,
     /// At least 0 where nothing below 0 was ever observed.
     pub clamps: Clamps,
     /// The forecast of the horizon before it was distilled, from the first step after the history on.
@@ -155,6 +162,9 @@ pub fn search(grid: &Grid, options: &SearchOptions) -> Result<Searched> {
 
     let residuals = experience.residuals(choice.anchor, &choice.weights);
     let calibration = calibrate(&residuals, step, experience.origins(), experience.days)?;
+    let paths = experience.paths(choice.anchor, &choice.weights);
+    let correction = Correction::fit(&paths, step, experience.days)?;
+    let peak = uncorrected_peaks(&paths, step, experience.days)?;
     let noise = noise(residuals.iter().map(|(_, residual)| residual.abs()))
         .or_else(|| {
             noise(
@@ -196,6 +206,8 @@ pub fn search(grid: &Grid, options: &SearchOptions) -> Result<Searched> {
             max: None,
         },
         undistilled,
+        correction,
+        peak,
         report: Report {
             warnings: warnings(&choice, &experience, calibration.is_some()),
             candidates: choice.weights,

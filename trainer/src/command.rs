@@ -11,6 +11,7 @@ pub mod import;
 mod judging;
 mod preparing;
 mod prometheus;
+pub mod replay;
 pub mod run;
 pub mod serve;
 pub mod stage;
@@ -58,6 +59,7 @@ enum Command {
     Fit(fit::Args),
     Forecast(forecast::Args),
     Backtest(backtest::Args),
+    Replay(replay::Args),
     Import(import::Args),
 }
 
@@ -84,6 +86,7 @@ impl Cli {
             Command::Fit(args) => Ok(args.run(now, out).await?),
             Command::Forecast(args) => Ok(args.run(out).await?),
             Command::Backtest(args) => Ok(args.run(out).await?),
+            Command::Replay(args) => Ok(args.run(out).await?),
             Command::Import(args) => Ok(args.run(now, out).await?),
         }
     }

@@ -24,6 +24,7 @@ pub mod pipeline;
 pub mod plot;
 pub mod push;
 pub mod python;
+pub mod replay;
 pub mod report;
 pub mod service;
 pub mod source;

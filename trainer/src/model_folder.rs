@@ -54,5 +54,7 @@ pub fn metadata(approved: &Approved, trained_at: Timestamp) -> Result<Metadata> 
         verdict: Some(approved.conclusion().as_str().to_owned()),
         clamps: approved.clamps(),
         band_calibration: approved.calibration().cloned(),
+        correction: approved.correction().cloned(),
+        peak: approved.peak().cloned(),
     })
 }

@@ -201,6 +201,8 @@ fn message(
         activate_at: None,
         tags: std::collections::BTreeMap::new(),
         band_calibration_json: metadata.band_calibration.as_ref().map(json),
+        correction_json: metadata.correction.as_ref().map(json),
+        peak_json: metadata.peak.as_ref().map(json),
         attachments: Vec::new(),
         model_pr,
     }

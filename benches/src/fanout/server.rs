@@ -142,6 +142,8 @@ fn push(version: u32) -> Result<Push> {
         activate_at: None,
         tags: Default::default(),
         band_calibration_json: None,
+        correction_json: None,
+        peak_json: None,
         attachments: Vec::new(),
     })
 }

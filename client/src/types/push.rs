@@ -49,6 +49,10 @@ pub struct Push {
     pub tags: BTreeMap<String, String>,
     /// Band scaling per lead from backtest residuals, as loadcast.json carries it; `None`: not calibrated.
     pub band_calibration_json: Option<String>,
+    /// What fresh observations are worth for the next leads, as loadcast.json carries it; `None`: nothing is declared.
+    pub correction_json: Option<String>,
+    /// Quantiles of windows' maxima, as loadcast.json carries it; `None`: none are declared.
+    pub peak_json: Option<String>,
     /// Reports and plots that go to the registry beside the model.
     pub attachments: Vec<Attachment>,
 }

@@ -50,6 +50,8 @@ fn push(model_pr: Bytes, attachments: Vec<Attachment>) -> Push {
         activate_at: None,
         tags: [("team".to_owned(), "web".to_owned())].into(),
         band_calibration_json: None,
+        correction_json: None,
+        peak_json: None,
         attachments,
     }
 }

@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     calibration::BandCalibration,
+    correction::{Correction, State},
     error::{Error, Result},
     forecaster::Forecast,
+    peak::PeakCalibration,
     score::Scores,
     series::Series,
     spec::Spec,
@@ -46,6 +48,12 @@ pub struct Metadata {
     pub clamps: Option<Clamps>,
     /// Bands from the residuals of a backtest; `None`: they are the model's own.
     pub band_calibration: Option<BandCalibration>,
+    /// What the last residuals are worth for the next leads; `None`: nothing, says the backtest, or nobody asked it.
+    #[serde(default)]
+    pub correction: Option<Correction>,
+    /// Quantiles of windows' maxima; `None` where no maxima were seen.
+    #[serde(default)]
+    pub peak: Option<PeakCalibration>,
 }
 
 /// Bounds for every value of an answer, in the series' unit.
@@ -71,24 +79,23 @@ impl Clamps {
         }
     }
 
+    /// `value` inside the bounds.
+    #[must_use]
+    pub fn of(self, value: f64) -> f64 {
+        let raised = self.min.map_or(value, |min| value.max(min));
+        self.max.map_or(raised, |max| raised.min(max))
+    }
+
     fn apply(self, values: &mut [f64]) {
         for value in values {
-            if let Some(min) = self.min {
-                *value = value.max(min);
-            }
-            if let Some(max) = self.max {
-                *value = value.min(max);
-            }
+            *value = self.of(*value);
         }
     }
 }
 
 impl Metadata {
-    /// Makes the model's own `forecast` at the wall-clock times `ds` what is served: bands from the backtest where the
-    /// artifact has them, then yhat and bands inside its clamps and `further` ones. The clamps that were applied.
-    ///
-    /// `cutoff` is the model's last observation in seconds of the wall clock, as `ds` are. The server and whoever
-    /// forecasts offline both end here, so that they say the same.
+    /// [`finish`] with what the artifact declares, inside its clamps and `further` ones; the clamps that were applied.
+    /// Nothing has been observed since the cutoff.
     pub fn finish(
         &self,
         forecast: &mut Forecast,
@@ -96,16 +103,27 @@ impl Metadata {
         cutoff: i64,
         further: Clamps,
     ) -> Clamps {
-        if let Some(calibration) = &self.band_calibration {
-            let leads: Vec<i64> = ds.iter().map(|ds| ds.saturating_sub(cutoff)).collect();
-            calibration.apply(&leads, &forecast.yhat, &mut forecast.quantiles);
-        }
         let clamps = self.clamps.unwrap_or_default().and(further);
-        clamps.apply(&mut forecast.yhat);
-        for quantile in &mut forecast.quantiles {
-            clamps.apply(&mut quantile.values);
-        }
+        let calibration = self.band_calibration.as_ref();
+        finish(forecast, ds, cutoff, calibration, None, clamps);
         clamps
+    }
+
+    /// [`finish`](Self::finish), corrected by what `state` has seen since the cutoff for who asks at `now` on the wall
+    /// clock, where the artifact declares a correction; and whether that changed anything.
+    pub fn finish_observed(
+        &self,
+        forecast: &mut Forecast,
+        ds: &[i64],
+        cutoff: i64,
+        (state, now): (&State, i64),
+        further: Clamps,
+    ) -> (Clamps, bool) {
+        let clamps = self.clamps.unwrap_or_default().and(further);
+        let (calibration, correction) = (self.band_calibration.as_ref(), self.correction.as_ref());
+        let correction = correction.map(|correction| (correction, state, now));
+        let corrected = finish(forecast, ds, cutoff, calibration, correction, clamps);
+        (clamps, corrected)
     }
 
     /// The bytes of `loadcast.json`.
@@ -132,4 +150,30 @@ impl Metadata {
         }
         Ok(metadata)
     }
+}
+
+/// Makes a model's own `forecast` at the wall-clock times `ds` what is served: bands from the backtest where there are
+/// some, then the correction by what was observed, with the time of asking, then yhat and bands inside `clamps`.
+///
+/// `cutoff` is the model's last observation in seconds of the wall clock, as `ds` are. The server and whoever forecasts
+/// offline both end here, so that they say the same. Returns whether the correction changed anything.
+pub fn finish(
+    forecast: &mut Forecast,
+    ds: &[i64],
+    cutoff: i64,
+    calibration: Option<&BandCalibration>,
+    correction: Option<(&Correction, &State, i64)>,
+    clamps: Clamps,
+) -> bool {
+    if let Some(calibration) = calibration {
+        let leads: Vec<i64> = ds.iter().map(|ds| ds.saturating_sub(cutoff)).collect();
+        calibration.apply(&leads, &forecast.yhat, &mut forecast.quantiles);
+    }
+    let corrected = correction
+        .is_some_and(|(correction, state, now)| correction.apply(state, now, ds, forecast));
+    clamps.apply(&mut forecast.yhat);
+    for quantile in &mut forecast.quantiles {
+        clamps.apply(&mut quantile.values);
+    }
+    corrected
 }

@@ -4,31 +4,18 @@ use std::iter::successors;
 
 use super::experience::Residual;
 use crate::{
-    calibration::{BandCalibration, Knot},
+    calibration::{BandCalibration, Knot, STORED_LEVELS, widened_quantile},
     error::Result,
-    normal::{normal_quantile, student_quantile},
-    order::quantile,
 };
 
 const HOUR: f64 = 3_600.0;
 
-/// The levels that are stored.
-const LEVELS: [f64; 15] = [
-    0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99,
-];
-
 /// The fewest residuals of a stretch; a stretch with fewer joins the next.
 const LEAST_RESIDUALS: usize = 30;
-
-/// How many independent errors a day of overlapping origins is taken for.
-const INDEPENDENT_PER_DAY: f64 = 1.0;
 
 /// The calibration that `residuals` at leads of `step` seconds give, found by `origins` origins spread over `days`;
 /// `None` where there are too few. A knot is in the middle of each stretch of leads, and one
 /// at the end of the last.
-///
-/// Quantiles of few independent errors are too narrow; their distance from the median is widened as Student's t widens
-/// the normal distribution.
 ///
 /// # Errors
 /// As [`BandCalibration::new`], for residuals that are not finite.
@@ -38,7 +25,6 @@ pub(super) fn calibrate(
     origins: u32,
     days: f64,
 ) -> Result<Option<BandCalibration>> {
-    let freedom = (INDEPENDENT_PER_DAY * days).max(1.0);
     let horizon = residuals
         .iter()
         .map(|(lead, _)| lead + 1)
@@ -56,19 +42,12 @@ pub(super) fn calibrate(
             continue;
         }
         in_stretch.sort_unstable_by(f64::total_cmp);
-        let median = quantile(&in_stretch, 0.5);
-        let widened = |level: f64| {
-            let by = match level {
-                0.5 => 1.0,
-                _ => student_quantile(level, freedom) / normal_quantile(level),
-            };
-            median + (quantile(&in_stretch, level) - median) * by
-        };
+        let widened = |level| widened_quantile(&in_stretch, level, days);
         // Lead 0 is one step after the cutoff.
         let middle = (from + until + 1) as f64 / 2.0;
         knots.push(Knot {
             lead_seconds: (middle * f64::from(step)) as i64,
-            residuals: LEVELS.into_iter().map(widened).collect(),
+            residuals: STORED_LEVELS.into_iter().map(widened).collect(),
         });
         from = until;
     }
@@ -83,7 +62,7 @@ pub(super) fn calibrate(
             ..last
         });
     }
-    BandCalibration::new(LEVELS.to_vec(), knots, origins, days).map(Some)
+    BandCalibration::new(STORED_LEVELS.to_vec(), knots, origins, days).map(Some)
 }
 
 /// The steps at which stretches end, ascending, the last at `horizon`: after 1, 3, 6, 12, 24, 48, ... hours, because

@@ -4,7 +4,7 @@ use super::{
     candidate::{Candidate, Past, Proposal, propose},
     combine::{Anchor, Weighted, combine},
 };
-use crate::error::Result;
+use crate::{correction::Path, error::Result};
 
 /// How many origins are looked at, spread over how many of the latest days.
 const ORIGINS: usize = 42;
@@ -231,6 +231,15 @@ impl<'a> Experience<'a> {
                 .extend(pairs.filter_map(|(lead, (said, truth))| Some((lead, (*truth)? - said))));
         }
         residuals
+    }
+
+    /// What a combination said at each origin and what came, the first origin first.
+    pub(super) fn paths(&self, anchor: Anchor, weights: &[Weighted]) -> Vec<Path> {
+        let path = |origin: &Origin<'_>| Path {
+            forecast: combine(&origin.proposals, anchor, weights, self.step),
+            observed: origin.truth.to_vec(),
+        };
+        self.origins.iter().rev().map(path).collect()
     }
 }
 

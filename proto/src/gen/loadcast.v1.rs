@@ -1677,6 +1677,12 @@ pub struct PushHeader {
     /// Band scaling per lead from backtest residuals, as loadcast.json carries it.
     #[prost(string, tag = "18")]
     pub band_calibration_json: ::prost::alloc::string::String,
+    /// What fresh observations are worth for the next leads, as loadcast.json carries it.
+    #[prost(string, tag = "19")]
+    pub correction_json: ::prost::alloc::string::String,
+    /// Quantiles of windows' maxima, as loadcast.json carries it.
+    #[prost(string, tag = "20")]
+    pub peak_json: ::prost::alloc::string::String,
 }
 /// A report or plot that goes to the registry beside the model.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -329,6 +329,8 @@ mod tests {
             verdict: None,
             clamps: None,
             band_calibration: None,
+            correction: None,
+            peak: None,
         };
         ModelRecord {
             model: Some(StoredModel {

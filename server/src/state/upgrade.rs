@@ -173,6 +173,8 @@ mod tests {
             verdict: None,
             clamps: None,
             band_calibration: None,
+            correction: None,
+            peak: None,
         };
         let event = Event {
             revision: 1,

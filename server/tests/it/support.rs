@@ -154,6 +154,8 @@ pub(crate) fn metadata(series: &SeriesName, model_pr: &[u8]) -> Metadata {
         verdict: None,
         clamps: None,
         band_calibration: None,
+        correction: None,
+        peak: None,
     }
 }
 
@@ -199,6 +201,8 @@ pub(crate) fn push(series: &str, level: f64) -> Push {
         activate_at: None,
         tags: Default::default(),
         band_calibration_json: None,
+        correction_json: None,
+        peak_json: None,
         attachments: Vec::new(),
     }
 }

@@ -1,5 +1,6 @@
 //! `loadcast-trainer backtest`: how good forecasts of a file's columns would have been.
 
+mod leads;
 mod plot;
 mod table;
 
@@ -14,6 +15,7 @@ use loadcast_model::grid::Grid;
 use loadcast_model::series::SeriesName;
 use serde::Serialize;
 
+use super::replay::read_positive;
 use super::run::method;
 use crate::checks::{Checks, Override};
 use crate::declaration::Declaration;
@@ -74,6 +76,28 @@ pub struct Args {
         value_name = "LEVEL,..."
     )]
     levels: Vec<f64>,
+    /// Ask for these leads at every step instead, of models trained daily over the last --origins days, and compare with
+    /// the last value and the day before
+    #[arg(
+        long,
+        env = "LOADCAST_LEADS",
+        value_delimiter = ',',
+        value_parser = read_length,
+        conflicts_with_all = ["plot", "horizon", "levels"],
+        value_name = "DURATION,..."
+    )]
+    leads: Vec<i64>,
+    /// With --leads: multiply what comes by each of these factors, from instants of these days on, and score the hour
+    /// after the jump
+    #[arg(
+        long,
+        env = "LOADCAST_LEVEL_SHIFT",
+        value_delimiter = ',',
+        value_parser = read_positive,
+        requires = "leads",
+        value_name = "FACTOR,..."
+    )]
+    level_shift: Vec<f64>,
     /// How the result is written
     #[arg(long, env = "LOADCAST_OUTPUT", value_enum, default_value_t = Format::Table)]
     output: Format,
@@ -105,6 +129,10 @@ impl Args {
     pub(super) async fn run(self, out: &mut (dyn Write + Send)) -> Result<()> {
         let method = method(self.search, self.spec.as_deref()).await?;
         let table = Table::open(&self.data).await?;
+        if !self.leads.is_empty() {
+            let text = leads::text(&self, &method, &table)?;
+            return print(&text, out);
+        }
         let plan = self.plan()?;
         let mut outcomes = Vec::new();
         for column in &self.column {
@@ -126,19 +154,10 @@ impl Args {
             Format::Json => json(&outcomes),
             Format::Table => table::text(&outcomes),
         };
-        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        written.map_err(|error| Error::output(format!("standard output: {error}"), "keep it open"))
+        print(&text, out)
     }
 
     fn plan(&self) -> Result<backtest::Plan> {
-        let seconds = |flag: &str, length: i64| {
-            u32::try_from(length).map_err(|_| {
-                Error::settings(
-                    format!("{flag} of {} days is too long", length / DAY),
-                    "give less than 49000 days",
-                )
-            })
-        };
         let mut levels = self.levels.clone();
         levels.sort_by(f64::total_cmp);
         levels.dedup();
@@ -152,8 +171,22 @@ impl Args {
     }
 }
 
+fn seconds(flag: &str, length: i64) -> Result<u32> {
+    u32::try_from(length).map_err(|_| {
+        Error::settings(
+            format!("{flag} of {} days is too long", length / DAY),
+            "give less than 49000 days",
+        )
+    })
+}
+
+fn print(text: &str, out: &mut (dyn Write + Send)) -> Result<()> {
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|error| Error::output(format!("standard output: {error}"), "keep it open"))
+}
+
 /// The whole column on its grid.
-fn grid(table: &Table, column: &str, time_column: Option<&str>) -> Result<Grid> {
+pub(super) fn grid(table: &Table, column: &str, time_column: Option<&str>) -> Result<Grid> {
     let name = column
         .parse()
         .unwrap_or_else(|_| SeriesName::from_labels(None, "backtest", column, "value"));
@@ -173,7 +206,7 @@ fn grid(table: &Table, column: &str, time_column: Option<&str>) -> Result<Grid> 
     Ok(prepare_features(validate_data(column, &rules)?, &preparation)?.window())
 }
 
-fn json(outcomes: &[Outcome]) -> String {
+fn json(outcomes: &[impl Serialize]) -> String {
     let json = match outcomes {
         [one] => serde_json::to_string_pretty(one),
         many => serde_json::to_string_pretty(many),

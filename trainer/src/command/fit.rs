@@ -179,6 +179,8 @@ impl Args {
             verdict: None,
             clamps: None,
             band_calibration: None,
+            correction: None,
+            peak: None,
         })
     }
 

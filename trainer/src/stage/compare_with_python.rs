@@ -97,6 +97,8 @@ pub fn compare_with_python(
         verdict: None,
         clamps: None,
         band_calibration: None,
+        correction: None,
+        peak: None,
     };
     Ok(Faithful {
         model_pr,

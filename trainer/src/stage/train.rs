@@ -5,15 +5,18 @@ mod stored;
 use loadcast_model::artifact::{Clamps, encode_model_pr, sha256_hex};
 use loadcast_model::backtest::Method;
 use loadcast_model::calibration::BandCalibration;
+use loadcast_model::correction::Correction;
 use loadcast_model::fit::fit;
 use loadcast_model::grid::Grid;
 use loadcast_model::history::History;
+use loadcast_model::peak::PeakCalibration;
 use loadcast_model::prophet::ProphetModel;
 use loadcast_model::recipe::{self, Anchor, Report, SearchOptions, search};
 use loadcast_model::spec::{Growth, Spec};
 
 use crate::error::{Error, Result};
 use crate::stage::prepare_features::{About, Features};
+use crate::time::show_length;
 use crate::verdict::{Judged, Verdict};
 
 /// The name of this stage.
@@ -26,6 +29,8 @@ pub struct Trained {
     pub(super) method: Method,
     pub(super) spec: Spec,
     pub(super) calibration: Option<BandCalibration>,
+    pub(super) correction: Option<Correction>,
+    pub(super) peak: Option<PeakCalibration>,
     pub(super) clamps: Option<Clamps>,
     pub(super) rows: usize,
     pub(super) model_pr: Vec<u8>,
@@ -37,6 +42,8 @@ pub struct Trained {
 struct Made {
     model: ProphetModel,
     calibration: Option<BandCalibration>,
+    correction: Option<Correction>,
+    peak: Option<PeakCalibration>,
     clamps: Option<Clamps>,
 }
 
@@ -61,6 +68,8 @@ pub fn train(features: Features, method: Method) -> Result<Trained> {
         method,
         spec: made.model.spec,
         calibration: made.calibration,
+        correction: made.correction,
+        peak: made.peak,
         clamps: (clamps != Clamps::default()).then_some(clamps),
         rows: history.len(),
         model_pr,
@@ -110,6 +119,8 @@ fn by_spec(spec: &Spec, history: &History, verdict: &mut Verdict) -> Result<Made
     Ok(Made {
         model,
         calibration: None,
+        correction: None,
+        peak: None,
         clamps: None,
     })
 }
@@ -126,12 +137,31 @@ fn by_search(grid: &Grid, verdict: &mut Verdict) -> Result<Made> {
             "bands calibrated by {origins} origins of {days:.1} days"
         ));
     }
+    match &searched.correction {
+        Some(correction) => verdict.ok(tell_correction(correction)),
+        None => verdict.ok("fresh observations would not have helped: no correction is declared"),
+    }
     let clamps = searched.clamps;
     Ok(Made {
         model: searched.model,
         calibration: searched.calibration,
+        correction: searched.correction,
+        peak: searched.peak,
         clamps: Some(clamps),
     })
+}
+
+/// What the correction gained, in a line.
+fn tell_correction(correction: &Correction) -> String {
+    let helped = correction.leads().iter().filter(|lead| lead.weight > 0.0);
+    let gains = helped.map(|lead| {
+        let gain = 100.0 * (1.0 - lead.mae_with / lead.mae_without);
+        format!("{gain:.0} % at {}", show_length(lead.lead_seconds.into()))
+    });
+    format!(
+        "fresh observations lower the error by {}",
+        gains.collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// What the search chose, in a line.

@@ -14,7 +14,9 @@ use std::borrow::Cow;
 use loadcast_model::artifact::Clamps;
 use loadcast_model::backtest::{Backtest, Method, Origin};
 use loadcast_model::calibration::BandCalibration;
+use loadcast_model::correction::Correction;
 use loadcast_model::grid::Grid;
+use loadcast_model::peak::PeakCalibration;
 use loadcast_model::series::Series;
 use loadcast_model::spec::Spec;
 use loadcast_model::zone::Zone;
@@ -121,6 +123,8 @@ pub struct Approved {
     method: Method,
     spec: Spec,
     calibration: Option<BandCalibration>,
+    correction: Option<Correction>,
+    peak: Option<PeakCalibration>,
     clamps: Option<Clamps>,
     data_sha256: String,
     sha256: String,
@@ -175,6 +179,8 @@ pub fn validate_model(trained: Trained, bar: &Bar) -> Result<Judgement> {
             method: trained.method,
             spec: trained.spec,
             calibration: trained.calibration,
+            correction: trained.correction,
+            peak: trained.peak,
             clamps: trained.clamps,
             sha256: trained.sha256,
             model_pr: trained.model_pr,
@@ -230,6 +236,18 @@ impl Approved {
     #[must_use]
     pub fn calibration(&self) -> Option<&BandCalibration> {
         self.calibration.as_ref()
+    }
+
+    /// What the last residuals are worth for the next leads; `None`: nothing, or nobody asked.
+    #[must_use]
+    pub fn correction(&self) -> Option<&Correction> {
+        self.correction.as_ref()
+    }
+
+    /// Quantiles of windows' maxima; `None` where none were seen.
+    #[must_use]
+    pub fn peak(&self) -> Option<&PeakCalibration> {
+        self.peak.as_ref()
     }
 
     /// Bounds for every answer.

@@ -121,6 +121,8 @@ pub(super) fn metadata(
         verdict: None,
         clamps: None,
         band_calibration: None,
+        correction: None,
+        peak: None,
     })
 }
 

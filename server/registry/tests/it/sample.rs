@@ -30,6 +30,8 @@ pub(crate) fn new_version(name: &str, key: &str, bytes: &str) -> NewVersion {
             verdict: None,
             clamps: None,
             band_calibration: None,
+            correction: None,
+            peak: None,
         },
         key: key.to_owned(),
         model_pr,

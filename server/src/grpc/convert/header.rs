@@ -57,15 +57,9 @@ pub(crate) fn header(wire: pb::PushHeader) -> Result<Header> {
             description: "the embedded registry keeps no tags; leave them out".to_owned(),
         });
     }
-    let band_calibration = match wire.band_calibration_json.as_str() {
-        "" => None,
-        json => Some(serde_json::from_str(json).map_err(|error| {
-            Error::invalid(
-                "header.band_calibration_json",
-                format!("{error}; send what loadcast.json carries, or leave it out"),
-            )
-        })?),
-    };
+    let band_calibration = declared("header.band_calibration_json", &wire.band_calibration_json)?;
+    let correction = declared("header.correction_json", &wire.correction_json)?;
+    let peak = declared("header.peak_json", &wire.peak_json)?;
     let instant = |field: &str, wire: Option<&prost_types::Timestamp>| match wire {
         Some(wire) => timestamp_in(field, wire),
         None => Err(Error::invalid(field, "not set; give an instant")),
@@ -112,6 +106,8 @@ pub(crate) fn header(wire: pb::PushHeader) -> Result<Header> {
             verdict,
             clamps: (clamps != Clamps::default()).then_some(clamps),
             band_calibration,
+            correction,
+            peak,
         },
     })
 }
@@ -175,6 +171,19 @@ fn labels(field: &str, labels: BTreeMap<String, String>) -> Result<BTreeMap<Stri
         }
     }
     Ok(labels)
+}
+
+/// What loadcast.json carries under a name of its own; empty is nothing.
+fn declared<T: serde::de::DeserializeOwned>(field: &str, json: &str) -> Result<Option<T>> {
+    if json.is_empty() {
+        return Ok(None);
+    }
+    serde_json::from_str(json).map(Some).map_err(|error| {
+        Error::invalid(
+            field,
+            format!("{error}; send what loadcast.json carries, or leave it out"),
+        )
+    })
 }
 
 fn spec(json: &str) -> Result<Option<Spec>> {

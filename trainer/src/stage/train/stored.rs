@@ -5,6 +5,8 @@ use bytes::Bytes;
 use loadcast_model::artifact::{Clamps, sha256_hex};
 use loadcast_model::backtest::Method;
 use loadcast_model::calibration::BandCalibration;
+use loadcast_model::correction::Correction;
+use loadcast_model::peak::PeakCalibration;
 use loadcast_model::spec::Spec;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +23,8 @@ struct About {
     /// What was fitted.
     spec: Spec,
     band_calibration: Option<BandCalibration>,
+    correction: Option<Correction>,
+    peak: Option<PeakCalibration>,
     clamps: Option<Clamps>,
     rows: usize,
 }
@@ -40,6 +44,8 @@ impl Trained {
             },
             spec: self.spec.clone(),
             band_calibration: self.calibration.clone(),
+            correction: self.correction.clone(),
+            peak: self.peak.clone(),
             clamps: self.clamps,
             rows: self.rows,
         };
@@ -70,6 +76,8 @@ impl Trained {
                 .map_or(Method::Search, |spec| Method::Spec(Box::new(spec))),
             spec: about.spec,
             calibration: about.band_calibration,
+            correction: about.correction,
+            peak: about.peak,
             clamps: about.clamps,
             rows: about.rows,
             sha256: sha256_hex(model_pr),
