@@ -37,12 +37,18 @@ prometheus() {
     return
   fi
   folder="$(mktemp -d)"
-  if (cd "$folder" && apt-get download --quiet "prometheus=$PROMETHEUS_VERSION+*" 2>/dev/null \
+  # With package lists of its own, where the machine's are empty: that takes no root either.
+  mkdir -p "$folder/lists/partial" "$folder/cache/archives/partial"
+  if (cd "$folder" && { apt-get download --quiet "prometheus=$PROMETHEUS_VERSION+*" 2>/dev/null || {
+      own=(-o "Dir::State::Lists=$folder/lists" -o "Dir::Cache=$folder/cache")
+      apt-get "${own[@]}" --quiet update >/dev/null 2>&1
+      apt-get "${own[@]}" download --quiet "prometheus=$PROMETHEUS_VERSION+*" 2>/dev/null
+    }; } \
     && dpkg -x prometheus_*.deb unpacked \
     && cp unpacked/usr/bin/prometheus unpacked/usr/bin/promtool "$tools/bin/"); then
     echo "$PROMETHEUS_VERSION" >.tools/prometheus.version
   else
-    echo "tools: Prometheus $PROMETHEUS_VERSION is not in the package lists of apt; apt-get update may bring it" >&2
+    echo "tools: Prometheus $PROMETHEUS_VERSION could not be had from apt" >&2
   fi
   rm -rf "$folder"
 }

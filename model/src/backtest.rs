@@ -18,7 +18,7 @@ use std::{
     thread,
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Error, Result},
@@ -57,7 +57,7 @@ pub struct Plan {
 }
 
 /// The means over all origins.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Backtest {
     /// How many origins were scored.
     pub origins: u32,
@@ -68,7 +68,7 @@ pub struct Backtest {
     /// Of what would have been served.
     pub model: Measures,
     /// Of the search's forecast before it was distilled.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undistilled: Option<Measures>,
     /// Of "the same as last season", on the same values; its band is that of its differences in the history.
     pub seasonal_naive: Measures,
@@ -77,7 +77,7 @@ pub struct Backtest {
     /// The spec of the model at the last origin.
     pub spec: Spec,
     /// How the search went at the last origin.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<recipe::Report>,
     /// How often Prophet was fitted, all origins together.
     pub fits: u32,
@@ -104,6 +104,8 @@ impl Backtest {
 /// One origin: what was forecast from it and what came.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Origin {
+    /// The first step of the grid that was forecast.
+    pub at: usize,
     /// The times that were forecast, in seconds of the wall clock.
     pub ds: Vec<i64>,
     /// Steps that were trained on.
@@ -172,6 +174,14 @@ impl Plan {
 /// [`Error::NotEnoughData`] when the history does not reach back far enough; [`Error::Invalid`] for a plan that is none;
 /// errors of [`fit`] and [`search`](recipe::search).
 pub fn backtest(method: &Method, grid: &Grid, plan: &Plan) -> Result<Backtest> {
+    Ok(Backtest::of(&origins(method, grid, plan)?, grid, plan))
+}
+
+/// Every origin of `plan`, the oldest first.
+///
+/// # Errors
+/// As [`backtest`].
+pub fn origins(method: &Method, grid: &Grid, plan: &Plan) -> Result<Vec<Origin>> {
     let Steps {
         horizon, season, ..
     } = plan.steps(grid)?;
@@ -185,40 +195,46 @@ pub fn backtest(method: &Method, grid: &Grid, plan: &Plan) -> Result<Backtest> {
     }
     let starts: Vec<usize> = (1..=count).rev().map(|back| n - back * horizon).collect();
     let origins = in_parallel(&starts, |at| origin(method, grid, *at, plan));
-    let origins = origins.into_iter().collect::<Result<Vec<Origin>>>()?;
+    origins.into_iter().collect()
+}
 
-    let measured = |pick: fn(&Origin) -> Option<&Line>| -> Vec<Measures> {
-        let scored = origins.iter().zip(&starts).filter_map(|(origin, at)| {
-            let line = pick(origin)?;
-            Some(Measures::of(&Scored {
-                truth: &grid.values[*at..*at + horizon],
-                point: &line.point,
-                quantiles: &line.quantiles,
-                scale: origin.scale,
-            }))
-        });
-        scored.collect()
-    };
-    let model = Measures::mean_of(&measured(|origin| Some(&origin.model)));
-    let undistilled = measured(|origin| origin.undistilled.as_ref());
-    let seasonal_naive = Measures::mean_of(&measured(|origin| Some(&origin.seasonal_naive)));
-    let skill = match (model.mase, seasonal_naive.mase) {
-        (Some(model), Some(naive)) if naive > 0.0 => Some(1.0 - model / naive),
-        _ => None,
-    };
-    let last = origins.last();
-    Ok(Backtest {
-        origins: plan.origins,
-        horizon_seconds: plan.horizon_seconds,
-        rows_per_origin: origins.iter().map(|origin| origin.rows).collect(),
-        model,
-        undistilled: (!undistilled.is_empty()).then(|| Measures::mean_of(&undistilled)),
-        seasonal_naive,
-        skill,
-        spec: last.map(|origin| origin.spec.clone()).unwrap_or_default(),
-        recipe: last.and_then(|origin| origin.recipe.clone()),
-        fits: origins.iter().map(|origin| origin.fits).sum(),
-    })
+impl Backtest {
+    /// The means over `origins` of `grid`, made by `plan`.
+    pub fn of(origins: &[Origin], grid: &Grid, plan: &Plan) -> Self {
+        let measured = |pick: fn(&Origin) -> Option<&Line>| -> Vec<Measures> {
+            let scored = origins.iter().filter_map(|origin| {
+                let line = pick(origin)?;
+                let truth = grid.values.get(origin.at..origin.at + origin.ds.len())?;
+                Some(Measures::of(&Scored {
+                    truth,
+                    point: &line.point,
+                    quantiles: &line.quantiles,
+                    scale: origin.scale,
+                }))
+            });
+            scored.collect()
+        };
+        let model = Measures::mean_of(&measured(|origin| Some(&origin.model)));
+        let undistilled = measured(|origin| origin.undistilled.as_ref());
+        let seasonal_naive = Measures::mean_of(&measured(|origin| Some(&origin.seasonal_naive)));
+        let skill = match (model.mase, seasonal_naive.mase) {
+            (Some(model), Some(naive)) if naive > 0.0 => Some(1.0 - model / naive),
+            _ => None,
+        };
+        let last = origins.last();
+        Self {
+            origins: plan.origins,
+            horizon_seconds: plan.horizon_seconds,
+            rows_per_origin: origins.iter().map(|origin| origin.rows).collect(),
+            model,
+            undistilled: (!undistilled.is_empty()).then(|| Measures::mean_of(&undistilled)),
+            seasonal_naive,
+            skill,
+            spec: last.map(|origin| origin.spec.clone()).unwrap_or_default(),
+            recipe: last.and_then(|origin| origin.recipe.clone()),
+            fits: origins.iter().map(|origin| origin.fits).sum(),
+        }
+    }
 }
 
 /// What `method` would have forecast from step `at` of `grid` on, knowing only the steps before it.
@@ -244,6 +260,7 @@ pub fn origin(method: &Method, grid: &Grid, at: usize, plan: &Plan) -> Result<Or
         Method::Search => by_search(&past, &ds, plan)?,
     };
     Ok(Origin {
+        at,
         rows: values.len(),
         seasonal_naive: naive(&values, season, horizon, &plan.levels),
         scale: naive_scale(&values, season),

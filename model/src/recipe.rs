@@ -21,7 +21,7 @@ mod combine;
 mod distil;
 mod experience;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use self::{
     calibrate::calibrate,
@@ -96,7 +96,7 @@ pub struct Searched {
 }
 
 /// How a search went.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The candidates of the median with their weights.
     pub candidates: Vec<Weighted>,

@@ -102,7 +102,7 @@ pub struct Scored<'a> {
 }
 
 /// What a backtest measures. Absent is "not measured", never zero.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measures {
     /// Mean absolute scaled error: MAE over that of the in-sample seasonal naive.
     pub mase: Option<f64>,

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use futures::{Stream, StreamExt as _};
 use loadcast_registry::{
     environment::Environment,
-    open::{open, open_read_only},
+    open::{open_read_only, open_to_write},
     registry::Registry,
 };
 use tokio::{
@@ -31,6 +31,7 @@ use crate::{
     poller::{self, Hints},
     publish::Publisher,
     refresh::Refresher,
+    retention::{Pruner, Retention},
     webhook::Secret,
 };
 
@@ -77,10 +78,12 @@ impl App {
                     .to_string()
             }
         };
+        let environment = Environment::of_process();
         let registry = if config.read_only_registry {
-            open_read_only(&url, &Environment::of_process())?
+            open_read_only(&url, &environment)?
         } else {
-            open(&url)?
+            // The epoch outlives kill -9 with the state directory, which one process at a time holds.
+            open_to_write(&url, &environment, cache.state().epoch)?
         };
         let webhook_secret = config.webhook_secret()?;
         let bind =
@@ -182,6 +185,14 @@ impl Wiring {
             config.poll_interval,
             stop.clone(),
         );
+        let retention = Arc::new(Retention::new(config.keep_registry_versions));
+        let pruning = tokio::spawn(Arc::clone(&retention).run(Pruner {
+            cache: Arc::clone(&cache),
+            registry: Arc::clone(&registry),
+            lanes: Arc::clone(&lanes),
+            aspirations: Arc::clone(&aspirations),
+            stop: stop.clone(),
+        }));
         let hints = Hints::default();
         let health = Health::new(cache.registry_answers(), cache.forgetful());
         let services = Services {
@@ -192,7 +203,8 @@ impl Wiring {
                 Arc::clone(&aspirations),
                 config.alias.clone(),
                 config.poll_interval,
-            ),
+            )
+            .with_retention(retention),
             aspirations,
             cache: Arc::clone(&cache),
             registry,
@@ -251,6 +263,7 @@ impl Wiring {
         refreshing.await?;
         activating.await?;
         sweeping.await?;
+        pruning.await?;
         outcome
     }
 }

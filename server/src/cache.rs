@@ -5,6 +5,7 @@
 //! inlets, push and refresh, end in [`Cache::commit`]. It makes the change durable, then visible, then tells of it.
 
 mod records;
+mod remember;
 
 use std::{
     collections::HashMap,
@@ -24,6 +25,7 @@ use uuid::Uuid;
 
 use crate::{
     cache::records::{model_record, parameters, records_after, remembered},
+    candidate::Candidates,
     clock::Clock,
     commit::{Stages, commit},
     error::{Error, Gap, Result},
@@ -57,6 +59,7 @@ pub struct Cache {
     registry_seen: AtomicI64,
     /// Whether the registry answers, as the state has it.
     registry_answers: watch::Sender<bool>,
+    candidates: Candidates,
     /// Since when what is committed is not remembered; `None` while it is.
     forgetful: watch::Sender<Option<Outage>>,
 }
@@ -123,6 +126,7 @@ impl Cache {
             clock,
             registry_seen: AtomicI64::new(0),
             registry_answers: watch::Sender::new(registry_answers),
+            candidates: Candidates::default(),
             forgetful: watch::Sender::new(None),
         };
         // A new history begins by serving what the old one served.
@@ -161,6 +165,17 @@ impl Cache {
     /// The entry of `series`: served, rejected or removed.
     pub fn entry(&self, series: &SeriesName) -> Option<Arc<Entry>> {
         self.state.load().entries.get(series).cloned()
+    }
+
+    /// What is loaded beside what is served.
+    pub fn candidates(&self) -> &Candidates {
+        &self.candidates
+    }
+
+    /// Frees candidates that answer no longer, once their last reader is gone.
+    pub fn discard(&self, candidates: impl IntoIterator<Item = Arc<Served>>) {
+        self.reclaimer
+            .take(candidates.into_iter().map(Garbage::Served));
     }
 
     /// The clock that this cache tells time by.
@@ -210,43 +225,6 @@ impl Cache {
     /// Whether the registry answers, as the state has it; wakes when that changes.
     pub fn registry_answers(&self) -> watch::Receiver<bool> {
         self.registry_answers.subscribe()
-    }
-
-    /// Since when the state directory cannot be written, so that a restart begins a new epoch with what was served before;
-    /// `None` while it can. Wakes when that changes.
-    pub fn forgetful(&self) -> watch::Receiver<Option<Outage>> {
-        self.forgetful.subscribe()
-    }
-
-    /// Writes down what could not be written when it was committed, if there is such and it can be written now.
-    pub async fn remember(self: &Arc<Self>) {
-        if self.forgetful.borrow().is_none() {
-            return;
-        }
-        let cache = Arc::clone(self);
-        let remembering = tokio::task::spawn_blocking(move || cache.remember_blocking());
-        match remembering.await {
-            Ok(Ok(())) => tracing::info!("the state directory is written again; its epoch goes on"),
-            Ok(Err(error)) => tracing::warn!(%error, "the state directory cannot be written yet"),
-            Err(error) => tracing::error!(%error, "writing the state directory died"),
-        }
-    }
-
-    fn remember_blocking(&self) -> Result<()> {
-        let mut writer = lock(&self.writer);
-        let state = self.state();
-        let kept = if writer.is_gone() {
-            writer.renew()?;
-            0
-        } else if let Some(kept) = writer.forsaken() {
-            kept
-        } else {
-            return Ok(());
-        };
-        let events = self.log.retained();
-        writer.rejoin(state.epoch, &events, records_after(&state, kept))?;
-        self.forgetful.send_replace(None);
-        Ok(())
     }
 
     /// When the registry last answered; `None` for never.

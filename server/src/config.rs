@@ -5,9 +5,9 @@ mod file;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, ValueEnum, builder::FalseyValueParser};
 
-use crate::{cache::KEEP_VERSIONS, webhook::Secret};
+use crate::{cache::KEEP_VERSIONS, retention::KEEP_REGISTRY_VERSIONS, webhook::Secret};
 
 /// Streaming resource forecasts for autoscalers.
 #[derive(Debug, Clone, Parser)]
@@ -34,8 +34,13 @@ pub struct Config {
     pub registry: Option<String>,
 
     /// Only follow the registry. Pushes, promotions, rollbacks and retirements are refused (FAILED_PRECONDITION).
-    #[arg(long, env = "LOADCAST_READ_ONLY_REGISTRY")]
+    #[arg(long, env = "LOADCAST_READ_ONLY_REGISTRY", value_parser = FalseyValueParser::new())]
     pub read_only_registry: bool,
+
+    /// How many versions of a series the registry keeps. After a push older ones are deleted there, but none that is served,
+    /// kept in memory, named by an alias, in a stage, pinned, or logged by somebody else. 0 keeps all.
+    #[arg(long, env = "LOADCAST_KEEP_REGISTRY_VERSIONS", default_value_t = KEEP_REGISTRY_VERSIONS)]
+    pub keep_registry_versions: usize,
 
     /// What this server remembers across restarts; one server at a time.
     #[arg(long, env = "LOADCAST_STATE_DIR", default_value = ".loadcast/state")]

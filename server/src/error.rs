@@ -43,6 +43,16 @@ pub enum Error {
         /// What is served instead.
         served: u64,
     },
+    /// No version answers under the alias `candidate`. Push one, or wait until it is loaded.
+    #[error("no candidate of {series} answers: {why}")]
+    NoCandidate {
+        /// The series.
+        series: SeriesName,
+        /// An upper-case code.
+        reason: &'static str,
+        /// In words, with the remedy.
+        why: String,
+    },
     /// A model was pushed for a retired series. Revive it first, or stop training it.
     #[error(
         "series {series} is retired ({reason}); revive it with SetAlias to one of its versions (loadcast models promote), then push again"

@@ -21,7 +21,7 @@ pub struct Obtained {
     pub activate_at: Option<Timestamp>,
 }
 
-/// `version` of `series`. One that is kept in memory takes no download; any other is fetched, and verified and warmed off
+/// `version` of `series`. One that is kept in memory, or is the candidate there, takes no download; any other is fetched, and verified and warmed off
 /// the serving threads.
 ///
 /// # Errors
@@ -37,6 +37,9 @@ pub async fn obtain(
             loaded: Arc::clone(&kept.loaded),
             activate_at: None,
         });
+    }
+    if let Some(candidate) = cache.candidates().obtain(series, version) {
+        return Ok(candidate);
     }
     let stored = registry.fetch(series, version).await?;
     let activate_at = stored.manifest.activate_at;

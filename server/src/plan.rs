@@ -242,7 +242,7 @@ mod tests {
         let poll = Poll {
             aspired: Vec::new(),
             retired: vec![name("a")],
-            copy: None,
+            ..Poll::default()
         };
         let retire = Action::Retire { series: name("a") };
         assert_eq!(plan_of(&empty, &poll), [retire]);
@@ -313,6 +313,7 @@ mod tests {
             aspired: vec![line("a", 1), line("b", 1)],
             retired: vec![name("c")],
             copy: Some("refused".to_owned()),
+            ..Poll::default()
         };
         assert_eq!(plan_of(&removed, &copy), [Action::Load(line("b", 1))]);
     }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use loadcast_model::{artifact::Metadata, series::SeriesName};
 use loadcast_registry::{
     error::Error as RegistryError,
-    registry::{Attachment, NewVersion, Registry},
+    registry::{Attachment, CANDIDATE, NewVersion, Registry},
 };
 use uuid::Uuid;
 
@@ -23,6 +23,7 @@ use crate::{
     lanes::Lanes,
     load::Loaded,
     obtain::Obtained,
+    retention::Retention,
     served::Change,
 };
 
@@ -69,6 +70,7 @@ pub struct Publisher {
     aspirations: Arc<Aspirations>,
     followed_alias: String,
     poll_interval: Duration,
+    retention: Arc<Retention>,
 }
 
 impl Publisher {
@@ -89,7 +91,15 @@ impl Publisher {
             aspirations,
             followed_alias,
             poll_interval,
+            retention: Arc::default(),
         }
+    }
+
+    /// The same publisher, which tells `retention` of every push.
+    #[must_use]
+    pub fn with_retention(mut self, retention: Arc<Retention>) -> Self {
+        self.retention = retention;
+        self
     }
 
     /// Registers and serves `push`. Answers once the version is durable and served.
@@ -128,6 +138,8 @@ impl Publisher {
             self.check_activation(&push)?;
         }
         let loaded = self.load(&push).await?;
+        // Before anything is registered, so that a push that comes too late leaves nothing.
+        let mut observed = None;
         if let (Some(alias), Some(expected)) = (&push.alias, push.expected_version) {
             let actual = self.registry.alias(&series, alias).await?.unwrap_or(0);
             let is_ours = made.is_some_and(|made| made.version == actual);
@@ -140,6 +152,7 @@ impl Publisher {
                 }
                 .into());
             }
+            observed = Some(actual);
         }
         let registered = self
             .registry
@@ -154,23 +167,52 @@ impl Publisher {
             .await?;
         let version = registered.version;
         if let Some(alias) = &push.alias {
-            self.registry
-                .set_alias(&series, alias, version, None)
-                .await?;
+            self.move_alias(&series, alias, version, observed).await?;
         }
-        if push.alias.as_deref() == Some(self.followed_alias.as_str()) {
-            let obtained = Obtained {
-                loaded,
-                activate_at: push.activate_at,
-            };
-            self.serve(&series, obtained, version, push.traceparent)
-                .await?;
+        let obtained = Obtained {
+            loaded,
+            activate_at: push.activate_at,
+        };
+        match push.alias.as_deref() {
+            Some(alias) if alias == self.followed_alias => {
+                self.serve(&series, obtained, version, push.traceparent)
+                    .await?;
+            }
+            Some(CANDIDATE) => self.try_beside(&obtained, version),
+            _ => {}
         }
         if let Err(error) = self.registry.complete(&series, version).await {
             // Durable and served all the same; only a repetition of this push would move the alias again.
             tracing::warn!(%series, version, %error, "cannot note that a push is complete");
         }
+        self.retention.pushed(&series);
         Ok(self.published(&series, version, registered.already_registered))
+    }
+
+    /// Moves the alias of a push. Another server on the same registry may have moved it since it was `observed`, so the
+    /// registry compares again: then the version stays, whole and unnamed, for a push of the same key to finish.
+    async fn move_alias(
+        &self,
+        series: &SeriesName,
+        alias: &str,
+        version: u64,
+        observed: Option<u64>,
+    ) -> Result<()> {
+        let moved = self.registry.set_alias(series, alias, version, observed);
+        match moved.await {
+            // Another server took the same push to its end, or only the answer to our own move was lost.
+            Err(RegistryError::AliasMoved { actual, .. }) if actual == version => Ok(()),
+            moved => Ok(moved?),
+        }
+    }
+
+    /// Lets what was obtained answer as the candidate of its series. The caller holds its lane and has moved the alias.
+    fn try_beside(&self, obtained: &Obtained, version: u64) {
+        let (revision, now) = (self.cache.state().revision, self.cache.clock().now());
+        let candidate = obtained.as_candidate(version, revision, now);
+        let candidates = self.cache.candidates();
+        self.cache
+            .discard(candidates.order(candidate, obtained.activate_at));
     }
 
     fn published(&self, series: &SeriesName, version: u64, already_registered: bool) -> Published {

@@ -1,6 +1,8 @@
 //! Following the registry: the second inlet to the cache. Looks, plans ([`crate::plan`]), and acts: each series on its
 //! own, so that none waits for another.
 
+mod candidates;
+
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
@@ -24,6 +26,7 @@ use crate::{
     lanes::Lanes,
     obtain::{Obtained, obtain},
     plan::{Action, plan, unnamed},
+    refresh::candidates::CANDIDATE_LOADS,
     served::{Change, RETIRED, State},
 };
 
@@ -52,6 +55,7 @@ struct Inner {
     backoff: Backoff,
     loads: Semaphore,
     retries: Semaphore,
+    candidate_loads: Semaphore,
     /// What the last complete poll did not name.
     missed: Mutex<BTreeSet<SeriesName>>,
     tasks: TaskTracker,
@@ -76,7 +80,7 @@ pub struct Report {
 pub struct Round {
     report: Report,
     loads: Vec<JoinHandle<bool>>,
-    /// What needs no download.
+    /// What is not counted: what needs no download, and candidates.
     said: Vec<JoinHandle<()>>,
     /// A copy of the registry answered, for the registry did not.
     pub(crate) from_copy: bool,
@@ -121,6 +125,7 @@ impl Refresher {
             backoff: Backoff::new(interval, SERIES_CAP),
             loads: Semaphore::new(LOADS),
             retries: Semaphore::new(RETRIES),
+            candidate_loads: Semaphore::new(CANDIDATE_LOADS),
             missed: Mutex::default(),
             tasks: TaskTracker::new(),
             stop,
@@ -137,6 +142,7 @@ impl Refresher {
         // From before the look: whatever is pushed or ordered here meanwhile is newer than what the look shows.
         let before = inner.cache.state();
         let on_the_way = inner.aspirations.all();
+        let mark = inner.cache.candidates().mark();
         let poll = match inner
             .unless_stopped(inner.registry.poll(&inner.alias))
             .await?
@@ -172,6 +178,10 @@ impl Refresher {
             said: Vec::new(),
             from_copy: poll.copy.is_some(),
         };
+        if poll.copy.is_none() {
+            let candidates = self.follow_candidates(mark, &poll.candidates);
+            round.said.extend(candidates);
+        }
         for action in actions {
             match action {
                 Action::Load(aspired) => {
@@ -397,12 +407,8 @@ impl Inner {
         let Aspired {
             series, version, ..
         } = &load.aspired;
-        let code = match &error {
-            Error::Rejected { code, .. } => *code,
-            Error::Registry(RegistryError::Corrupt { .. }) => "CORRUPT",
-            Error::Registry(RegistryError::NotFound { .. }) => "VERSION_MISSING",
-            Error::Registry(RegistryError::Unsupported { .. }) => "UNSUPPORTED",
-            _ => return Err(error),
+        let Some(code) = refusal(&error) else {
+            return Err(error);
         };
         let change = Change::Reject {
             series: series.clone(),
@@ -463,6 +469,17 @@ impl Inner {
                 self.aspirations.advance(series, version, progress);
             }
         }
+    }
+}
+
+/// The reason code of a version that can never be served; `None` for what may go better another time.
+fn refusal(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::Rejected { code, .. } => Some(code),
+        Error::Registry(RegistryError::Corrupt { .. }) => Some("CORRUPT"),
+        Error::Registry(RegistryError::NotFound { .. }) => Some("VERSION_MISSING"),
+        Error::Registry(RegistryError::Unsupported { .. }) => Some("UNSUPPORTED"),
+        _ => None,
     }
 }
 

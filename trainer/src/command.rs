@@ -8,6 +8,8 @@ pub mod fit;
 pub mod forecast;
 pub mod generate;
 pub mod import;
+mod judging;
+mod preparing;
 mod prometheus;
 pub mod replay;
 pub mod run;
@@ -77,7 +79,7 @@ impl Cli {
             Command::Prepare(args) => args.run(out).await,
             Command::Train(args) => args.run(out).await,
             Command::ValidateModel(args) => args.run(now, out).await,
-            Command::Push(args) => args.run(now, out).await,
+            Command::Push(args) => args.run(out).await,
             Command::Fit(args) => Ok(args.run(now, out).await?),
             Command::Forecast(args) => Ok(args.run(out).await?),
             Command::Backtest(args) => Ok(args.run(out).await?),

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use loadcast_model::series::{SeriesName, Unit, ZeroMeans};
+use loadcast_model::series::{Series, SeriesName, Unit, ZeroMeans};
 
 use crate::error::{Error, Result};
 use crate::source::table::Table;
@@ -75,6 +75,16 @@ impl Declaration {
             unit,
             zero_means: ZeroMeans::default(),
             predecessor: None,
+        }
+    }
+
+    /// What is known of a series whose column is not.
+    #[must_use]
+    pub fn of_series(series: &Series) -> Self {
+        Self {
+            zero_means: series.zero_means,
+            predecessor: series.predecessor.clone(),
+            ..Self::new(series.name.clone(), "value".to_owned(), series.unit)
         }
     }
 

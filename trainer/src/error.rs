@@ -25,15 +25,9 @@ pub enum Error {
     /// A model could not be fitted, read or trusted: change the spec or the data.
     #[error("{0}")]
     Model(Reason),
-    /// A candidate was fitted and then refused: change the spec or the data. The server is told, so
-    /// that it shows why the model before it stays.
-    #[error("{reason}")]
-    Rejected {
-        /// Upper-case, as the server shows it: `NON_FINITE`.
-        code: &'static str,
-        /// What was found, and the remedy.
-        reason: Reason,
-    },
+    /// Models were judged well, and are not promoted before a human has looked.
+    #[error("{0}")]
+    Held(Reason),
     /// The server did not take the model: start it, wait, or settle the conflict it names.
     #[error("{0}")]
     Server(Reason),
@@ -83,19 +77,12 @@ impl Error {
         Self::Server(Reason::new(what, remedy))
     }
 
-    pub(crate) fn output(what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::Output(Reason::new(what, remedy))
+    pub(crate) fn held(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::Held(Reason::new(what, remedy))
     }
 
-    pub(crate) fn rejected(
-        code: &'static str,
-        what: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
-        Self::Rejected {
-            code,
-            reason: Reason::new(what, remedy),
-        }
+    pub(crate) fn output(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::Output(Reason::new(what, remedy))
     }
 
     /// An error of the model crate, with the remedy that a user of this one has.
@@ -141,7 +128,7 @@ impl Error {
             | Self::Data(reason)
             | Self::Settings(reason)
             | Self::Model(reason)
-            | Self::Rejected { reason, .. }
+            | Self::Held(reason)
             | Self::Server(reason)
             | Self::Output(reason) => reason,
         }
@@ -155,7 +142,7 @@ impl Error {
             | Self::Data(reason)
             | Self::Settings(reason)
             | Self::Model(reason)
-            | Self::Rejected { reason, .. }
+            | Self::Held(reason)
             | Self::Server(reason)
             | Self::Output(reason) => &reason.remedy,
         }

@@ -81,6 +81,34 @@ pub async fn begin(
     hand_on(&output.join(series.as_ref()), manifest, None, outcome).await
 }
 
+/// Hands over what went through every stage in this process, each with its verdict; `files` are of the last.
+///
+/// # Errors
+/// [`Error::Output`] when it cannot be written.
+pub async fn whole(
+    output: &Location,
+    series: &SeriesName,
+    settings: Settings,
+    verdicts: &[Verdict; 4],
+    files: BTreeMap<&'static str, Bytes>,
+) -> Result<()> {
+    let mut manifest = Manifest::new(series.clone(), settings);
+    let mut input = None;
+    let [earlier @ .., verdict] = verdicts;
+    for (stage, verdict) in Stage::ALL.into_iter().zip(earlier) {
+        let link = Link::new(stage, input, BTreeMap::new(), None, verdict);
+        manifest.links.push(link);
+        input = Some(sha256_hex(&manifest.encode()));
+    }
+    let outcome = Outcome {
+        stage: Stage::ValidateModel,
+        verdict,
+        refused: None,
+        files,
+    };
+    hand_on(&output.join(series.as_ref()), manifest, input, outcome).await
+}
+
 /// Writes the files, then the manifest.
 async fn hand_on(
     place: &Location,
@@ -187,6 +215,12 @@ impl Handover {
             ),
             format!("give the place that was the --output of `loadcast-trainer {before}`"),
         ))
+    }
+
+    /// Whether a stage wrote the file.
+    #[must_use]
+    pub fn wrote(&self, name: &str) -> bool {
+        self.manifest.digest(name).is_some()
     }
 
     /// A file that a stage wrote.

@@ -51,7 +51,7 @@ pub fn metadata(approved: &Approved, trained_at: Timestamp) -> Result<Metadata> 
         trainer_version: TRAINER_VERSION.to_owned(),
         data_sha256: approved.data_sha256().to_owned(),
         spec: Some(approved.spec().clone()),
-        verdict: Some("PROMOTE".to_owned()),
+        verdict: Some(approved.conclusion().as_str().to_owned()),
         clamps: approved.clamps(),
         band_calibration: approved.calibration().cloned(),
         correction: approved.correction().cloned(),

@@ -8,12 +8,14 @@ const USUAL_STEPS: [i64; 24] = [
     14_400, 21_600, 28_800, 43_200, DAY,
 ];
 
-/// One row: where it stands in the file, when it was observed, and what; `None` is missing.
+/// One row: where it stands in the file, when it was observed, and what; a value of `None` is missing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Observation {
     pub(crate) line: u32,
     pub(crate) instant: i64,
     pub(crate) value: Option<f64>,
+    /// Saturation held it down: what would have been used is not known.
+    pub(crate) censored: bool,
 }
 
 /// Two rows of one time with different values.
@@ -42,28 +44,45 @@ pub(crate) fn sort(rows: &mut [Observation]) -> usize {
     late
 }
 
-/// Keeps one row of each time, given rows in order; returns how many were left out. A value wins
-/// over a missing one; two different values are a conflict that nobody here can settle.
-pub(crate) fn deduplicate(rows: &mut Vec<Observation>) -> Result<usize, Conflict> {
+/// Leaves out rows that only repeat another, given rows in order, and returns how many there were. A value wins over a
+/// missing one, censored over not. Where times have two different values, these are returned and no row is left out: as
+/// nobody here can settle them, each counts.
+pub(crate) fn deduplicate(rows: &mut Vec<Observation>) -> (usize, Vec<Conflict>) {
     let before = rows.len();
     let mut kept: Vec<Observation> = Vec::with_capacity(before);
+    let mut conflicts = Vec::new();
     for &row in rows.iter() {
         match kept.last_mut() {
             Some(last) if last.instant == row.instant => match (last.value, row.value) {
                 (Some(a), Some(b)) if a != b => {
-                    return Err(Conflict {
+                    conflicts.push(Conflict {
                         first: *last,
                         second: row,
                     });
                 }
-                (None, Some(_)) => *last = row,
-                _ => {}
+                (value, other) => {
+                    last.value = value.or(other);
+                    last.censored |= row.censored;
+                }
             },
             _ => kept.push(row),
         }
     }
+    if !conflicts.is_empty() {
+        return (0, conflicts);
+    }
     *rows = kept;
-    Ok(before - rows.len())
+    (before - rows.len(), conflicts)
+}
+
+/// The share of the spacings of ordered, distinct times that are neither about `step` nor about a whole number of steps.
+pub(crate) fn irregular(instants: &[i64], step: i64) -> f64 {
+    let spacings = instants.windows(2).map(|pair| pair[1] - pair[0]);
+    let odd = spacings.filter(|spacing| {
+        let steps = ((spacing + step / 2) / step).max(1);
+        4 * (spacing - steps * step).abs() > step
+    });
+    odd.count() as f64 / instants.len().saturating_sub(1).max(1) as f64
 }
 
 /// The median spacing of ordered, distinct times, or the usual step it is all but equal to.
@@ -101,6 +120,7 @@ mod tests {
             line,
             instant,
             value,
+            censored: false,
         }
     }
 
@@ -112,11 +132,12 @@ mod tests {
             row(4, 5, None),
             row(5, 5, Some(2.0)),
         ];
-        assert_eq!(deduplicate(&mut rows), Ok(2));
-        assert_eq!(rows, [row(2, 0, Some(1.0)), row(5, 5, Some(2.0))]);
+        assert_eq!(deduplicate(&mut rows), (2, vec![]));
+        assert_eq!(rows, [row(2, 0, Some(1.0)), row(4, 5, Some(2.0))]);
         let mut rows = vec![row(2, 0, Some(1.0)), row(3, 0, Some(2.0))];
-        let conflict = deduplicate(&mut rows).unwrap_err();
-        assert_eq!((conflict.first.line, conflict.second.line), (2, 3));
+        let (repeats, conflicts) = deduplicate(&mut rows);
+        assert_eq!((repeats, rows.len()), (0, 2));
+        assert_eq!((conflicts[0].first.line, conflicts[0].second.line), (2, 3));
     }
 
     #[test]
@@ -124,6 +145,13 @@ mod tests {
         assert_eq!(cadence(&[0, 299, 601, 900, 4000]), Some(300));
         assert_eq!(cadence(&[0, 420, 840]), Some(420));
         assert_eq!(cadence(&[7]), None);
+    }
+
+    #[test]
+    fn a_gap_is_regular_and_two_cadences_are_not() {
+        assert_eq!(irregular(&[0, 60, 119, 240, 301], 60), 0.0);
+        assert_eq!(irregular(&[0, 300, 320, 600, 900], 300), 0.25);
+        assert_eq!(irregular(&[0], 300), 0.0);
     }
 
     #[test]

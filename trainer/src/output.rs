@@ -1,7 +1,7 @@
 //! Files that are either there whole or not at all.
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -11,14 +11,25 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Error::Output`] when the place cannot be written; what was there before is untouched then.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_with(path, |file| file.write_all(bytes))
+}
+
+/// Writes what `content` writes, as [`write()`] does.
+///
+/// # Errors
+/// As [`write()`], and those of `content`.
+pub fn write_with(
+    path: &Path,
+    content: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<()> {
     let neighbour = path.with_added_extension(format!("{}.part", std::process::id()));
     let write = || -> std::io::Result<()> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let mut file = fs::File::create(&neighbour)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
+        let mut file = BufWriter::new(fs::File::create(&neighbour)?);
+        content(&mut file)?;
+        file.into_inner()?.sync_all()?;
         fs::rename(&neighbour, path)
     };
     write().map_err(|error| {

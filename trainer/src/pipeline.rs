@@ -1,4 +1,4 @@
-//! From one column of rows to one served model: the four stages in order, then the push.
+//! What a run is to do, and the way of one series through the four stages.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,19 +9,21 @@ use loadcast_client::Client;
 use loadcast_model::backtest::Method;
 use loadcast_model::catalog::Catalog;
 
-use crate::console::Console;
+use crate::brake::Brake;
+use crate::champion::Champion;
+use crate::checks::Checks;
 use crate::declaration::Declaration;
 use crate::error::{Error, Result};
-use crate::model_folder;
-use crate::push::{self, Destination};
-use crate::report::{Done, RunReport, SeriesReport};
+use crate::fleet::shard::Shard;
 use crate::source::prometheus::Prometheus;
 use crate::source::supply::{Declared, Supply};
-use crate::stage::prepare_features::{self, Preparation, prepare_features};
+use crate::stage::prepare_features::{self, Features, Preparation, prepare_features};
 use crate::stage::train::{self, train};
-use crate::stage::validate_data::{self, Column, Rules, validate_data};
-use crate::stage::validate_model::{self, Approved, validate_model};
-use crate::time::DAY;
+use crate::stage::validate_data::{Column, Rules, inspect};
+use crate::stage::validate_model::gate::Gate;
+use crate::stage::validate_model::{self, Bar, Judgement, validate_model};
+use crate::time::{DAY, floor_seconds};
+use crate::verdict::{Verdict, Verdicts};
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -36,6 +38,10 @@ pub struct Plan {
     pub history_seconds: i64,
     /// Which columns become which series; empty: the known columns of the file.
     pub series: Vec<Declaration>,
+    /// Which of them are run here.
+    pub shard: Shard,
+    /// How many series are trained at once.
+    pub jobs: usize,
     /// The time column's name; `None`: one of the usual names.
     pub time_column: Option<String>,
     /// Of every series.
@@ -46,10 +52,20 @@ pub struct Plan {
     pub preparation: Preparation,
     /// What makes the model.
     pub method: Method,
+    /// What follows from each gate, and its limit.
+    pub gates: Checks<Gate>,
+    /// When promotions stop; `None`: never.
+    pub brake: Option<Brake>,
     /// The alias to move; `None` moves none.
     pub alias: Option<String>,
+    /// The column that says which rows saturation held down.
+    pub mask_column: Option<String>,
+    /// Where a page about all series is written.
+    pub report_html: Option<PathBuf>,
     /// Where each series' MLflow model folder is written, under its name.
     pub output_dir: Option<PathBuf>,
+    /// Where it is noted what was done, so that a run that was killed goes on; `None`: nowhere that lasts.
+    pub journal: Option<PathBuf>,
     /// When this run is.
     pub now: Timestamp,
 }
@@ -64,109 +80,32 @@ impl Plan {
             prometheus: None,
             history_seconds: 28 * DAY,
             series: Vec::new(),
+            shard: Shard::default(),
+            jobs: cores(),
             time_column: None,
             labels: BTreeMap::new(),
-            rules: Rules::default(),
+            rules: Rules {
+                now: Some(floor_seconds(now)),
+                ..Rules::default()
+            },
             preparation: Preparation::default(),
-            method: Method::Spec(Box::default()),
+            method: Method::Search,
+            gates: Checks::default(),
+            brake: Some(Brake::default()),
             alias: Some("champion".to_owned()),
+            mask_column: None,
+            report_html: None,
             output_dir: None,
+            journal: None,
             now,
         }
     }
 }
 
-/// Takes one column through the four stages.
-///
-/// # Errors
-/// The refusal of the first stage that refuses.
-pub fn approve(column: Column, plan: &Plan, console: &mut Console<'_>) -> Result<Approved> {
-    let valid = console.stage(validate_data::STAGE, || validate_data(column, &plan.rules))?;
-    let features = console.stage(prepare_features::STAGE, || {
-        prepare_features(valid, &plan.preparation)
-    })?;
-    let trained = console.stage(train::STAGE, || train(features, plan.method.clone()))?;
-    console.stage(validate_model::STAGE, || validate_model(trained))
-}
-
-/// Runs every series of the plan; `client` is `None` for a dry run.
-///
-/// One series that fails stops no other: its error stands in the report beside the results of the rest.
-///
-/// # Errors
-/// When the data themselves cannot be read or have none of the series.
-pub async fn run(
-    plan: &Plan,
-    client: Option<&Client>,
-    console: &mut Console<'_>,
-) -> Result<(RunReport, Vec<Error>)> {
-    let (supply, declared) = Supply::open(plan).await?;
-    let mut report = RunReport::new(plan, client.is_none());
-    let mut failures = Vec::new();
-    for declared in declared {
-        let declaration = &declared.declaration;
-        console.begin(title(declaration));
-        let plan = &declared.plan(plan);
-        let outcome = run_series(&supply, &declared, plan, client, console).await;
-        let outcome = outcome.map_err(|error| error.of_place(declaration.name.as_ref()));
-        report.series.push(SeriesReport::new(
-            declaration,
-            console.take_verdicts(),
-            &outcome,
-        ));
-        failures.extend(outcome.err());
-    }
-    Ok((report, failures))
-}
-
-fn title(declaration: &Declaration) -> String {
-    let unit = declaration
-        .unit
-        .as_ref()
-        .map_or_else(|| "no unit".to_owned(), ToString::to_string);
-    format!(
-        "{} (column {}, {unit})",
-        declaration.name, declaration.column
-    )
-}
-
-#[tracing::instrument(name = "trainer.run_series", skip_all, fields(series = %declared.declaration.name))]
-async fn run_series(
-    supply: &Supply,
-    declared: &Declared,
-    plan: &Plan,
-    client: Option<&Client>,
-    console: &mut Console<'_>,
-) -> Result<Done> {
-    let name = declared.declaration.name.to_string();
-    let column = column(supply, declared, plan).await?;
-    let approved = match approve(column, plan, console) {
-        Err(Error::Rejected { code, reason }) => {
-            tell_rejection(client, &name, code, &reason.to_string()).await;
-            return Err(Error::Rejected { code, reason });
-        }
-        other => other?,
-    };
-    if let Some(folder) = &plan.output_dir {
-        let folder = folder.join(&name);
-        let metadata = model_folder::metadata(&approved, plan.now)?;
-        model_folder::write(&folder, approved.model_pr(), &metadata)?;
-        console.line(format!("  wrote {}", folder.display()));
-    }
-    let mut done = Done::new(&approved, plan.alias.as_deref());
-    match client {
-        None => console.line("  push              left out (--dry-run)"),
-        Some(client) => {
-            let destination = Destination {
-                alias: plan.alias.clone(),
-                trained_at: plan.now,
-            };
-            let receipt = push::push(approved, client, &destination).await?;
-            console.line(&receipt);
-            done.receipt = Some(receipt);
-        }
-    }
-    Ok(done)
+/// How many cores there are.
+#[must_use]
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The rows of one series.
@@ -176,14 +115,76 @@ async fn run_series(
 pub async fn column(supply: &Supply, declared: &Declared, plan: &Plan) -> Result<Column> {
     let table = supply.table(declared).await?;
     let (time_column, labels) = (plan.time_column.as_deref(), plan.labels.clone());
-    Column::new(&table, declared.declaration.clone(), time_column, labels)
+    let column = Column::new(&table, declared.declaration.clone(), time_column, labels)?;
+    match &plan.mask_column {
+        Some(mask) => column.with_mask(&table, mask),
+        None => Ok(column),
+    }
 }
 
-/// The refusal is what ends the run; a server that does not hear of it is a lesser matter.
-async fn tell_rejection(client: Option<&Client>, series: &str, code: &str, message: &str) {
-    if let Some(client) = client
-        && let Err(error) = push::report_rejection(client, series, code, message).await
-    {
-        tracing::warn!(%series, %error, "the server was not told of the refused candidate");
-    }
+/// Takes one series through the four stages, the arithmetic off the threads that wait for others. The verdicts of the
+/// stages it came to are kept whatever comes of it.
+pub async fn judge(
+    supply: &Supply,
+    declared: &Declared,
+    plan: &Plan,
+    client: Option<&Client>,
+) -> (Vec<Verdict>, Result<Judgement>) {
+    let mut verdicts = Verdicts::default();
+    let judged = through(supply, declared, plan, client, &mut verdicts).await;
+    (verdicts.take(), judged)
+}
+
+async fn through(
+    supply: &Supply,
+    declared: &Declared,
+    plan: &Plan,
+    client: Option<&Client>,
+    verdicts: &mut Verdicts,
+) -> Result<Judgement> {
+    let column = column(supply, declared, plan).await?;
+    let (rules, preparation) = (plan.rules.clone(), plan.preparation.clone());
+    let features = aside(verdicts, move |verdicts| -> Result<Features> {
+        let inspected = inspect(column, &rules);
+        verdicts.push(inspected.verdict);
+        let valid = inspected.data?;
+        verdicts.stage(prepare_features::STAGE, || {
+            prepare_features(valid, &preparation)
+        })
+    })
+    .await?;
+    let champion = match client {
+        Some(client) => Champion::ask(client, &features).await,
+        None => Champion::Unknown("no server was asked (--dry-run)".to_owned()),
+    };
+    let bar = Bar {
+        gates: plan.gates.clone(),
+        champion,
+    };
+    let method = plan.method.clone();
+    aside(verdicts, move |verdicts| {
+        let trained = verdicts.stage(train::STAGE, || train(features, method))?;
+        verdicts.stage(validate_model::STAGE, || validate_model(trained, &bar))
+    })
+    .await
+}
+
+/// Runs stages on a thread that may block.
+async fn aside<T: Send + 'static>(
+    verdicts: &mut Verdicts,
+    stages: impl FnOnce(&mut Verdicts) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let mut taken = std::mem::take(verdicts);
+    let run = tokio::task::spawn_blocking(move || {
+        let done = stages(&mut taken);
+        (taken, done)
+    });
+    let (taken, done) = run.await.map_err(|error| {
+        Error::model(
+            format!("a stage died: {error}"),
+            "this is a defect: tell the makers, with the data of this series",
+        )
+    })?;
+    *verdicts = taken;
+    done
 }

@@ -1,66 +1,64 @@
-//! The way to the server. Only an [`Approved`] model goes, one that was [`handed`] over by a process that approved it, or an
-//! [`imported`] one that equals Python's: nothing else can be named here.
+//! The way to the server. Only a [`Validated`] model goes, or an [`imported`] one that equals Python's: nothing else can be
+//! named here.
 //!
-//! A model that was trained but not validated does not compile:
+//! A model that was trained but not judged does not compile:
 //!
 //! ```compile_fail,E0308
-//! use loadcast_client::Client;
-//! use loadcast_trainer::push::{Destination, push};
+//! use jiff::Timestamp;
+//! use loadcast_trainer::push::validated::Validated;
 //! use loadcast_trainer::stage::train::Trained;
 //!
-//! async fn skip_validation(trained: Trained, client: &Client, to: &Destination) {
-//!     let _ = push(trained, client, to).await;
+//! fn skip_validation(trained: Trained, now: Timestamp) {
+//!     let _ = Validated::of(trained, now);
 //! }
 //! ```
 //!
-//! And none can be made of an approved one and something else, because its fields are private:
+//! And no judgement can be passed on to other bytes, because its fields are private:
 //!
 //! ```compile_fail,E0451
-//! use loadcast_trainer::stage::train::Trained;
 //! use loadcast_trainer::stage::validate_model::Approved;
 //!
-//! fn forge(trained: Trained, approved: Approved) -> Approved {
-//!     Approved { trained, ..approved }
+//! fn forge(model_pr: Vec<u8>, approved: Approved) -> Approved {
+//!     Approved { model_pr, ..approved }
 //! }
 //! ```
 
-pub mod handed;
 pub mod imported;
+pub mod validated;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use loadcast_client::{
     Client, Code, Error as ClientError, Push, RejectionReport, Scores, SeriesInfo, Verdict,
 };
-use loadcast_model::artifact::sha256_hex;
-use loadcast_model::backtest::{Backtest, Method};
+use loadcast_model::artifact::Metadata;
+use loadcast_model::backtest::Method;
 use loadcast_model::series::{Series, ZeroMeans};
 use serde::Serialize;
 
+use self::validated::Validated;
 use crate::error::{Error, Result};
-use crate::stage::validate_model::Approved;
+use crate::handover::Refusal;
 
 /// Who trained it, as the registry keeps it.
 pub const TRAINER_VERSION: &str = concat!("loadcast-trainer/", env!("CARGO_PKG_VERSION"));
 
-/// Where an approved model goes.
-#[derive(Debug, Clone)]
-pub struct Destination {
-    /// The alias to move; `None` registers without serving.
-    pub alias: Option<String>,
-    /// When it was trained.
-    pub trained_at: Timestamp,
-}
+/// The alias of a model that is registered and not promoted.
+pub const CANDIDATE: &str = "candidate";
+
+/// The name of the report that goes to the registry beside a model.
+pub const REPORT: &str = "report.html";
 
 /// A model that is registered.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Receipt {
     /// The registry's number.
     pub version: u64,
     /// The revision at which it is served; `None` when no followed alias was moved.
     pub revision: Option<u64>,
+    /// The alias that points at it; `None` when none was moved.
+    pub alias: Option<String>,
     /// Of the bytes of model.pr, as the server computed it.
     #[serde(skip)]
     pub sha256: String,
@@ -68,20 +66,26 @@ pub struct Receipt {
     pub already_registered: bool,
 }
 
-/// Pushes a model: registered and, if an alias is moved, served when this returns.
+/// Pushes a model: registered and, if it is promoted and an alias is moved, served when this returns.
 ///
-/// The alias moves only if it still points where it pointed when this began. The same data, spec,
-/// trainer and alias have the same idempotency key, so pushing again after a lost answer is safe.
+/// A promotion moves `promoted`, if that is given; a model that is no more than a candidate gets the alias [`CANDIDATE`] in
+/// its place. The alias moves only if it still points where it pointed when this began. The same data, spec, trainer and
+/// alias have the same idempotency key, so pushing again after a lost answer is safe.
 ///
 /// # Errors
 /// [`Error::Server`] when the server cannot be reached or refuses.
-pub async fn push(approved: Approved, client: &Client, to: &Destination) -> Result<Receipt> {
-    let series = approved.series().name.to_string();
-    let expected = expected_version(client, &series, to).await?;
-    send(client, message(&approved, to, expected)?).await
+pub async fn push(
+    validated: Validated,
+    client: &Client,
+    promoted: Option<&str>,
+) -> Result<Receipt> {
+    let alias = validated.alias(promoted);
+    let expected = expected_version(client, validated.series().name.as_ref(), alias).await?;
+    send(client, validated.message(alias, expected)).await
 }
 
 async fn send(client: &Client, message: Push) -> Result<Receipt> {
+    let alias = message.alias.clone();
     let pushed = client
         .push(message)
         .await
@@ -89,6 +93,7 @@ async fn send(client: &Client, message: Push) -> Result<Receipt> {
     Ok(Receipt {
         version: pushed.version,
         revision: pushed.revision,
+        alias,
         sha256: pushed.artifact_sha256,
         already_registered: pushed.already_registered,
     })
@@ -109,20 +114,18 @@ pub fn connect(addr: &str) -> Result<Client> {
 ///
 /// # Errors
 /// [`Error::Server`] when the server cannot be reached or refuses.
-pub async fn report_rejection(
-    client: &Client,
-    series: &str,
-    code: &str,
-    message: &str,
-) -> Result<()> {
+pub async fn report_rejection(client: &Client, series: &str, refusal: &Refusal) -> Result<()> {
+    let reasons = refusal.reasons.iter();
     let report = RejectionReport {
         series: series.to_owned(),
-        reasons: vec![loadcast_client::Reason {
-            code: code.to_owned(),
-            message: message.to_owned(),
-        }],
-        scores: None,
-        artifact_sha256: None,
+        reasons: reasons
+            .map(|reason| loadcast_client::Reason {
+                code: reason.code.to_string(),
+                message: reason.message.clone(),
+            })
+            .collect(),
+        scores: refusal.scores.as_ref().map(measured),
+        artifact_sha256: refusal.sha256.clone(),
         trainer_version: TRAINER_VERSION.to_owned(),
     };
     let reported = client.report_rejection(report).await;
@@ -132,10 +135,15 @@ pub async fn report_rejection(
 }
 
 /// The version that the alias to move must still be at when the push arrives.
-async fn expected_version(client: &Client, series: &str, to: &Destination) -> Result<Option<u64>> {
-    match &to.alias {
+async fn expected_version(
+    client: &Client,
+    series: &str,
+    alias: Option<&str>,
+) -> Result<Option<u64>> {
+    match alias {
+        // Nobody acts on it: the latest candidate is the one.
+        Some(CANDIDATE) | None => Ok(None),
         Some(alias) => Ok(Some(current_version(client, series, alias).await?)),
-        None => Ok(None),
     }
 }
 
@@ -151,29 +159,6 @@ async fn current_version(client: &Client, series: &str, alias: &str) -> Result<u
     }
 }
 
-/// The key under which the same work is done once: whatever decides the bytes and where they go.
-pub(crate) fn idempotency_key(approved: &Approved, alias: Option<&str>) -> String {
-    key(
-        approved.series(),
-        approved.data_sha256(),
-        &method(approved.method()),
-        alias,
-    )
-}
-
-fn key(series: &Series, data_sha256: &str, made: &str, alias: Option<&str>) -> String {
-    let series = json(series);
-    let parts = [
-        &series,
-        data_sha256,
-        made,
-        TRAINER_VERSION,
-        alias.unwrap_or(""),
-    ];
-    // A line each: no part holds a line end, so no two lists of parts join to the same text.
-    sha256_hex(parts.join("\n").as_bytes())
-}
-
 /// The search has no settings.
 pub(crate) fn method(method: &Method) -> String {
     match method {
@@ -187,34 +172,40 @@ fn json(value: &impl Serialize) -> String {
         .expect("series and specs have string keys and serialise without error")
 }
 
-fn message(approved: &Approved, to: &Destination, expected_version: Option<u64>) -> Result<Push> {
-    let cutoff = Timestamp::from_second(approved.cutoff())
-        .map_err(|_| Error::outside_calendar(approved.cutoff()))?;
-    Ok(Push {
-        series: info(approved.series()),
-        idempotency_key: idempotency_key(approved, to.alias.as_deref()),
-        alias: to.alias.clone(),
+/// What a push says of any model.
+fn message(
+    metadata: Metadata,
+    idempotency_key: String,
+    verdict: Verdict,
+    alias: Option<&str>,
+    expected_version: Option<u64>,
+    model_pr: Bytes,
+) -> Push {
+    Push {
+        series: info(&metadata.series),
+        idempotency_key,
+        alias: alias.map(str::to_owned),
         expected_version,
-        verdict: Verdict::Promote,
-        scores: approved.skill().map(scores),
-        cutoff,
-        trained_at: to.trained_at,
-        rows: approved.rows() as u64,
-        trainer_version: TRAINER_VERSION.to_owned(),
-        data_sha256: approved.data_sha256().to_owned(),
-        spec_json: json(approved.spec()),
-        clamps: approved.clamps().map(|clamps| loadcast_client::Clamps {
+        verdict,
+        scores: metadata.scores.as_ref().map(measured),
+        cutoff: metadata.cutoff,
+        trained_at: metadata.trained_at,
+        rows: metadata.rows,
+        trainer_version: metadata.trainer_version,
+        data_sha256: metadata.data_sha256,
+        spec_json: metadata.spec.as_ref().map(json).unwrap_or_default(),
+        clamps: metadata.clamps.map(|clamps| loadcast_client::Clamps {
             min: clamps.min,
             max: clamps.max,
         }),
         activate_at: None,
         tags: std::collections::BTreeMap::new(),
-        band_calibration_json: approved.calibration().map(json),
-        correction_json: approved.correction().map(json),
-        peak_json: approved.peak().map(json),
+        band_calibration_json: metadata.band_calibration.as_ref().map(json),
+        correction_json: metadata.correction.as_ref().map(json),
+        peak_json: metadata.peak.as_ref().map(json),
         attachments: Vec::new(),
-        model_pr: Bytes::copy_from_slice(approved.model_pr()),
-    })
+        model_pr,
+    }
 }
 
 fn info(series: &Series) -> SeriesInfo {
@@ -232,11 +223,8 @@ fn info(series: &Series) -> SeriesInfo {
     }
 }
 
-fn scores(skill: &Backtest) -> Scores {
-    measured(&skill.scores(), skill.horizon_seconds)
-}
-
-fn measured(scores: &loadcast_model::score::Scores, horizon_seconds: u32) -> Scores {
+fn measured(scores: &loadcast_model::score::Scores) -> Scores {
+    let horizon = scores.horizon_seconds.map(i64::unsigned_abs);
     Scores {
         mae: scores.mae,
         rmse: scores.rmse,
@@ -247,7 +235,7 @@ fn measured(scores: &loadcast_model::score::Scores, horizon_seconds: u32) -> Sco
         seasonal_naive_mase: scores.seasonal_naive_mase,
         skill: scores.skill,
         origins: scores.origins,
-        horizon: Some(Duration::from_secs(horizon_seconds.into())),
+        horizon: horizon.map(Duration::from_secs),
         ..Scores::default()
     }
 }
@@ -293,6 +281,9 @@ impl std::fmt::Display for Receipt {
         match self.revision {
             Some(revision) => write!(f, ", served at revision {revision}")?,
             None => write!(f, ", registered, not served")?,
+        }
+        if let Some(alias) = &self.alias {
+            write!(f, ", alias {alias}")?;
         }
         if self.already_registered {
             write!(f, " (pushed before; nothing was done again)")?;

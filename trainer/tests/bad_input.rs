@@ -6,7 +6,8 @@
 use jiff::Timestamp;
 use loadcast_trainer::console::Console;
 use loadcast_trainer::error::Error;
-use loadcast_trainer::pipeline::{self, Plan};
+use loadcast_trainer::fleet;
+use loadcast_trainer::pipeline::Plan;
 use loadcast_trainer::report::RunReport;
 use loadcast_trainer::verdict::{Level, Verdict};
 
@@ -20,7 +21,7 @@ async fn dry_run(content: &[u8]) -> Result<(RunReport, Vec<Error>), Error> {
     std::fs::write(&path, content).unwrap();
     let mut plan = Plan::new(path.to_str().unwrap(), Timestamp::UNIX_EPOCH);
     plan.series = vec!["shop.cpu=cpu:cores".parse().unwrap()];
-    pipeline::run(&plan, None, &mut Console::new(&mut std::io::sink())).await
+    fleet::run(&plan, None, &mut Console::new(&mut std::io::sink())).await
 }
 
 /// The one error of a run that must fail.
@@ -78,7 +79,7 @@ fn file(rows: &[String]) -> String {
 #[tokio::test]
 async fn a_missing_file_is_named() {
     let plan = Plan::new("no/such/rows.csv", Timestamp::UNIX_EPOCH);
-    let error = pipeline::run(&plan, None, &mut Console::new(&mut std::io::sink()))
+    let error = fleet::run(&plan, None, &mut Console::new(&mut std::io::sink()))
         .await
         .unwrap_err();
     assert_says(
@@ -92,7 +93,7 @@ async fn a_missing_file_is_named() {
 #[tokio::test]
 async fn a_url_this_build_cannot_read_is_named() {
     let plan = Plan::new("gopher://host/rows.csv", Timestamp::UNIX_EPOCH);
-    let error = pipeline::run(&plan, None, &mut Console::new(&mut std::io::sink()))
+    let error = fleet::run(&plan, None, &mut Console::new(&mut std::io::sink()))
         .await
         .unwrap_err();
     assert_says(&error, &["gopher://"], "local path");
@@ -102,7 +103,7 @@ async fn a_url_this_build_cannot_read_is_named() {
 async fn a_folder_is_not_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let plan = Plan::new(folder.path().to_str().unwrap(), Timestamp::UNIX_EPOCH);
-    let error = pipeline::run(&plan, None, &mut Console::new(&mut std::io::sink()))
+    let error = fleet::run(&plan, None, &mut Console::new(&mut std::io::sink()))
         .await
         .unwrap_err();
     assert_says(&error, &["is a folder"], "path of a file");
@@ -309,7 +310,7 @@ async fn one_bad_series_leaves_the_others_alone() {
     std::fs::write(&path, format!("time,cpu,bad\n{}\n", rows.join("\n"))).unwrap();
     let mut plan = Plan::new(path.to_str().unwrap(), Timestamp::UNIX_EPOCH);
     plan.series = vec!["a=bad".parse().unwrap(), "b=cpu:cores".parse().unwrap()];
-    let run = pipeline::run(&plan, None, &mut Console::new(&mut std::io::sink())).await;
+    let run = fleet::run(&plan, None, &mut Console::new(&mut std::io::sink())).await;
     let (report, failures) = run.unwrap();
     assert_eq!(failures.len(), 1);
     assert!(

@@ -14,7 +14,7 @@
 //! median of few is too, and one of more hours is the better anchor. The two naive forecasts are left as they are: they
 //! hold the combination back where an anchor would mislead.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     error::Result,
@@ -53,7 +53,7 @@ const CHANGEPOINT_PRIOR_SCALE: f64 = 0.01;
 const WINSOR_IQR: f64 = 3.0;
 
 /// Which candidate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Candidate {
     /// The same as yesterday.

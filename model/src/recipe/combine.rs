@@ -1,11 +1,11 @@
 //! How proposals become one forecast: each anchored as far as the anchor lasts, then their pointwise weighted median.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::candidate::{ANCHOR_HOURS, Candidate, Proposal};
 
 /// What the level at the origin is taken from, and how long it lasts.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Anchor {
     /// The median of so many hours, over the whole horizon.
@@ -45,7 +45,7 @@ impl Anchor {
 }
 
 /// The weight of each candidate in the median.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Weighted {
     /// Which.
     pub candidate: Candidate,

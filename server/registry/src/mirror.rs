@@ -102,7 +102,7 @@ impl Mirrored {
         Ok(Poll {
             aspired,
             retired,
-            copy: None,
+            ..Poll::default()
         })
     }
 

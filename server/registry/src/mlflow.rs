@@ -6,9 +6,12 @@
 //!
 //! Writing: run, files, logged model, then the version with all its tags in one request, so that a version is either
 //! whole or not there. What we wrote carries tags (`loadcast.*`): size and sha256 of model.pr, which are checked before it
-//! is served, and the idempotency key. MLflow has no compare-and-set: an alias is read, compared and written, so of two
-//! servers that write at the same moment the later one wins; and a number comes back when the newest version of a model
-//! is deleted by hand, which is why answers name the digest beside the number.
+//! is served, and the idempotency key.
+//!
+//! MLflow has no compare-and-set: an alias is read, compared and written. Who comes later than the other's write is told
+//! ([`Error::AliasMoved`]); of two servers that write at the same moment the later one wins, both may be told that they
+//! moved it, and both serve what won from their next poll on. And a number comes back when the newest version of a model is
+//! deleted by hand, which is why answers name the digest beside the number.
 
 mod access;
 mod artifacts;
@@ -31,6 +34,7 @@ use async_trait::async_trait;
 use loadcast_model::series::SeriesName;
 use serde_json::json;
 use url::Url;
+use uuid::Uuid;
 
 pub use self::client::Limits;
 use self::{
@@ -46,7 +50,7 @@ use self::{
 use crate::{
     environment::Environment,
     error::{Error, Result},
-    registry::{Made, NewVersion, Poll, Registered, Registry, StoredVersion, Tombstone},
+    registry::{CANDIDATE, Made, NewVersion, Poll, Registered, Registry, StoredVersion, Tombstone},
 };
 
 /// The most pages of one listing; beyond that something is answering nonsense.
@@ -81,8 +85,8 @@ pub struct MlflowRegistry {
     buckets: Buckets,
     /// The experiment that our runs go to.
     experiment: String,
-    /// This process, told apart from other servers and from the one before it.
-    writer: String,
+    /// Who writes, told apart from other servers.
+    writer: Uuid,
     under_way: UnderWay,
 }
 
@@ -112,9 +116,16 @@ impl MlflowRegistry {
             environment: environment.clone(),
             buckets: Buckets::default(),
             experiment: experiment.unwrap_or("loadcast").to_owned(),
-            writer: uuid::Uuid::new_v4().to_string(),
+            writer: Uuid::new_v4(),
             under_way: UnderWay::default(),
         })
+    }
+
+    /// The same registry, written to by `writer`, whom no other process calls itself at the same time.
+    #[must_use]
+    pub fn written_by(mut self, writer: Uuid) -> Self {
+        self.writer = writer;
+        self
     }
 
     fn artifacts(&self, uri: &str) -> Result<Artifacts<'_>> {
@@ -204,6 +215,11 @@ impl Registry for MlflowRegistry {
                 .collect(),
             retired: retired
                 .filter_map(|model| model.name.parse().ok())
+                .collect(),
+            candidates: models
+                .iter()
+                .filter(|_| alias != CANDIDATE)
+                .filter_map(follow::candidate)
                 .collect(),
             copy: None,
         })

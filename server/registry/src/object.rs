@@ -14,7 +14,7 @@
 //!
 //! A push that dies before the manifest leaves a claimed number and no version; its retry takes the number up again.
 //!
-//! A poll costs one LIST per 1,000 aliases and one per 1,000 tombstones, and one GET per object that changed since the
+//! A poll costs one LIST per 1,000 aliases, candidates and tombstones each, and one GET per object that changed since the
 //! last: a listing shows entity tags, so what did not change is not read again.
 
 mod copy;
@@ -43,7 +43,8 @@ use crate::{
     error::{Error, Result},
     manifest::{AttachmentEntry, Manifest, SCHEMA},
     registry::{
-        Aspired, Made, NewVersion, Poll, Registered, Registry, Rule, StoredVersion, Tombstone,
+        Aspired, CANDIDATE, Made, NewVersion, Poll, Registered, Registry, Rule, StoredVersion,
+        Tombstone,
     },
 };
 
@@ -170,6 +171,20 @@ impl Registry for ObjectRegistry {
         let mut named = self.objects.series_under(&layout::aliases(alias)).await?;
         named.retain(|series, _| !retired.contains_key(series));
         let pointers: Vec<(SeriesName, Pointer)> = self.objects.each(named).await?;
+        let mut candidates = Vec::new();
+        if alias != CANDIDATE {
+            let mut named = self
+                .objects
+                .series_under(&layout::aliases(CANDIDATE))
+                .await?;
+            named.retain(|series, _| !retired.contains_key(series));
+            let pointers: Vec<(SeriesName, Pointer)> = self.objects.each(named).await?;
+            candidates.extend(
+                pointers
+                    .into_iter()
+                    .map(|(series, to)| (series, to.version)),
+            );
+        }
         let aspired = pointers
             .into_iter()
             .map(|(series, Pointer { version })| Aspired {
@@ -181,6 +196,7 @@ impl Registry for ObjectRegistry {
         Ok(Poll {
             aspired,
             retired: retired.into_keys().collect(),
+            candidates,
             copy: None,
         })
     }
@@ -297,8 +313,11 @@ impl Registry for ObjectRegistry {
         if self.objects.put(&path, pointer, put).await? {
             return Ok(());
         }
-        let actual = self.alias(series, alias).await?.unwrap_or(0);
-        Err(moved(expected.unwrap_or(0), actual))
+        match self.alias(series, alias).await?.unwrap_or(0) {
+            // Our own move got through, and only its answer was lost.
+            now if now == version => Ok(()),
+            now => Err(moved(expected.unwrap_or(0), now)),
+        }
     }
 
     async fn retire(&self, series: &SeriesName, tombstone: Tombstone) -> Result<()> {

@@ -8,6 +8,7 @@ use std::{
 
 use object_store::{ObjectStore, local::LocalFileSystem, memory::InMemory};
 use url::Url;
+use uuid::Uuid;
 
 use crate::{
     bucket::{is_bucket, open_bucket},
@@ -52,7 +53,20 @@ pub fn open(url: &str) -> Result<Arc<dyn Registry>> {
 /// [`Error::InvalidUrl`] for anything else and for credentials in the URL, [`Error::Locked`] when another server holds
 /// the folder, [`Error::Unreachable`] when the folder cannot be made or written.
 pub fn open_with(url: &str, environment: &Environment) -> Result<Arc<dyn Registry>> {
-    open_as(url, environment, Access::Write)
+    open_to_write(url, environment, Uuid::new_v4())
+}
+
+/// As [`open_with`], for a writer that was here before under the same name: what its pushes left when it died is cleared by
+/// the next one at once. No two processes may have one name at one time.
+///
+/// # Errors
+/// As [`open_with`].
+pub fn open_to_write(
+    url: &str,
+    environment: &Environment,
+    writer: Uuid,
+) -> Result<Arc<dyn Registry>> {
+    open_as(url, environment, Access::Write(writer))
 }
 
 /// As [`open_with`], to be followed only: every write is [`Error::ReadOnly`], and a folder is neither made nor locked, so
@@ -69,7 +83,8 @@ pub fn open_read_only(url: &str, environment: &Environment) -> Result<Arc<dyn Re
 #[derive(Debug, Clone, Copy)]
 enum Access {
     Read,
-    Write,
+    /// By this writer.
+    Write(Uuid),
 }
 
 fn open_as(url: &str, environment: &Environment, access: Access) -> Result<Arc<dyn Registry>> {
@@ -94,11 +109,13 @@ fn open_one(url: &str, environment: &Environment, access: Access) -> Result<Arc<
         return Ok(Arc::new(registry));
     }
     match parsed.scheme() {
-        "mlflow+http" | "mlflow+https" => Ok(Arc::new(MlflowRegistry::new(
-            &parsed,
-            environment,
-            Limits::default(),
-        )?)),
+        "mlflow+http" | "mlflow+https" => {
+            let registry = MlflowRegistry::new(&parsed, environment, Limits::default())?;
+            Ok(Arc::new(match access {
+                Access::Read => registry,
+                Access::Write(writer) => registry.written_by(writer),
+            }))
+        }
         other => Err(Error::InvalidUrl {
             url: url.to_owned(),
             reason: format!("unknown scheme {other}; write {FORMS}"),
@@ -122,7 +139,7 @@ fn open_objects(
             })?;
             let writers = match access {
                 Access::Read => Writers::Many,
-                Access::Write => Writers::One(lock(&folder, url.as_str())?),
+                Access::Write(_) => Writers::One(lock(&folder, url.as_str())?),
             };
             let store = LocalFileSystem::new_with_prefix(&folder)?.with_fsync(true);
             (Arc::new(store), writers)

@@ -34,6 +34,12 @@ use crate::{
     manifest::Manifest,
 };
 
+/// The alias of the version that is tried beside the one that is served.
+pub const CANDIDATE: &str = "candidate";
+
+/// The most versions that one [`Registry::prune`] deletes.
+pub const MAX_PRUNED: usize = 32;
+
 /// Where versions are durable and aliases say which one is meant.
 ///
 /// One server writes to a registry at a time. Versions of a series are numbered upwards from 1; numbers may have gaps,
@@ -76,7 +82,8 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
     /// Points `alias` of `series` at `version`, which must exist; durable when this returns.
     ///
     /// `expected`: where the alias must be now (0: nowhere), else
-    /// [`Error::AliasMoved`]; `None`: wherever it is.
+    /// [`Error::AliasMoved`]; `None`: wherever it is. Object stores compare and write in one step; MLflow cannot, and what
+    /// it promises instead is said [there](crate::mlflow).
     async fn set_alias(
         &self,
         series: &SeriesName,
@@ -96,8 +103,9 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
     async fn tombstone(&self, series: &SeriesName) -> Result<Option<Tombstone>>;
 
     /// Deletes the versions of `series` that are older than the newest `keep` (at least 1), but none that any alias names,
-    /// that is pinned, that stands in a stage, that somebody else logged, or that is `spared` because it is served. Returns
-    /// what is gone, ascending. When it fails, some of it may be gone, and the next call goes on.
+    /// that is pinned, that stands in a stage, that somebody else logged, or that is `spared` because it is served; the
+    /// oldest [`MAX_PRUNED`] at a time. Returns what is gone, ascending. One that cannot be deleted is told in the log and
+    /// holds up no other. When it fails, or is given up half-way, some of it may be gone, and the next call goes on.
     ///
     /// The key of a version that is gone is forgotten: pushed again it makes a new version, with a new number.
     async fn prune(&self, series: &SeriesName, keep: usize, spared: &[u64]) -> Result<Vec<u64>>;
@@ -123,6 +131,9 @@ pub struct Poll {
     pub aspired: Vec<Aspired>,
     /// Every series that has a [`Tombstone`], sorted.
     pub retired: Vec<SeriesName>,
+    /// Every series that is not retired and has a version named [`CANDIDATE`], with that version. Empty where that is the
+    /// followed alias itself, and in what a copy says.
+    pub candidates: Vec<(SeriesName, u64)>,
     /// Why this is what a [copy](crate::mirror) of the registry says: the registry is unreachable, in its words. What a
     /// copy says may be old: load only what is not served at all, and tell that the registry does not answer.
     pub copy: Option<String>,

@@ -5,6 +5,7 @@ use std::{pin::Pin, sync::Arc};
 use futures::{FutureExt as _, Stream, StreamExt as _};
 use loadcast_model::series::SeriesName;
 use loadcast_proto::v1::{self as pb, forecast_service_server::ForecastService};
+use loadcast_registry::registry::CANDIDATE;
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -40,6 +41,12 @@ impl ForecastHandler {
 
     /// The version that is to answer, pinned.
     fn pick(&self, name: &SeriesName, pick: &Pick) -> Result<Arc<Served>> {
+        if let Pick::Alias(Some(alias)) = pick
+            && alias == CANDIDATE
+            && self.services.followed_alias != CANDIDATE
+        {
+            return self.services.cache.candidates().get(name);
+        }
         let served = self
             .services
             .cache
@@ -51,7 +58,7 @@ impl ForecastHandler {
             Pick::Alias(Some(alias)) => Err(Error::invalid(
                 "alias",
                 format!(
-                    "{alias:?} is not followed by this server; it serves {:?}",
+                    "{alias:?} is not followed by this server; it serves {:?}, and {CANDIDATE:?} beside it",
                     self.services.followed_alias
                 ),
             )),

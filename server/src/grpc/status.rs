@@ -21,6 +21,7 @@ impl Error {
         match self {
             Self::Invalid { .. } => (Code::InvalidArgument, "INVALID_FIELD"),
             Self::UnknownSeries { reason, .. } => (Code::NotFound, reason),
+            Self::NoCandidate { reason, .. } => (Code::NotFound, reason),
             Self::UnknownVersion { .. } => (Code::NotFound, "UNKNOWN_VERSION"),
             Self::Retired { .. } => (Code::FailedPrecondition, "RETIRED"),
             Self::NoPreviousVersion { .. } => (Code::FailedPrecondition, "NO_PREVIOUS_VERSION"),
@@ -72,6 +73,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
             gap: Gap::Future { current, .. },
         } => vec![("current", current.to_string())],
         Error::UnknownSeries { series, .. } => vec![("series", series.clone())],
+        Error::NoCandidate { series, .. } => vec![("series", series.to_string())],
         Error::NeedsInput { input, .. } => vec![("input", format!("future.{input}"))],
         Error::Retired { series, reason } => {
             vec![("series", series.to_string()), ("retired", reason.clone())]
@@ -151,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_may_come_back_is_told_when() {
+    fn who_may_come_back_is_told_when_and_who_was_too_late_by_what() {
         let unreachable = Error::Registry(RegistryError::unreachable("connection refused"));
         let status = Status::from(unreachable);
         assert_eq!(status.code(), Code::Unavailable);
@@ -169,6 +171,20 @@ mod tests {
             "streams"
         );
         assert!(details.retry_info().is_some());
+        let moved = Error::Registry(RegistryError::AliasMoved {
+            series: "web.cpu".parse().unwrap(),
+            alias: "champion".to_owned(),
+            expected: 1,
+            actual: 2,
+        });
+        let status = Status::from(moved);
+        assert_eq!(status.code(), Code::Aborted);
+        let details = status.get_error_details();
+        let info = details.error_info().unwrap();
+        assert_eq!(
+            (info.reason.as_str(), info.metadata["actual"].as_str()),
+            ("ALIAS_MOVED", "2")
+        );
         let invalid = Status::from(Error::invalid("step", "give one"));
         assert!(invalid.get_error_details().retry_info().is_none());
     }

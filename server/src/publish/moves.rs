@@ -2,7 +2,7 @@
 //! answer leaves everything as it is.
 
 use loadcast_model::series::SeriesName;
-use loadcast_registry::registry::Tombstone;
+use loadcast_registry::registry::{CANDIDATE, Tombstone};
 use uuid::Uuid;
 
 use crate::{
@@ -26,7 +26,7 @@ pub struct Moved {
 
 impl Publisher {
     /// Points `alias` of `series` at `version`; serves it when it is the followed alias, and revives the series when it
-    /// was retired. A version kept in memory takes no download.
+    /// was retired; loads it beside what is served when the alias is `candidate`. A version kept in memory takes no download.
     ///
     /// # Errors
     /// [`Error::Registry`] when there is no such version, the alias is not at `expected`, or the registry does not
@@ -41,9 +41,17 @@ impl Publisher {
     ) -> Result<Moved> {
         let _lane = self.lanes.enter(series).await;
         if alias != self.followed_alias {
+            let candidate = if alias == CANDIDATE {
+                Some(obtain(&self.cache, &*self.registry, series, version).await?)
+            } else {
+                None
+            };
             self.registry
                 .set_alias(series, alias, version, expected)
                 .await?;
+            if let Some(obtained) = candidate {
+                self.try_beside(&obtained, version);
+            }
             return Ok(Moved {
                 version,
                 revision: 0,
@@ -104,6 +112,7 @@ impl Publisher {
             reason: Reason::new(RETIRED, reason),
         };
         let committed = self.cache.commit(change, traceparent).await?;
+        self.cache.discard(self.cache.candidates().remove(series));
         self.aspirations.supersede(series);
         Ok(Moved {
             version: 0,

@@ -393,7 +393,9 @@ async fn a_batch_has_one_item_a_series_in_the_order_of_names_and_an_error_breaks
     assert_eq!(ask(&[], "namespace=elsewhere", "").await.unwrap(), []);
     let some = [item("b", Ok(2.0)), item("x", Err("UNKNOWN_SERIES"))];
     assert_eq!(ask(&["x", "b"], "", "").await.unwrap(), some);
-    let other_alias = ask(&["a"], "", "candidate").await.unwrap();
+    let candidate = ask(&["a"], "", "candidate").await.unwrap();
+    assert_eq!(candidate, [item("a", Err("NO_CANDIDATE"))]);
+    let other_alias = ask(&["a"], "", "challenger").await.unwrap();
     assert_eq!(other_alias, [item("a", Err("INVALID_FIELD"))]);
     let status = raw
         .batch_get_forecasts(pb::BatchGetForecastsRequest::default())

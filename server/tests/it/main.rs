@@ -3,6 +3,7 @@
 // Helpers of tests are tests, which clippy does not see.
 #![allow(clippy::unwrap_used)]
 
+mod candidate;
 mod dependencies;
 mod forecast;
 mod grpcurl;
@@ -10,6 +11,7 @@ mod moves;
 mod push;
 mod refresh;
 mod restart;
+mod retention;
 mod scripted;
 mod support;
 mod watch;

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::support::{constant_model, metadata, now};
 
-/// What to do to one call, named `poll` or `fetch SERIES VERSION`.
+/// What to do to one call, named `poll`, `fetch SERIES VERSION` or `prune SERIES`.
 #[derive(Debug, Clone)]
 pub(crate) enum Fault {
     Unreachable(Option<Duration>),
@@ -181,6 +181,7 @@ impl Registry for Scripted {
     }
 
     async fn prune(&self, series: &SeriesName, keep: usize, spared: &[u64]) -> Result<Vec<u64>> {
+        self.called(format!("prune {series}")).await?;
         self.inner.prune(series, keep, spared).await
     }
 

@@ -224,6 +224,13 @@ impl Process {
         Self::spawn(durable_command(folder))
     }
 
+    /// The same with `flags` and environment `variables`; its registry is among the flags.
+    pub(crate) fn start_with(folder: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = durable_command(folder);
+        command.args(flags).envs(variables.iter().copied());
+        Self::spawn(command)
+    }
+
     fn spawn(mut command: Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())

@@ -7,7 +7,13 @@ use std::{
     process::Command,
 };
 
-use crate::scene::{PATIENCE, Scene};
+use loadcast_client::{Code, Push};
+
+use crate::{
+    pushes::refused,
+    scene::{PATIENCE, Scene},
+    support::{TestServer, push, staged_files},
+};
 
 #[tokio::test]
 async fn the_state_directory_is_removed_and_both_series_are_served_refreshed_and_remembered() {
@@ -137,4 +143,90 @@ async fn a_server_that_ends_on_a_full_disk_serves_what_fitted_in_a_new_epoch_unt
     scene.proxy.heal();
     scene.until(&scene.b, version).await;
     scene.end().await;
+}
+
+#[tokio::test]
+async fn a_push_when_the_state_has_no_room_is_durable_in_the_registry_served_and_made_once() {
+    let Some((disk, scene)) = on_a_full_disk("full.push").await else {
+        return;
+    };
+    let client = scene.server.client();
+    let at = scene.answer(&scene.a).await;
+    let this = Push {
+        expected_version: Some(at),
+        ..push(&scene.a, (at + 1) as f64)
+    };
+    let pushed = client.push(this.clone()).await.unwrap();
+    assert_eq!(pushed.version, at + 1);
+    assert_eq!(scene.answer(&scene.a).await, at + 1);
+    let again = client.push(this).await.unwrap();
+    assert_eq!((again.version, again.already_registered), (at + 1, true));
+    assert!(scene.server.cache.forgetful().borrow().is_some());
+    // What was acknowledged outlives the server, though that remembers nothing of it.
+    let room = || fs::remove_file(disk.path().join("filler")).unwrap();
+    let scene = scene.restarted_without_mlflow(room).await;
+    scene.proxy.heal();
+    scene.until(&scene.a, at + 1).await;
+    let registry = scene.mlflow.open();
+    let versions = registry.versions(&scene.a.parse().unwrap()).await.unwrap();
+    assert_eq!(versions, (1..=at + 1).collect::<Vec<_>>());
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_push_when_the_registry_has_no_room_is_unavailable_leaves_nothing_and_its_retry_is_served()
+ {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    let folder = tempfile::tempdir_in(disk.path()).unwrap();
+    // The registry is full, and the state is not.
+    let registry = format!(
+        "--registry=file://{}",
+        folder.path().join("registry").display()
+    );
+    let elsewhere = tempfile::tempdir().unwrap();
+    let server = TestServer::start_with(elsewhere, &[&registry]).await;
+    let series = "full.registry";
+    let client = server.client();
+    client.push(push(series, 1.0)).await.unwrap();
+    let filler = disk.path().join("filler");
+    fill(&filler);
+    let mut at = 1;
+    // What fits into what is left of it is still taken.
+    let (this, reason) = loop {
+        let this = Push {
+            expected_version: Some(at),
+            ..push(series, (at + 1) as f64)
+        };
+        match client.push(this.clone()).await {
+            Ok(pushed) => at = pushed.version,
+            full => {
+                let (code, reason, message) = refused(full);
+                assert_eq!(code, Code::Unavailable, "{message}");
+                assert!(message.contains("No space left"), "{message}");
+                break (this, reason);
+            }
+        }
+    };
+    assert_eq!(reason, "REGISTRY_UNREACHABLE");
+    let models = folder.path().join("registry/models");
+    let versions = || {
+        let listed = fs::read_dir(models.join(series).join("versions")).unwrap();
+        let folders = listed.map(|entry| entry.unwrap().path());
+        folders
+            .filter(|folder| folder.join("manifest.json").exists())
+            .count() as u64
+    };
+    assert_eq!(versions(), at);
+    assert_eq!(staged_files(folder.path()), [] as [String; 0]);
+    let served = server.cache.get(&series.parse().unwrap()).unwrap();
+    assert_eq!(served.version, at);
+    fs::remove_file(&filler).unwrap();
+    // The number that the first attempt took may stay a gap.
+    let pushed = client.push(this).await.unwrap();
+    assert_eq!(versions(), at + 1);
+    let served = server.cache.get(&series.parse().unwrap()).unwrap();
+    assert_eq!(served.version, pushed.version);
+    server.stop().await;
 }

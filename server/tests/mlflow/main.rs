@@ -6,6 +6,7 @@
 mod disk;
 mod faults;
 mod follow;
+mod kill;
 mod many;
 mod outage;
 #[path = "../../registry/tests/it/real/process.rs"]
@@ -13,6 +14,7 @@ mod process;
 #[path = "../../registry/tests/it/proxy.rs"]
 #[allow(dead_code)]
 mod proxy;
+mod pushes;
 mod real;
 mod scene;
 #[path = "../it/support.rs"]

@@ -13,7 +13,12 @@ use reqwest::Method;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{process::Process, support::component};
+// What minio.rs finds in the module above it.
+use crate::process;
+use crate::support::component;
+
+#[path = "../../registry/tests/it/real/minio.rs"]
+pub(crate) mod minio;
 
 /// First start on a busy machine: imports and sixty migrations.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -25,7 +30,7 @@ pub(crate) struct Mlflow {
     port: u16,
     /// Of one whose files outlive its process.
     folder: Option<Arc<TempDir>>,
-    _process: Process,
+    _process: process::Process,
 }
 
 /// The MLflow of this test binary; `None`, with the reason said, where it is not installed. Nothing drops it, so its files
@@ -55,7 +60,7 @@ impl Mlflow {
             ("_MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS", "true"),
             ("MLFLOW_WEBHOOK_CACHE_TTL", "0"),
         ];
-        let mut process = Process::start("mlflow", &environment, |own| {
+        let mut process = process::Process::start("mlflow", &environment, |own| {
             let root = folder.as_ref().map_or(own, |folder| folder.path());
             fs::create_dir_all(root.join("artifacts")).unwrap();
             let root = root.display();
@@ -82,6 +87,12 @@ impl Mlflow {
     pub(crate) fn kill(self) -> impl FnOnce() -> Self {
         let Self { port, folder, .. } = self;
         move || Self::run(folder, port)
+    }
+
+    /// The folder that it serves artifacts from; of one that may be started again.
+    pub(crate) fn artifacts(&self) -> PathBuf {
+        let folder = self.folder.as_ref().expect("its files outlive it");
+        folder.path().join("artifacts")
     }
 
     /// A registry on it.
@@ -125,18 +136,27 @@ impl Mlflow {
 }
 
 fn installed() -> bool {
-    let program = tools().join("mlflow");
+    tool("MLflow 3", "python/bin/mlflow", "Python").is_some()
+}
+
+/// The program `name` under `.tools/`; `None`, with the reason said, where it could not be put there.
+fn tool(name: &str, path: &str, needs: &str) -> Option<PathBuf> {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../.tools")
+        .join(path);
     if program.is_file() {
-        component("MLflow 3: exercised");
-        return true;
+        component(&format!("{name}: exercised"));
+        return Some(program);
     }
     assert!(
         std::env::var_os("LOADCAST_REQUIRE_ALL").is_none(),
-        "MLflow 3 is required and absent: run make test, which installs it (Python is needed)"
+        "{name} is required and absent: run make test, which installs it ({needs} is needed)"
     );
-    eprintln!("skipped: no MLflow at {}", program.display());
-    component("MLflow 3: skipped, not installed (Python is needed)");
-    false
+    eprintln!("skipped: no {name} at {}", program.display());
+    component(&format!(
+        "{name}: skipped, not installed ({needs} is needed)"
+    ));
+    None
 }
 
 fn free_port() -> u16 {

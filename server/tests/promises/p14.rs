@@ -7,7 +7,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -19,7 +19,7 @@ use loadcast_model::{artifact::sha256_hex, series::SeriesName};
 use loadcast_proto::v1::{
     self as pb, model_service_client::ModelServiceClient, push_model_request::Part,
 };
-use loadcast_registry::{open::open, registry::Registry};
+use loadcast_registry::{error::Error as RegistryError, open::open, registry::Registry};
 use loadcast_server::{
     aspired::Aspirations, cache::Cache, clock::Clock, lanes::Lanes, publish::Publisher,
 };
@@ -28,7 +28,7 @@ use crate::{
     p14::failing::Failing,
     soak,
     storm::{SERIES, question, until_served},
-    support::{Process, TestServer, constant_model, now, push, staged_files},
+    support::{self, Process, TestServer, constant_model, now, push, staged_files},
 };
 
 fn code(error: &Error) -> Code {
@@ -103,6 +103,18 @@ async fn p14_a_push_repeated_after_it_was_completed_does_not_undo_what_came_sinc
     assert_eq!(forecast.provenance.version, 1, "the rollback holds");
 }
 
+/// What takes pushes into `cache` by way of `registry`.
+fn publisher(cache: &Arc<Cache>, registry: &Arc<Failing>) -> Publisher {
+    Publisher::new(
+        Arc::clone(cache),
+        Arc::clone(registry) as Arc<dyn Registry>,
+        Arc::new(Lanes::default()),
+        Arc::new(Aspirations::default()),
+        "champion".to_owned(),
+        Duration::from_secs(5),
+    )
+}
+
 /// The registered versions of [`SERIES`] below a server's folder.
 fn versions(folder: &Path) -> Vec<u64> {
     let versions = folder.join("state/registry/models/web.cpu/versions");
@@ -135,15 +147,9 @@ async fn p14_a_registry_that_fails_at_any_step_leaves_a_push_that_its_repetition
         let registry = Arc::new(Failing {
             inner: open("memory:").unwrap(),
             writes_left: AtomicU32::new(writes),
+            rival: AtomicU64::new(0),
         });
-        let publisher = Publisher::new(
-            Arc::clone(&cache),
-            Arc::clone(&registry) as Arc<dyn Registry>,
-            Arc::new(Lanes::default()),
-            Arc::new(Aspirations::default()),
-            "champion".to_owned(),
-            std::time::Duration::from_secs(5),
-        );
+        let publisher = publisher(&cache, &registry);
         let push = || loadcast_server::publish::Push {
             metadata: header.clone(),
             key: "k".to_owned(),
@@ -179,23 +185,88 @@ async fn p14_a_registry_that_fails_at_any_step_leaves_a_push_that_its_repetition
     }
 }
 
+/// As the registry compares when it writes, no server has to know of the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn p14_an_alias_that_another_server_moves_during_a_push_is_not_taken_back_from_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Arc::new(Cache::open(folder.path(), Clock::set_at(now()).0).unwrap());
+    let registry = Arc::new(Failing {
+        inner: open("memory:").unwrap(),
+        writes_left: AtomicU32::new(u32::MAX),
+        rival: AtomicU64::new(0),
+    });
+    let publisher = publisher(&cache, &registry);
+    let series: SeriesName = SERIES.parse().unwrap();
+    let push = |level: f64, alias: Option<&str>, expected_version| {
+        let model_pr = constant_model(level);
+        loadcast_server::publish::Push {
+            metadata: support::metadata(&series, &model_pr),
+            key: format!("k{level}"),
+            alias: alias.map(str::to_owned),
+            expected_version,
+            model_pr: model_pr.into(),
+            attachments: Vec::new(),
+            traceparent: String::new(),
+            activate_at: None,
+        }
+    };
+    let champion = Some("champion");
+    publisher
+        .publish(push(1.0, champion, Some(0)))
+        .await
+        .unwrap();
+    // What the other server registered, and moves the alias to while version 3 is registered here.
+    publisher.publish(push(2.0, None, None)).await.unwrap();
+    registry.rival.store(2, Ordering::Relaxed);
+    let lost = publisher.publish(push(3.0, champion, Some(1))).await;
+    let moved = |error: &loadcast_server::error::Error| {
+        matches!(
+            error,
+            loadcast_server::error::Error::Registry(RegistryError::AliasMoved {
+                expected: 1,
+                actual: 2,
+                ..
+            })
+        )
+    };
+    assert!(moved(lost.as_ref().unwrap_err()), "{lost:?}");
+    assert_eq!(registry.alias(&series, "champion").await.unwrap(), Some(2));
+    assert_eq!(
+        cache.get(&series).unwrap().version,
+        1,
+        "until the next poll"
+    );
+    // Repeated as it was it is refused again; with what is so now it is finished, and no second version.
+    let again = publisher.publish(push(3.0, champion, Some(1))).await;
+    assert!(moved(again.as_ref().unwrap_err()), "{again:?}");
+    let made = publisher
+        .publish(push(3.0, champion, Some(2)))
+        .await
+        .unwrap();
+    assert_eq!((made.version, made.already_registered), (3, true));
+    assert_eq!(registry.alias(&series, "champion").await.unwrap(), Some(3));
+    assert_eq!(registry.versions(&series).await.unwrap(), [1, 2, 3]);
+    // Of a push that another server finished meanwhile nothing is aborted.
+    registry.rival.store(4, Ordering::Relaxed);
+    let both = publisher
+        .publish(push(4.0, champion, Some(3)))
+        .await
+        .unwrap();
+    assert_eq!(both.version, 4);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn p14_an_order_that_the_registry_does_not_take_changes_nothing_here() {
     let server = TestServer::start().await;
     server.client().push(push(SERIES, 1.0)).await.unwrap();
     server.client().push(push(SERIES, 2.0)).await.unwrap();
     until_served(&server.cache, 2).await;
-    let publisher = Publisher::new(
-        Arc::clone(&server.cache),
-        Arc::new(Failing {
-            inner: open("memory:").unwrap(),
-            writes_left: AtomicU32::new(0),
-        }),
-        Arc::new(Lanes::default()),
-        Arc::new(Aspirations::default()),
-        "champion".to_owned(),
-        std::time::Duration::from_secs(5),
-    );
+    let registry = Arc::new(Failing {
+        inner: open("memory:").unwrap(),
+        writes_left: AtomicU32::new(0),
+        rival: AtomicU64::new(0),
+    });
+    let publisher = publisher(&server.cache, &registry);
     let series: SeriesName = SERIES.parse().unwrap();
     let before = server.cache.state();
     let trace = String::new;

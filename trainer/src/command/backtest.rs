@@ -17,10 +17,12 @@ use serde::Serialize;
 
 use super::replay::read_positive;
 use super::run::method;
+use crate::checks::{Checks, Override};
 use crate::declaration::Declaration;
 use crate::error::{Error, Result};
 use crate::source::table::Table;
 use crate::stage::prepare_features::{Preparation, prepare_features};
+use crate::stage::validate_data::rule::{Rule, Severity};
 use crate::stage::validate_data::{Column, Rules, validate_data};
 use crate::time::{DAY, read_length};
 
@@ -190,14 +192,18 @@ pub(super) fn grid(table: &Table, column: &str, time_column: Option<&str>) -> Re
         .unwrap_or_else(|_| SeriesName::from_labels(None, "backtest", column, "value"));
     let declaration = Declaration::new(name, column.to_owned(), None);
     let column = Column::new(table, declaration, time_column, BTreeMap::new())?;
+    // How good a forecast of it would have been is worth knowing of every column of numbers.
+    let rules = [Rule::Conflicts, Rule::Counter];
+    let told = rules.map(|rule| Override::new(rule, Severity::Warning, None));
     let rules = Rules {
-        average_conflicts: true,
+        checks: Checks::default().with(&told),
         ..Rules::default()
     };
     let preparation = Preparation {
         max_train_seconds: EVERYTHING,
+        ..Preparation::default()
     };
-    Ok(prepare_features(validate_data(column, &rules)?, &preparation)?.into_grid())
+    Ok(prepare_features(validate_data(column, &rules)?, &preparation)?.window())
 }
 
 fn json(outcomes: &[impl Serialize]) -> String {

@@ -8,9 +8,11 @@ use jiff::Timestamp;
 
 use super::run::read_zone;
 use super::{declared, prometheus};
+use crate::checks::Override;
 use crate::declaration::Declaration;
 use crate::error::{Error, Result};
 use crate::pipeline::Plan;
+use crate::stage::validate_data::rule::{Profile as RulesProfile, Rule};
 use crate::time::{floor_seconds, read_length};
 
 /// Where the data of the pipeline that came before are.
@@ -18,6 +20,7 @@ const ORIGINAL_DATA: &str = "s3://mlpipeline/metrics_dataset.csv";
 
 /// Rows, and what they are.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// The rows: a CSV file with a header line, a Parquet file, or a dataset that was collected; by path or URL (s3://, gs://, az://, file://)
     #[arg(long, env = "LOADCAST_DATA", value_name = "PATH|URL", required_unless_present_any = ["prometheus_url", "profile"], conflicts_with = "prometheus_url")]
@@ -59,6 +62,21 @@ pub(super) struct Args {
     /// Shift all times by one constant so that the last row is now: for trying out old data
     #[arg(long, env = "LOADCAST_SHIFT_TO_NOW", value_parser = FalseyValueParser::new())]
     shift_to_now: bool,
+    /// Settings that rules of the data begin with
+    #[arg(long, env = "LOADCAST_RULES_PROFILE", value_enum, default_value_t)]
+    rules_profile: RulesProfile,
+    /// What follows when a rule of the data is broken (info, warning, error), and its limit, such as gaps=error or
+    /// history=error:7; repeat for more
+    #[arg(
+        long,
+        env = "LOADCAST_RULE",
+        value_delimiter = ',',
+        value_name = "NAME=SEVERITY[:LIMIT]"
+    )]
+    rule: Vec<Override<Rule>>,
+    /// A column that says `censored` of rows whose value saturation held down; they are left out of the fit
+    #[arg(long, env = "LOADCAST_MASK_COLUMN", value_name = "NAME")]
+    mask_column: Option<String>,
     #[command(flatten)]
     prometheus: prometheus::Args,
 }
@@ -105,6 +123,8 @@ impl Args {
         };
         plan.time_column = self.time_column;
         plan.labels = BTreeMap::from_iter(self.label);
+        plan.rules.checks = self.rules_profile.rules().with(&self.rule);
+        plan.mask_column = self.mask_column;
         plan.rules.zone = read_zone(&self.time_zone)?;
         plan.rules.step_seconds = self.step;
         plan.rules.drop_last_seconds = self.drop_last;

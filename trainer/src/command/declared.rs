@@ -8,6 +8,7 @@ use crate::time::read_length;
 
 /// A catalog, or one entry of it.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// What series there are and where their values come from: see deploy/catalog
     #[arg(long, env = "LOADCAST_CATALOG", value_name = "FILE.toml", conflicts_with_all = ["promql", "name"])]

@@ -14,7 +14,7 @@ use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::mlflow;
 use crate::model_folder;
-use crate::push::{self, Destination};
+use crate::push;
 use crate::python::Python;
 use crate::source::pickle::{self, Imported, Place};
 use crate::stage::compare_with_python::{self, Faithful, compare_with_python};
@@ -109,11 +109,8 @@ impl Args {
             }
         }
         if let Some(client) = client {
-            let to = Destination {
-                alias: self.alias.clone(),
-                trained_at: faithful.metadata().trained_at,
-            };
-            console.line(push::imported::push(&faithful, &client, &to).await?);
+            let alias = self.alias.as_deref();
+            console.line(push::imported::push(&faithful, &client, alias).await?);
         }
         Ok(())
     }

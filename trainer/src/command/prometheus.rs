@@ -19,6 +19,7 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// A Prometheus, or what speaks its API.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Prometheus")]
 pub(super) struct Args {
     /// Its root, up to what stands before /api/v1; a proxy's path is kept

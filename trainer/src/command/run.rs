@@ -9,14 +9,15 @@ use loadcast_client::Client;
 use loadcast_model::backtest::Method;
 use loadcast_model::zone::Zone;
 
-use super::{Failures, data};
+use super::{Failures, data, judging, preparing};
 use crate::console::Console;
 use crate::error::{Error, Result};
+use crate::fleet;
+use crate::fleet::shard::Shard;
 use crate::output;
-use crate::pipeline::{self, Plan};
+use crate::pipeline::Plan;
 use crate::push;
 use crate::source::spec;
-use crate::time::read_length;
 
 /// Train a model of each series and push it: validate the data, prepare it, fit, validate the model
 /// by a backtest, push. The rows are in a CSV or Parquet file, in a dataset that was collected, or
@@ -28,11 +29,11 @@ use crate::time::read_length;
 pub struct Args {
     #[command(flatten)]
     data: data::Args,
-    /// What to fit: Prophet's arguments as TOML [default: Prophet's own defaults]
+    /// What to fit: Prophet's arguments as TOML [default: --search; with --holidays, Prophet's own defaults]
     #[arg(long, env = "LOADCAST_SPEC", value_name = "FILE.toml")]
     spec: Option<String>,
     /// Search the best forecast instead of fitting a spec: candidates combined, anchored, and distilled into one model
-    #[arg(long, env = "LOADCAST_SEARCH", value_parser = FalseyValueParser::new(), conflicts_with = "spec")]
+    #[arg(long, env = "LOADCAST_SEARCH", value_parser = FalseyValueParser::new(), conflicts_with_all = ["spec", "holidays"])]
     search: bool,
     /// Where to push
     #[arg(
@@ -50,15 +51,45 @@ pub struct Args {
         value_name = "NAME"
     )]
     alias: String,
-    /// The most recent history that is trained on
-    #[arg(long, env = "LOADCAST_MAX_TRAIN", default_value = "28d", value_parser = read_length, value_name = "DURATION")]
-    max_train: i64,
+    #[command(flatten)]
+    preparing: preparing::Args,
+    #[command(flatten)]
+    gates: judging::Gates,
+    #[command(flatten)]
+    brakes: judging::Brakes,
+    /// Run only part I, counted from 0, of N: the series whose names fall to it
+    #[arg(
+        long,
+        env = "LOADCAST_SHARD",
+        value_name = "I/N",
+        conflicts_with = "shards"
+    )]
+    shard: Option<Shard>,
+    /// How many parts there are; which one this is says JOB_COMPLETION_INDEX, as in an indexed Job of Kubernetes
+    #[arg(
+        long,
+        env = "LOADCAST_SHARDS",
+        value_name = "N",
+        requires = "job_index"
+    )]
+    shards: Option<u32>,
+    #[arg(long, env = "JOB_COMPLETION_INDEX", hide = true)]
+    job_index: Option<u32>,
+    /// How many series are trained at once [default: as many as there are cores]
+    #[arg(long, env = "LOADCAST_JOBS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Note what was done in this folder; the same run, when it was killed, then goes on where it was. For one run at a time
+    #[arg(long, env = "LOADCAST_JOURNAL", value_name = "DIR")]
+    journal: Option<PathBuf>,
     /// Do everything but the push; needs no server
     #[arg(long, env = "LOADCAST_DRY_RUN", value_parser = FalseyValueParser::new())]
     dry_run: bool,
     /// Write what was found and done as JSON
     #[arg(long, env = "LOADCAST_REPORT", value_name = "FILE.json")]
     report: Option<PathBuf>,
+    /// Write a page about all series, with pictures
+    #[arg(long, env = "LOADCAST_REPORT_HTML", value_name = "FILE.html")]
+    report_html: Option<PathBuf>,
     /// Write each series' MLflow model folder to DIR/NAME
     #[arg(long, env = "LOADCAST_OUTPUT_DIR", value_name = "DIR")]
     output_dir: Option<PathBuf>,
@@ -80,10 +111,28 @@ impl Args {
     }
 
     async fn plan(self, now: Timestamp) -> Result<Plan> {
+        let shard = match (self.shard, self.shards, self.job_index) {
+            (Some(shard), ..) => shard,
+            (None, Some(count), Some(index)) => Shard::new(index, count).map_err(|what| {
+                Error::settings(
+                    format!("--shards {count}: {what}"),
+                    "give the completions of the Job",
+                )
+            })?,
+            _ => Shard::default(),
+        };
         let mut plan = self.data.plan(now).await?;
-        plan.preparation.max_train_seconds = self.max_train;
-        plan.method = method(self.search, self.spec.as_deref()).await?;
+        plan.preparation = self.preparing.preparation().await?;
+        // Prophet's defaults lose to "the same as yesterday" more often than not, and would not pass the gates.
+        let search = self.search || (self.spec.is_none() && self.preparing.holidays.is_none());
+        plan.method = method(search, self.spec.as_deref()).await?;
+        plan.gates = self.gates.checks();
+        plan.brake = self.brakes.brake();
         plan.alias = Some(self.alias).filter(|alias| !alias.is_empty());
+        plan.shard = shard;
+        plan.jobs = self.jobs.map_or(plan.jobs, usize::from);
+        plan.journal = self.journal;
+        plan.report_html = self.report_html;
         plan.output_dir = self.output_dir;
         Ok(plan)
     }
@@ -95,7 +144,7 @@ async fn run(
     report_path: Option<PathBuf>,
     out: &mut (dyn Write + Send),
 ) -> std::result::Result<(), Failures> {
-    let (report, failures) = pipeline::run(plan, client, &mut Console::new(out)).await?;
+    let (report, failures) = fleet::run(plan, client, &mut Console::new(out)).await?;
     if let Some(path) = report_path {
         output::write(&path, report.to_json().as_bytes())?;
     }

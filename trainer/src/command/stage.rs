@@ -43,14 +43,19 @@ fn told<T: Judged>(
     stage: impl FnOnce() -> Result<T>,
 ) -> Made<T> {
     let done = console.stage(name, stage);
-    let verdict = console.take_verdicts().pop();
-    Made {
-        verdict: verdict.unwrap_or_else(|| Verdict::refused(name, "it said nothing")),
-        done,
-    }
+    Made::of(console, name, done)
 }
 
 impl<T> Made<T> {
+    /// What came of a stage whose verdict the console was told.
+    fn of(console: &mut Console<'_>, name: &'static str, done: Result<T>) -> Self {
+        let verdict = console.take_verdicts().pop();
+        Self {
+            verdict: verdict.unwrap_or_else(|| Verdict::refused(name, "it said nothing")),
+            done,
+        }
+    }
+
     /// The outcome with the files of what was made; of a refusal, without any, and the refusal.
     fn outcome(
         &self,

@@ -3,13 +3,18 @@
 use std::collections::BTreeMap;
 
 use loadcast_model::artifact::sha256_hex;
-use loadcast_model::backtest::Method;
+use loadcast_model::backtest::{Backtest, Method};
+use loadcast_model::catalog::Gates;
+use loadcast_model::score::Scores;
 use loadcast_model::series::SeriesName;
 use loadcast_model::spec::Spec;
 use serde::{Deserialize, Serialize};
 
+use crate::checks::{Check, Checks, Override};
 use crate::error::{Error, Result};
 use crate::push::TRAINER_VERSION;
+use crate::stage::validate_model::gate::Gate;
+use crate::stage::validate_model::{Reason, Rejected};
 use crate::verdict::Verdict;
 
 /// The schema of what this build writes.
@@ -39,6 +44,8 @@ pub struct Settings {
     pub search: Option<bool>,
     /// What is fitted.
     pub spec: Option<Spec>,
+    /// Limits of gates by their names.
+    gates: BTreeMap<String, f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,15 +72,19 @@ pub(super) struct Link {
 }
 
 /// Why a stage lets a series go no further.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Refusal {
-    /// Upper-case, as a server shows it; `None` where no model was judged.
-    pub code: Option<String>,
     /// What was found.
     pub what: String,
     /// What to do about it.
     pub remedy: String,
+    /// The gates that were not passed, as a server shows them; empty where no model was judged.
+    pub reasons: Vec<Reason>,
+    /// Of the model that was refused.
+    pub sha256: Option<String>,
+    /// What its backtest found.
+    pub scores: Option<Scores>,
 }
 
 impl Refusal {
@@ -81,18 +92,34 @@ impl Refusal {
     #[must_use]
     pub fn of(error: &Error) -> Self {
         Self {
-            code: match error {
-                Error::Rejected { code, .. } => Some((*code).to_owned()),
-                _ => None,
-            },
             what: error.to_string(),
             remedy: error.remedy().to_owned(),
+            reasons: Vec::new(),
+            sha256: None,
+            scores: None,
         }
+    }
+
+    /// What stage 4 says of a model that it refused.
+    #[must_use]
+    pub fn rejected(rejected: &Rejected) -> Self {
+        Self {
+            reasons: rejected.reasons().to_vec(),
+            sha256: Some(rejected.sha256().to_owned()),
+            scores: rejected.skill().map(Backtest::scores),
+            ..Self::of(&rejected.error())
+        }
+    }
+
+    /// The refusal as an error.
+    #[must_use]
+    pub fn error(&self) -> Error {
+        Error::model(self.what.clone(), self.remedy.clone())
     }
 }
 
 impl Stage {
-    const ALL: [Self; 4] = [
+    pub(super) const ALL: [Self; 4] = [
         Self::ValidateData,
         Self::Prepare,
         Self::Train,
@@ -121,7 +148,7 @@ impl Stage {
 impl Settings {
     /// What is set of `method`.
     #[must_use]
-    pub fn of(method: Option<&Method>, max_train_seconds: Option<i64>) -> Self {
+    pub fn of(method: Option<&Method>, max_train_seconds: Option<i64>, gates: Gates) -> Self {
         let (search, spec) = match method {
             None => (None, None),
             Some(Method::Search) => (Some(true), None),
@@ -131,7 +158,30 @@ impl Settings {
             max_train_seconds,
             search,
             spec,
+            gates: [
+                (Gate::Skill, gates.min_skill),
+                (Gate::Coverage, gates.min_coverage),
+                (Gate::Censored, gates.max_censored_share),
+            ]
+            .into_iter()
+            .filter_map(|(gate, limit)| Some((gate.name().to_owned(), limit?)))
+            .collect(),
         }
+    }
+
+    /// The gates that are set over `others`; what follows from them stays.
+    #[must_use]
+    pub fn gates(&self, others: Checks<Gate>) -> Checks<Gate> {
+        let set = Gate::ALL.iter().filter_map(|gate| {
+            let limit = self.gates.get(gate.name())?;
+            Some(Override::new(
+                *gate,
+                others.of(*gate).consequence,
+                Some(*limit),
+            ))
+        });
+        let set: Vec<Override<Gate>> = set.collect();
+        others.with(&set)
     }
 
     /// The method that is set; `None`: the command line's.

@@ -98,9 +98,11 @@ async fn what_was_refused_goes_no_further() {
     let verdict = Verdict::new("x");
     let refused = Outcome {
         refused: Some(Refusal {
-            code: None,
             what: "too short".to_owned(),
             remedy: "wait".to_owned(),
+            reasons: Vec::new(),
+            sha256: None,
+            scores: None,
         }),
         ..outcome(Stage::Prepare, &verdict, "grid.parquet")
     };

@@ -16,19 +16,19 @@
 //!
 //! ```compile_fail,E0308
 //! use loadcast_client::Client;
-//! use loadcast_trainer::push::{Destination, imported::push};
+//! use loadcast_trainer::push::imported::push;
 //! use loadcast_trainer::source::pickle::Imported;
 //!
-//! async fn skip_comparison(imported: Imported, client: &Client, to: &Destination) {
-//!     let _ = push(imported, client, to).await;
+//! async fn skip_comparison(imported: Imported, client: &Client) {
+//!     let _ = push(imported, client, None).await;
 //! }
 //! ```
 
 use bytes::Bytes;
-use loadcast_client::{Client, Push, Verdict};
+use loadcast_client::{Client, Verdict};
 use loadcast_model::artifact::sha256_hex;
 
-use super::{Destination, Receipt, expected_version, info, json, send};
+use super::{Receipt, expected_version, json, message, send};
 use crate::error::Result;
 use crate::stage::compare_with_python::Faithful;
 
@@ -39,41 +39,19 @@ use crate::stage::compare_with_python::Faithful;
 ///
 /// # Errors
 /// [`Error::Server`](crate::error::Error::Server) when the server cannot be reached or refuses.
-pub async fn push(faithful: &Faithful, client: &Client, to: &Destination) -> Result<Receipt> {
+pub async fn push(faithful: &Faithful, client: &Client, alias: Option<&str>) -> Result<Receipt> {
     let series = faithful.metadata().series.name.to_string();
-    let expected = expected_version(client, &series, to).await?;
-    send(client, message(faithful, to, expected)).await
-}
-
-fn message(faithful: &Faithful, to: &Destination, expected_version: Option<u64>) -> Push {
-    let metadata = faithful.metadata();
-    let alias = to.alias.as_deref();
-    Push {
-        series: info(&metadata.series),
-        idempotency_key: key(faithful, alias),
-        alias: to.alias.clone(),
-        expected_version,
-        // That it is to be served is decided by whoever imports it, as no gate has judged it.
-        verdict: match alias {
-            Some(_) => Verdict::Promote,
-            None => Verdict::CandidateOnly,
-        },
-        scores: None,
-        cutoff: metadata.cutoff,
-        trained_at: to.trained_at,
-        rows: metadata.rows,
-        trainer_version: metadata.trainer_version.clone(),
-        data_sha256: metadata.data_sha256.clone(),
-        spec_json: metadata.spec.as_ref().map(json).unwrap_or_default(),
-        clamps: None,
-        activate_at: None,
-        tags: std::collections::BTreeMap::new(),
-        band_calibration_json: None,
-        correction_json: None,
-        peak_json: None,
-        attachments: Vec::new(),
-        model_pr: Bytes::copy_from_slice(faithful.model_pr()),
-    }
+    let expected = expected_version(client, &series, alias).await?;
+    // That it is to be served is decided by whoever imports it, as no gate has judged it.
+    let verdict = match alias {
+        Some(_) => Verdict::Promote,
+        None => Verdict::CandidateOnly,
+    };
+    let model_pr = Bytes::copy_from_slice(faithful.model_pr());
+    let key = key(faithful, alias);
+    let metadata = faithful.metadata().clone();
+    let message = message(metadata, key, verdict, alias, expected, model_pr);
+    send(client, message).await
 }
 
 /// The key under which the same import is done once.

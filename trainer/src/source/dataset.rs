@@ -283,6 +283,9 @@ fn folder(place: &Location, series: &Series) -> Location {
 }
 
 async fn is_dataset(place: &Location) -> Result<bool> {
+    if place.local_path().is_some_and(|path| path.is_file()) {
+        return Ok(false);
+    }
     let file = place.join("dataset.json");
     let Some((bytes, _)) = file.find().await? else {
         return Ok(false);

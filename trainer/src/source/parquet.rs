@@ -21,7 +21,7 @@ const MAX_ROWS: i64 = 50_000_000;
 /// The columns of the file.
 ///
 /// # Errors
-/// [`Error::Data`] when `bytes` are no Parquet file that this build reads, or it has more than [`MAX_ROWS`] rows.
+/// [`Error::Data`] when `bytes` are no Parquet file that this build reads, or it has more rows than are read.
 pub fn schema(place: &str, bytes: &Bytes) -> Result<SchemaRef> {
     let metadata = ArrowReaderMetadata::load(bytes, Default::default())
         .map_err(|error| unreadable(place, &error))?;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use loadcast_model::backtest::Method;
-use loadcast_model::catalog::{Catalog, Entry, Source};
+use loadcast_model::catalog::{Catalog, Entry, Gates, Source};
 use loadcast_model::series::Series;
 use loadcast_model::zone::Zone;
 
@@ -16,6 +16,7 @@ use super::prometheus::window::Window;
 use super::table::Table;
 use crate::declaration::Declaration;
 use crate::error::{Error, Result};
+use crate::handover::Settings;
 use crate::pipeline::Plan;
 use crate::time::floor_seconds;
 
@@ -40,6 +41,7 @@ pub struct Declared {
     step_seconds: Option<i64>,
     method: Option<Method>,
     max_train_seconds: Option<i64>,
+    gates: Gates,
     rows: Where,
 }
 
@@ -114,6 +116,7 @@ impl Declared {
             step_seconds: None,
             method: None,
             max_train_seconds: None,
+            gates: Gates::default(),
             rows: Where::Column,
         }
     }
@@ -132,14 +135,15 @@ impl Declared {
             step_seconds: Some(series.step_seconds.into()),
             method: entry.and_then(|entry| entry.method.clone()),
             max_train_seconds: entry.and_then(|entry| entry.max_train_seconds),
+            gates: entry.map(|entry| entry.gates).unwrap_or_default(),
             rows,
         }
     }
 
-    /// What the catalog says of how it is trained: by which method, on how much history.
+    /// What the catalog says of how it is trained and judged.
     #[must_use]
-    pub fn settings(&self) -> (Option<&Method>, Option<i64>) {
-        (self.method.as_ref(), self.max_train_seconds)
+    pub fn settings(&self) -> Settings {
+        Settings::of(self.method.as_ref(), self.max_train_seconds, self.gates)
     }
 
     /// The plan as it is for this series: what the catalog says of it comes before what the command line says of all.
@@ -157,6 +161,7 @@ impl Declared {
         if let Some(max_train) = self.max_train_seconds {
             plan.preparation.max_train_seconds = max_train;
         }
+        plan.gates = self.settings().gates(plan.gates);
         if !matches!(self.rows, Where::Column) {
             plan.time_column = Some(TIME_COLUMN.to_owned());
         }
@@ -253,6 +258,7 @@ fn columns(catalog: &Catalog, place: &str) -> Result<Vec<Declared>> {
                 step_seconds: entry.step_seconds.map(i64::from),
                 method: entry.method.clone(),
                 max_train_seconds: entry.max_train_seconds,
+                gates: entry.gates,
                 ..Declared::of_column(declaration)
             })
         })

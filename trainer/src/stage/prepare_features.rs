@@ -1,37 +1,85 @@
-//! Stage 2: rows onto the regular grid of the series' wall clock.
+//! Stage 2: rows onto the regular grid of the series' wall clock, and what the model is told beside them.
 //!
-//! Each row is floored to its step and the rows of one step are averaged; steps without rows stay empty, because
-//! Prophet fits what was observed and nothing else. Where clocks go back, an hour's rows of both passes share a step;
-//! where they go forward, an hour of steps stays empty.
+//! Each row is floored to its step and the rows of one step are averaged. Where clocks go back, an hour's rows of both
+//! passes share a step; where they go forward, an hour of steps stays empty. Steps without rows stay empty too, because
+//! Prophet fits what was observed and nothing else; [`GapPolicy`] can fill them. A step with a censored row is empty
+//! whatever the policy. Nothing here transforms a value: Prophet's format could not say so, and Python would forecast
+//! something else.
 
 mod stored;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use loadcast_model::artifact::sha256_hex;
+use loadcast_model::artifact::{Clamps, sha256_hex};
 use loadcast_model::grid::Grid;
 use loadcast_model::history::MAX_ROWS;
+use loadcast_model::holiday::Holiday;
 use loadcast_model::series::Series;
+use serde::{Deserialize, Serialize};
 
+use crate::checks::Check as _;
 use crate::error::{Error, Result};
 use crate::stage::validate_data::ValidData;
+use crate::stage::validate_data::rule::Rule;
 use crate::time::{DAY, show_length};
 use crate::verdict::{Judged, Verdict};
 
 /// The name of this stage.
 pub const STAGE: &str = "prepare features";
 
+/// History before the window that is kept to judge the model at the horizon of a month: not trained on by the model.
+const KEPT_FOR_JUDGING: i64 = 31 * DAY;
+
+/// What becomes of steps without a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum GapPolicy {
+    /// They stay empty and are not fitted
+    #[default]
+    Keep,
+    /// On the line between their neighbours
+    Interpolate,
+    /// Zero: nothing ran, so nothing was scraped
+    Zero,
+}
+
+/// What becomes of values that stage 1 calls outliers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum OutlierPolicy {
+    /// They are fitted: load that comes rarely is load
+    #[default]
+    Keep,
+    /// They are left out of the fit
+    Drop,
+}
+
 /// How the grid is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Preparation {
-    /// History older than this, counted from the last row, is left out.
+    /// History older than this, counted from the last row, is not trained on.
     pub max_train_seconds: i64,
+    /// What becomes of steps without a row.
+    pub gaps: GapPolicy,
+    /// What becomes of outliers.
+    pub outliers: OutlierPolicy,
+    /// No forecast lies above; with logistic growth where it saturates. In the series' unit.
+    pub cap: Option<f64>,
+    /// No forecast lies below; with logistic growth where it begins. In the series' unit.
+    pub floor: Option<f64>,
+    /// Holidays and events, past and to come.
+    pub holidays: Vec<Holiday>,
 }
 
 impl Default for Preparation {
     fn default() -> Self {
         Self {
             max_train_seconds: 28 * DAY,
+            gaps: GapPolicy::default(),
+            outliers: OutlierPolicy::default(),
+            cap: None,
+            floor: None,
+            holidays: Vec::new(),
         }
     }
 }
@@ -39,44 +87,121 @@ impl Default for Preparation {
 /// A series on its grid, ready to be fitted.
 #[derive(Debug, Clone)]
 pub struct Features {
-    pub(super) series: Series,
     pub(super) grid: Grid,
-    pub(super) cutoff: i64,
-    pub(super) data_sha256: String,
+    pub(super) about: About,
     verdict: Verdict,
 }
 
+/// What there is to say of a grid beside its values: what a file of the grid must carry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    /// What is forecast.
+    pub series: Series,
+    /// The last row, in seconds since 1970.
+    pub cutoff: i64,
+    /// How many of the last steps are trained on; those before them only judge the model.
+    pub window: usize,
+    /// Bounds for every answer.
+    pub bounds: Clamps,
+    /// Holidays and events, past and to come.
+    pub holidays: Vec<Holiday>,
+    /// What stage 1 found.
+    pub found: Verdict,
+}
+
 impl Features {
-    /// The series on its grid.
+    /// Features as an earlier process prepared them.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when the grid is not of the series' step or shorter than the window.
+    pub fn new(grid: Grid, about: About) -> Result<Self> {
+        if grid.step_seconds != about.series.step_seconds || grid.values.len() < about.window {
+            return Err(Error::data(
+                format!(
+                    "{} steps of {} s are not the prepared grid of {}",
+                    grid.values.len(),
+                    grid.step_seconds,
+                    about.series.name
+                ),
+                "prepare it again",
+            ));
+        }
+        Ok(Self {
+            grid,
+            about,
+            verdict: Verdict::new(STAGE),
+        })
+    }
+
+    /// What there is to say of the grid.
     #[must_use]
-    pub fn into_grid(self) -> Grid {
-        self.grid
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// The steps that are trained on, after those that are kept for judging.
+    #[must_use]
+    pub fn grid(&self) -> &Grid {
+        &self.grid
+    }
+
+    /// The steps that are trained on.
+    #[must_use]
+    pub fn window(&self) -> Grid {
+        let n = self.grid.values.len();
+        self.grid.part(n.saturating_sub(self.about.window)..n)
+    }
+
+    /// Lower-case hex, of the steps that are trained on.
+    #[must_use]
+    pub fn data_sha256(&self) -> String {
+        digest(&self.window())
+    }
+
+    /// The share of rows that were censored.
+    pub(super) fn censored(&self) -> f64 {
+        let of_rule = |name: &str| name == Rule::Censored.name();
+        let mut checks = self.about.found.findings().iter();
+        let found = checks.find_map(|finding| {
+            let checked = finding.checked.as_ref()?;
+            of_rule(&checked.check).then_some(checked.value?)
+        });
+        found.unwrap_or(0.0)
     }
 }
 
 /// Puts valid rows onto the grid.
 ///
 /// # Errors
-/// [`Error::Settings`] for a step that is no step, or so fine that the grid would not fit in memory.
+/// [`Error::Settings`] for a step that is no step, or so fine that the grid would not fit in memory, and for a floor that
+/// is not below the cap.
 pub fn prepare_features(valid: ValidData, preparation: &Preparation) -> Result<Features> {
     let mut verdict = Verdict::new(STAGE);
+    let bounds = bounds(preparation)?;
     let step = valid.step_seconds();
     let series = series(&valid, step)?;
     let cutoff = valid.instants().last().copied().unwrap_or_default();
     let wall = |instant: i64| series.zone.to_wall(instant).div_euclid(step) * step;
 
-    let oldest = wall(cutoff) - preparation.max_train_seconds;
+    let oldest = wall(cutoff).saturating_sub(preparation.max_train_seconds);
+    let kept = oldest.saturating_sub(KEPT_FOR_JUDGING);
+    let mut excluded: BTreeSet<i64> = valid.censored().iter().map(|at| wall(*at)).collect();
+    let dropped: BTreeSet<i64> = match preparation.outliers {
+        OutlierPolicy::Keep => BTreeSet::new(),
+        OutlierPolicy::Drop => valid.outliers().iter().copied().collect(),
+    };
     let mut sums: BTreeMap<i64, (f64, u32)> = BTreeMap::new();
-    let mut left_out = 0;
+    let (mut left_out, mut outlying) = (0, 0);
     for (&instant, &value) in valid.instants().iter().zip(valid.values()) {
         let time = wall(instant);
-        if time <= oldest {
-            left_out += 1;
-            continue;
+        left_out += usize::from(time <= oldest);
+        let outlier = dropped.contains(&instant);
+        outlying += usize::from(outlier);
+        if time > kept && !excluded.contains(&time) && !outlier {
+            let (sum, count) = sums.entry(time).or_default();
+            *sum += value;
+            *count += 1;
         }
-        let (sum, count) = sums.entry(time).or_default();
-        *sum += value;
-        *count += 1;
     }
     if left_out > 0 {
         let most = show_length(preparation.max_train_seconds);
@@ -84,16 +209,48 @@ pub fn prepare_features(valid: ValidData, preparation: &Preparation) -> Result<F
             "{left_out} rows older than --max-train {most} left out"
         ));
     }
+    if outlying > 0 {
+        verdict.warn(format!("{outlying} outliers left out of the fit"));
+    }
 
-    let grid = grid(&sums, series.step_seconds, &mut verdict)?;
-    let data_sha256 = digest(&grid);
+    let mut grid = grid(&sums, series.step_seconds)?;
+    excluded.extend(dropped.iter().map(|at| wall(*at)));
+    fill(&mut grid, &excluded, preparation.gaps, &mut verdict);
+    let steps = grid.values.len();
+    let first = (0..steps).find(|i| grid.time(*i) > oldest && grid.values[*i].is_some());
+    let window = steps - first.unwrap_or(steps);
+    tell(&grid, window, &mut verdict);
+    if !preparation.holidays.is_empty() {
+        verdict.ok(format!(
+            "{} days of holidays and events",
+            preparation.holidays.len()
+        ));
+    }
     Ok(Features {
-        series,
         grid,
-        cutoff,
-        data_sha256,
+        about: About {
+            series,
+            cutoff,
+            window,
+            bounds,
+            holidays: preparation.holidays.clone(),
+            found: valid.verdict().clone(),
+        },
         verdict,
     })
+}
+
+fn bounds(preparation: &Preparation) -> Result<Clamps> {
+    let (min, max) = (preparation.floor, preparation.cap);
+    if let (Some(min), Some(max)) = (min, max)
+        && min >= max
+    {
+        return Err(Error::settings(
+            format!("--floor {min} is not below --cap {max}"),
+            "swap them, or leave one out",
+        ));
+    }
+    Ok(Clamps { min, max })
 }
 
 fn series(valid: &ValidData, step: i64) -> Result<Series> {
@@ -119,11 +276,7 @@ fn series(valid: &ValidData, step: i64) -> Result<Series> {
     Ok(series)
 }
 
-fn grid(
-    sums: &BTreeMap<i64, (f64, u32)>,
-    step_seconds: u32,
-    verdict: &mut Verdict,
-) -> Result<Grid> {
+fn grid(sums: &BTreeMap<i64, (f64, u32)>, step_seconds: u32) -> Result<Grid> {
     let step = i64::from(step_seconds);
     let (start, end) = match (sums.first_key_value(), sums.last_key_value()) {
         (Some((first, _)), Some((last, _))) => (*first, *last),
@@ -148,17 +301,45 @@ fn grid(
             *value = Some(sum / f64::from(*count));
         }
     }
-    verdict.ok(format!(
-        "{} of {steps} steps of {} observed, {} of history",
-        sums.len(),
-        show_length(step),
-        show_length(end - start + step)
-    ));
     Ok(Grid {
         start,
         step_seconds,
         values,
     })
+}
+
+/// Fills the steps that nothing was scraped in; those that were `excluded` stay empty.
+fn fill(grid: &mut Grid, excluded: &BTreeSet<i64>, policy: GapPolicy, verdict: &mut Verdict) {
+    let line = match policy {
+        GapPolicy::Keep => return,
+        GapPolicy::Zero => vec![0.0; grid.values.len()],
+        GapPolicy::Interpolate => grid.filled().unwrap_or_default(),
+    };
+    let mut filled = 0;
+    for (i, value) in line.into_iter().enumerate() {
+        if grid.values[i].is_none() && !excluded.contains(&grid.time(i)) {
+            grid.values[i] = Some(value);
+            filled += 1;
+        }
+    }
+    if filled > 0 {
+        let with = match policy {
+            GapPolicy::Zero => "zero",
+            GapPolicy::Keep | GapPolicy::Interpolate => "the line between their neighbours",
+        };
+        verdict.warn(format!("{filled} steps without a row filled with {with}"));
+    }
+}
+
+fn tell(grid: &Grid, window: usize, verdict: &mut Verdict) {
+    let step = i64::from(grid.step_seconds);
+    let trained = &grid.values[grid.values.len() - window..];
+    let observed = trained.iter().filter(|value| value.is_some()).count();
+    verdict.ok(format!(
+        "{observed} of {window} steps of {} observed, {} of history",
+        show_length(step),
+        show_length(window as i64 * step)
+    ));
 }
 
 /// Over start, step and every value's bits, an empty step being a NaN that no observation can be.
@@ -183,6 +364,11 @@ mod tests {
     use super::*;
     use crate::source::table::Table;
     use crate::stage::validate_data::{Column, Rules, validate_data};
+
+    /// Falls now and then, as no counter does.
+    fn saw(i: i64) -> f64 {
+        (i % 7) as f64
+    }
 
     /// Rows of `value(i)` at `start + i * spacing`, through stage 1 with `rules` and this stage.
     fn features(
@@ -219,19 +405,14 @@ mod tests {
             made.grid.values[..4],
             [Some(2.0), Some(7.0), Some(2.0), Some(7.0)]
         );
-        assert_eq!(made.cutoff, 1_767_225_612 + (4 * 1440 - 1) * 60);
+        assert_eq!(made.about.cutoff, 1_767_225_612 + (4 * 1440 - 1) * 60);
     }
 
     #[test]
     fn older_history_than_max_train_is_left_out() {
-        let made = features(
-            1_767_225_600,
-            3600,
-            40 * 24,
-            |i| i as f64,
-            &Rules::default(),
-        );
-        assert_eq!(made.grid.values.len(), 28 * 24);
+        let made = features(1_767_225_600, 3600, 40 * 24, saw, &Rules::default());
+        assert_eq!(made.window().values.len(), 28 * 24);
+        assert_eq!(made.grid.values.len(), 40 * 24);
         assert!(
             made.verdict
                 .to_string()
@@ -248,7 +429,7 @@ mod tests {
             zone: "Europe/Berlin".parse().unwrap(),
             ..Rules::default()
         };
-        let made = features(1_774_566_000, 3600, 96, |i| i as f64, &berlin);
+        let made = features(1_774_566_000, 3600, 96, saw, &berlin);
         let missing: Vec<usize> = (0..made.grid.values.len())
             .filter(|i| made.grid.values[*i].is_none())
             .collect();

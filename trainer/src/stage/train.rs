@@ -7,13 +7,15 @@ use loadcast_model::backtest::Method;
 use loadcast_model::calibration::BandCalibration;
 use loadcast_model::correction::Correction;
 use loadcast_model::fit::fit;
+use loadcast_model::grid::Grid;
+use loadcast_model::history::History;
 use loadcast_model::peak::PeakCalibration;
 use loadcast_model::prophet::ProphetModel;
 use loadcast_model::recipe::{self, Anchor, Report, SearchOptions, search};
-use loadcast_model::spec::Spec;
+use loadcast_model::spec::{Growth, Spec};
 
 use crate::error::{Error, Result};
-use crate::stage::prepare_features::Features;
+use crate::stage::prepare_features::{About, Features};
 use crate::time::show_length;
 use crate::verdict::{Judged, Verdict};
 
@@ -51,11 +53,14 @@ struct Made {
 /// [`Error::Settings`] for a spec that cannot be fitted; [`Error::Model`] when the fit does not end in finite parameters.
 pub fn train(features: Features, method: Method) -> Result<Trained> {
     let mut verdict = Verdict::new(STAGE);
-    let history = features.grid.to_history().map_err(Error::of_model)?;
+    let grid = features.window();
+    let history = grid.to_history().map_err(Error::of_model)?;
+    let method = completed(method, &features.about)?;
     let made = match &method {
-        Method::Spec(spec) => by_spec(spec, &features, &mut verdict)?,
-        Method::Search => by_search(&features, &mut verdict)?,
+        Method::Spec(spec) => by_spec(spec, &history, &mut verdict)?,
+        Method::Search => by_search(&grid, &mut verdict)?,
     };
+    let clamps = made.clamps.unwrap_or_default().and(features.about.bounds);
     let model_pr = encode_model_pr(&made.model).map_err(Error::of_model)?;
     let sha256 = sha256_hex(&model_pr);
     Ok(Trained {
@@ -65,7 +70,7 @@ pub fn train(features: Features, method: Method) -> Result<Trained> {
         calibration: made.calibration,
         correction: made.correction,
         peak: made.peak,
-        clamps: made.clamps,
+        clamps: (clamps != Clamps::default()).then_some(clamps),
         rows: history.len(),
         model_pr,
         sha256,
@@ -73,9 +78,28 @@ pub fn train(features: Features, method: Method) -> Result<Trained> {
     })
 }
 
-fn by_spec(spec: &Spec, features: &Features, verdict: &mut Verdict) -> Result<Made> {
-    let history = features.grid.to_history().map_err(Error::of_model)?;
-    let fitted = fit(spec, &history).map_err(Error::of_model)?;
+/// The method with what stage 2 gave: holidays, and where growth saturates.
+fn completed(method: Method, about: &About) -> Result<Method> {
+    let mut spec = match method {
+        Method::Search if about.holidays.is_empty() => return Ok(Method::Search),
+        Method::Search => {
+            return Err(Error::settings(
+                "--holidays: the search knows no holidays",
+                "leave out --search, or the holidays",
+            ));
+        }
+        Method::Spec(spec) => spec,
+    };
+    spec.holidays.extend(about.holidays.iter().cloned());
+    if spec.growth == Growth::Logistic {
+        spec.cap = about.bounds.max.or(spec.cap);
+        spec.floor = about.bounds.min.or(spec.floor);
+    }
+    Ok(Method::Spec(spec))
+}
+
+fn by_spec(spec: &Spec, history: &History, verdict: &mut Verdict) -> Result<Made> {
+    let fitted = fit(spec, history).map_err(Error::of_model)?;
     for warning in &fitted.report.warnings {
         verdict.warn(warning);
     }
@@ -101,8 +125,8 @@ fn by_spec(spec: &Spec, features: &Features, verdict: &mut Verdict) -> Result<Ma
     })
 }
 
-fn by_search(features: &Features, verdict: &mut Verdict) -> Result<Made> {
-    let searched = search(&features.grid, &SearchOptions::default()).map_err(Error::of_model)?;
+fn by_search(grid: &Grid, verdict: &mut Verdict) -> Result<Made> {
+    let searched = search(grid, &SearchOptions::default()).map_err(Error::of_model)?;
     for warning in &searched.report.warnings {
         verdict.warn(warning);
     }
@@ -123,7 +147,7 @@ fn by_search(features: &Features, verdict: &mut Verdict) -> Result<Made> {
         calibration: searched.calibration,
         correction: searched.correction,
         peak: searched.peak,
-        clamps: (clamps != Clamps::default()).then_some(clamps),
+        clamps: Some(clamps),
     })
 }
 

@@ -1,32 +1,39 @@
 //! Stage 1: are these rows a history that a model can be trained on?
 //!
-//! Refused: a missing column, a time or value that cannot be read, an infinite value, two values for
-//! one time, more than half of the values missing, too little history. Repaired with a warning:
-//! rows out of order (sorted), exact repeats (left out), missing values (left out). Told with a
-//! warning: gaps, negative values of a unit that has none, a constant series, shifted times.
+//! Every [`Rule`] is looked at and told, with what was measured and the limit; what follows when one is broken can be set
+//! ([`Checks`]). Rows that a broken rule leaves usable are repaired: sorted, averaged, left out. Only a table without the
+//! columns or without rows ends the inspection early.
+
+mod counter;
+mod inspection;
+mod level_shift;
+mod look;
+mod median;
+mod outliers;
+pub mod rule;
 
 mod stored;
 
 use std::collections::BTreeMap;
 
-use loadcast_model::series::{Unit, ZeroMeans};
+use loadcast_model::series::ZeroMeans;
 use loadcast_model::zone::Zone;
 
+use self::inspection::Inspection;
+use self::rule::Rule;
+use crate::checks::Checks;
 use crate::declaration::Declaration;
 use crate::error::{Error, Result};
-use crate::observations::{self, Conflict, Observation};
+use crate::observations::Observation;
 use crate::source::table::{Rows, Table};
-use crate::time::{self, DAY, Written, show_instant, show_length};
-use crate::verdict::{Judged, Verdict};
+use crate::time::{self, Written};
+use crate::verdict::{Judged, Level, Verdict};
 
 /// The name of this stage.
 pub const STAGE: &str = "validate data";
 
-/// History below this shows no day twice, so nothing of a day's shape can be learned from it.
-pub const MIN_HISTORY_SECONDS: i64 = 2 * DAY;
-
-/// Rows below this cannot carry a model, whatever their spacing.
-pub const MIN_ROWS: usize = 24;
+/// What the mask column says of rows that saturation held down.
+pub const CENSORED: &str = "censored";
 
 /// How the rows are to be taken.
 #[derive(Debug, Clone, Default)]
@@ -39,8 +46,10 @@ pub struct Rules {
     pub drop_last_seconds: Option<i64>,
     /// Shift all times by one constant so that the last row is at this instant, floored to the step.
     pub shift_to: Option<i64>,
-    /// Average different values of one time instead of refusing them.
-    pub average_conflicts: bool,
+    /// What follows when a rule is broken, and its limit.
+    pub checks: Checks<Rule>,
+    /// When it is, in seconds since 1970; `None`: nothing is said of how old the rows are.
+    pub now: Option<i64>,
 }
 
 /// One column of a table with its times, not yet judged.
@@ -51,9 +60,19 @@ pub struct Column {
     place: String,
     time_column: String,
     rows: Rows,
+    mask: Option<Rows>,
 }
 
-/// A history that can be trained on: ordered, distinct, finite, long enough.
+/// What the rules found in a column, and the history made of it or why there is none.
+#[derive(Debug)]
+pub struct Inspected {
+    /// Every rule and how it went.
+    pub verdict: Verdict,
+    /// Refused when a rule is broken that is an error.
+    pub data: Result<ValidData>,
+}
+
+/// A history that can be trained on: ordered and finite; distinct but for different values of one time, which count alike.
 #[derive(Debug, Clone)]
 pub struct ValidData {
     declaration: Declaration,
@@ -62,6 +81,8 @@ pub struct ValidData {
     step_seconds: i64,
     instants: Vec<i64>,
     values: Vec<f64>,
+    censored: Vec<i64>,
+    outliers: Vec<i64>,
     verdict: Verdict,
 }
 
@@ -85,7 +106,17 @@ impl Column {
             place,
             time_column,
             rows,
+            mask: None,
         })
+    }
+
+    /// With the column `mask` of the same table, which says [`CENSORED`] of rows whose value saturation held down.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when the table has no such column.
+    pub fn with_mask(self, table: &Table, mask: &str) -> Result<Self> {
+        let mask = Some(table.rows(&[mask], "--mask-column NAME")?);
+        Ok(Self { mask, ..self })
     }
 
     /// What the column is to become.
@@ -94,20 +125,29 @@ impl Column {
         &self.declaration
     }
 
-    fn observations(&self, zone: &Zone) -> Result<Vec<Observation>> {
+    /// The rows that can be read, and why the others cannot.
+    fn observations(&self, zone: &Zone) -> (Vec<Observation>, Vec<Error>) {
         let columns = self.rows.column(0).zip(self.rows.column(1)).enumerate();
-        columns
-            .map(|(row, (time, value))| {
-                let line = self.rows.line(row);
-                let instant = self.instant(line, time, zone)?;
+        let mut mask = self.mask.iter().flat_map(|mask| mask.column(0));
+        let (mut rows, mut unreadable) = (Vec::new(), Vec::new());
+        for (row, (time, value)) in columns {
+            let line = self.rows.line(row);
+            let censored = mask.next().is_some_and(|text| text.trim() == CENSORED);
+            let read = self.instant(line, time, zone).and_then(|instant| {
                 let value = self.value(line, value)?;
                 Ok(Observation {
                     line,
                     instant,
                     value,
+                    censored,
                 })
-            })
-            .collect()
+            });
+            match read {
+                Ok(observation) => rows.push(observation),
+                Err(error) => unreadable.push(error),
+            }
+        }
+        (rows, unreadable)
     }
 
     fn instant(&self, line: u32, text: &str, zone: &Zone) -> Result<i64> {
@@ -116,8 +156,8 @@ impl Column {
             Ok(Written::WallClock(time)) => Ok(zone.to_instant(time::wall_seconds(time))),
             Err(forms) => Err(Error::data(
                 format!(
-                    "{}, line {line}: time column `{}` says `{text}`, which is no time",
-                    self.place, self.time_column
+                    "line {line}: time column `{}` says `{text}`, which is no time",
+                    self.time_column
                 ),
                 format!("{forms}; or name another column with --time-column"),
             )),
@@ -132,252 +172,59 @@ impl Column {
         {
             return Ok(None);
         }
-        let (place, column) = (&self.place, &self.declaration.column);
+        let column = &self.declaration.column;
         match text.parse::<f64>() {
             Ok(0.0) if self.declaration.zero_means == ZeroMeans::Missing => Ok(None),
             Ok(value) if value.is_finite() => Ok(Some(value)),
             Ok(value) if value.is_nan() => Ok(None),
             Ok(_) => Err(Error::data(
-                format!("{place}, line {line}: column `{column}` is infinite (`{text}`)"),
+                format!("line {line}: column `{column}` is infinite (`{text}`)"),
                 "leave the value empty where nothing was measured",
             )),
             Err(_) => Err(Error::data(
-                format!(
-                    "{place}, line {line}: column `{column}` says `{text}`, which is no number"
-                ),
+                format!("line {line}: column `{column}` says `{text}`, which is no number"),
                 "leave the value empty where nothing was measured, or name another column with --series NAME=COLUMN",
             )),
         }
     }
 }
 
+/// Goes through all rules and makes a history of the column.
+#[must_use]
+pub fn inspect(column: Column, rules: &Rules) -> Inspected {
+    let mut inspection = Inspection::new(&rules.checks);
+    let looked = look::look(&column, rules, &mut inspection);
+    let (mut verdict, refused) = inspection.finish(&column.place);
+    let looked = match (refused, looked) {
+        (Some(error), _) | (None, Err(error)) => Err(error),
+        (None, Ok(looked)) => Ok(looked),
+    };
+    if let Err(error) = &looked
+        && verdict.level() < Level::Refused
+    {
+        verdict.refuse(error.to_string());
+    }
+    let data = looked.map(|looked| ValidData {
+        declaration: column.declaration,
+        labels: column.labels,
+        zone: rules.zone.clone(),
+        step_seconds: looked.step_seconds,
+        instants: looked.instants,
+        values: looked.values,
+        censored: looked.censored,
+        outliers: looked.outliers,
+        verdict: verdict.clone(),
+    });
+    Inspected { verdict, data }
+}
+
 /// Judges one column and makes a history of it.
 ///
 /// # Errors
-/// [`Error::Data`] with the line, field and remedy for everything that this module refuses;
-/// [`Error::Settings`] for a step finer than the data.
+/// [`Error::Data`] with the line, field and remedy when a rule is broken that is an error; [`Error::Settings`] for a step
+/// finer than the data.
 pub fn validate_data(column: Column, rules: &Rules) -> Result<ValidData> {
-    let mut verdict = Verdict::new(STAGE);
-    let mut rows = column.observations(&rules.zone)?;
-    if rows.is_empty() {
-        return Err(Error::data(
-            format!("{} has a header line and no rows", column.place),
-            "give a file with one row per observation",
-        ));
-    }
-    let read = rows.len();
-    let late = observations::sort(&mut rows);
-    if late > 0 {
-        verdict.warn(format!(
-            "rows are out of order in {late} places: sorted by time"
-        ));
-    }
-    let repeats =
-        observations::deduplicate(&mut rows).or_else(|conflict| match rules.average_conflicts {
-            true => Ok(0),
-            false => Err(refuse_conflict(&column, &conflict)),
-        })?;
-    if repeats > 0 {
-        verdict.warn(format!(
-            "{repeats} rows repeat another row's time and value: left out"
-        ));
-    }
-    let times: Vec<i64> = rows.iter().map(|row| row.instant).collect();
-    let step = step(&times, rules, &mut verdict)?;
-    shift(&mut rows, rules, step, &mut verdict);
-    drop_last(&mut rows, rules, &mut verdict);
-    drop_missing(&column, &mut rows, &mut verdict)?;
-    check_length(&column, &rows, step)?;
-
-    let instants: Vec<i64> = rows.iter().map(|row| row.instant).collect();
-    let values: Vec<f64> = rows.iter().filter_map(|row| row.value).collect();
-    tell_gaps(&instants, step, &mut verdict);
-    tell_values(column.declaration.unit.as_ref(), &values, &mut verdict);
-    verdict.ok(format!(
-        "{} of {read} rows, every {}, from {} to {}",
-        rows.len(),
-        show_length(step),
-        show_instant(instants[0]),
-        show_instant(instants[instants.len() - 1])
-    ));
-    let Column {
-        declaration,
-        labels,
-        ..
-    } = column;
-    let zone = rules.zone.clone();
-    Ok(ValidData {
-        declaration,
-        labels,
-        zone,
-        step_seconds: step,
-        instants,
-        values,
-        verdict,
-    })
-}
-
-fn refuse_conflict(column: &Column, conflict: &Conflict) -> Error {
-    let Conflict { first, second } = conflict;
-    let show = |row: &Observation| {
-        row.value
-            .map_or_else(String::new, |value| value.to_string())
-    };
-    Error::data(
-        format!(
-            "{}, lines {} and {}: column `{}` has two values for {}: {} and {}",
-            column.place,
-            first.line,
-            second.line,
-            column.declaration.column,
-            show_instant(first.instant),
-            show(first),
-            show(second)
-        ),
-        "keep one row per time: aggregate replicas before exporting, and write times with their offset where clocks go back",
-    )
-}
-
-fn step(times: &[i64], rules: &Rules, verdict: &mut Verdict) -> Result<i64> {
-    let detected = observations::cadence(times);
-    let Some(given) = rules.step_seconds else {
-        return Ok(detected.unwrap_or(1));
-    };
-    match detected {
-        Some(detected) if given < detected => {
-            return Err(Error::settings(
-                format!(
-                    "--step {} is finer than the data, which has a row every {}",
-                    show_length(given),
-                    show_length(detected)
-                ),
-                "leave --step out, or give a longer one",
-            ));
-        }
-        Some(detected) if given > detected => {
-            verdict.ok(format!(
-                "rows come every {}, averaged to --step {}",
-                show_length(detected),
-                show_length(given)
-            ));
-        }
-        _ => {}
-    }
-    Ok(given)
-}
-
-fn shift(rows: &mut [Observation], rules: &Rules, step: i64, verdict: &mut Verdict) {
-    let (Some(now), Some(last)) = (rules.shift_to, rows.last()) else {
-        return;
-    };
-    let by = now.div_euclid(step) * step - last.instant;
-    for row in rows.iter_mut() {
-        row.instant += by;
-    }
-    let sign = if by < 0 { "" } else { "+" };
-    verdict.warn(format!(
-        "times shifted by {sign}{} to end now: hours and weekdays are not those of the original",
-        show_length(by)
-    ));
-}
-
-fn drop_last(rows: &mut Vec<Observation>, rules: &Rules, verdict: &mut Verdict) {
-    let (Some(length), Some(last)) = (rules.drop_last_seconds, rows.last()) else {
-        return;
-    };
-    let (before, until) = (rows.len(), last.instant - length);
-    rows.retain(|row| row.instant <= until);
-    verdict.ok(format!(
-        "the last {} ({} rows) left out as not yet observed",
-        show_length(length),
-        before - rows.len()
-    ));
-}
-
-fn drop_missing(column: &Column, rows: &mut Vec<Observation>, verdict: &mut Verdict) -> Result<()> {
-    let missing = rows.iter().filter(|row| row.value.is_none()).count();
-    let share = 100.0 * missing as f64 / rows.len().max(1) as f64;
-    if 2 * missing > rows.len() {
-        return Err(Error::data(
-            format!(
-                "{}: column `{}` has no value in {missing} of {} rows ({share:.0} %), more than half",
-                column.place,
-                column.declaration.column,
-                rows.len()
-            ),
-            "name another column with --series NAME=COLUMN, or give a part of the file that was measured",
-        ));
-    }
-    if missing > 0 {
-        verdict.warn(format!(
-            "{missing} values missing ({share:.1} % of rows): left out"
-        ));
-        rows.retain(|row| row.value.is_some());
-    }
-    Ok(())
-}
-
-fn check_length(column: &Column, rows: &[Observation], step: i64) -> Result<()> {
-    let span = match (rows.first(), rows.last()) {
-        (Some(first), Some(last)) => last.instant - first.instant + step,
-        _ => 0,
-    };
-    if rows.len() >= MIN_ROWS && span >= MIN_HISTORY_SECONDS {
-        return Ok(());
-    }
-    let needed = (MIN_HISTORY_SECONDS / step).max(MIN_ROWS as i64);
-    Err(Error::data(
-        format!(
-            "{}: column `{}` has {} usable rows over {}; at least {MIN_ROWS} rows over {} are needed",
-            column.place,
-            column.declaration.column,
-            rows.len(),
-            show_length(span),
-            show_length(MIN_HISTORY_SECONDS)
-        ),
-        format!(
-            "give a longer history: {needed} rows at one every {}",
-            show_length(step)
-        ),
-    ))
-}
-
-fn tell_gaps(instants: &[i64], step: i64, verdict: &mut Verdict) {
-    let gaps = observations::gaps(instants, step);
-    let Some(longest) = gaps.iter().max_by_key(|gap| gap.seconds) else {
-        return;
-    };
-    let missing: i64 = gaps.iter().map(|gap| gap.seconds).sum();
-    let places = if gaps.len() == 1 {
-        "1 gap".to_owned()
-    } else {
-        format!("{} gaps", gaps.len())
-    };
-    verdict.warn(format!(
-        "{places}, {} without observations, the longest {} after {}",
-        show_length(missing),
-        show_length(longest.seconds),
-        show_instant(longest.after)
-    ));
-}
-
-fn tell_values(unit: Option<&Unit>, values: &[f64], verdict: &mut Verdict) {
-    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    // A bare number may be a balance or a difference; everything else counts or measures something.
-    let negative = values.iter().filter(|value| **value < 0.0).count();
-    if negative > 0 && unit.is_some_and(|unit| *unit != Unit::One) {
-        verdict.warn(format!(
-            "{negative} values are negative, down to {low}: this unit has none"
-        ));
-    }
-    if low == high {
-        verdict.warn(format!(
-            "the series is constant at {low}: so will its forecast be"
-        ));
-    } else {
-        verdict.ok(format!("values from {low} to {high}"));
-    }
+    inspect(column, rules).data
 }
 
 impl ValidData {
@@ -405,7 +252,7 @@ impl ValidData {
         self.step_seconds
     }
 
-    /// Ordered, distinct seconds since 1970.
+    /// Ordered seconds since 1970.
     #[must_use]
     pub fn instants(&self) -> &[i64] {
         &self.instants
@@ -415,6 +262,18 @@ impl ValidData {
     #[must_use]
     pub fn values(&self) -> &[f64] {
         &self.values
+    }
+
+    /// When there were observations that saturation held down; they are not among the values.
+    #[must_use]
+    pub fn censored(&self) -> &[i64] {
+        &self.censored
+    }
+
+    /// When the values are outliers; they are among the values.
+    #[must_use]
+    pub fn outliers(&self) -> &[i64] {
+        &self.outliers
     }
 }
 

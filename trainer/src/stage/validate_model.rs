@@ -1,36 +1,149 @@
-//! Stage 4: does the model, restored from its bytes, say something finite, and is it better than "the same as yesterday"?
+//! Stage 4: is the model, restored from its bytes, worth acting on?
 //!
-//! The first decides: a model without finite numbers is refused. The second is measured and told.
+//! It forecasts the next day and the 30 days after as a server will; its recipe is backtested over the latest days, and
+//! over the latest 30 where the history allows, against the seasonal naive and against what is served now
+//! ([`champion`](crate::champion) says how). Every [`Gate`] is told with what was measured and the limit. The gravest
+//! consequence decides: PROMOTE moves the alias, CANDIDATE_ONLY registers beside it, REJECT registers nothing.
 
-use loadcast_model::artifact::{Clamps, decode_model_pr};
-use loadcast_model::backtest::{Backtest, Method, Plan, backtest};
+pub mod gate;
+mod judge;
+mod measure;
+
+use std::borrow::Cow;
+
+use loadcast_model::artifact::Clamps;
+use loadcast_model::backtest::{Backtest, Method, Origin};
 use loadcast_model::calibration::BandCalibration;
 use loadcast_model::correction::Correction;
-use loadcast_model::error::Error as ModelError;
-use loadcast_model::forecaster::{Forecaster, Question};
 use loadcast_model::grid::Grid;
 use loadcast_model::peak::PeakCalibration;
 use loadcast_model::series::Series;
 use loadcast_model::spec::Spec;
+use loadcast_model::zone::Zone;
+use serde::{Deserialize, Serialize};
 
+use self::gate::Gate;
+use self::judge::judge;
+pub use self::measure::MAX_ORIGINS;
+use self::measure::{Ahead, Measured};
+use crate::champion::Champion;
+use crate::checks::Checks;
 use crate::error::{Error, Result};
 use crate::stage::train::Trained;
-use crate::time::{DAY, show_length};
 use crate::verdict::{Judged, Verdict};
 
 /// The name of this stage.
 pub const STAGE: &str = "validate model";
 
-/// The most days at the end of the history that are held back, one after another.
-const MAX_ORIGINS: u32 = 3;
+/// What a model is held against.
+#[derive(Debug, Clone)]
+pub struct Bar {
+    /// What follows from each gate, and its limit.
+    pub gates: Checks<Gate>,
+    /// What is served now.
+    pub champion: Champion,
+}
 
-/// The levels of the band whose coverage is measured.
-const BAND: [f64; 2] = [0.1, 0.9];
+/// A model that was judged, and what the judgement rests on.
+#[derive(Debug)]
+pub struct Judgement {
+    /// Whether it may be pushed.
+    pub outcome: Outcome,
+    /// For a person to look at.
+    pub evidence: Evidence,
+}
+
+/// Whether a judged model may be pushed.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It may.
+    Approved(Box<Approved>),
+    /// It may not.
+    Rejected(Box<Rejected>),
+}
+
+/// What a judgement rests on.
+#[derive(Debug)]
+pub struct Evidence {
+    /// The whole history.
+    pub grid: Grid,
+    /// Whose wall clock its times are of.
+    pub zone: Zone,
+    /// Steps of it that were trained on: the last ones.
+    pub window: usize,
+    /// One-day forecasts of the latest days.
+    pub days: Vec<Origin>,
+    /// The forecast of the latest 30 days; empty where the history does not allow it.
+    pub month: Vec<Origin>,
+    /// Times and point forecast of the day after the history.
+    pub next_day: Vec<(i64, f64)>,
+    /// What is served now.
+    pub champion: Champion,
+}
+
+/// What may become of a model that can be pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Conclusion {
+    /// It is to be served.
+    Promote,
+    /// It is to be registered; what is served stays.
+    CandidateOnly,
+}
+
+/// Why a model is not promoted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// Upper-case, as the server shows it: `SKILL`.
+    pub code: Cow<'static, str>,
+    /// The same in words and numbers.
+    pub message: String,
+}
+
+/// Candidate and champion on the same times, which neither had seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AgainstChampion {
+    /// The champion's version.
+    pub version: u64,
+    /// Mean absolute error of the candidate's recipe, in the series' unit.
+    pub mae: f64,
+    /// That of what is served.
+    pub champion_mae: f64,
+    /// Values that were compared.
+    pub values: usize,
+}
 
 /// A model that may be pushed. Only [`validate_model`] makes one.
 #[derive(Debug, Clone)]
 pub struct Approved {
-    trained: Trained,
+    series: Series,
+    cutoff: i64,
+    rows: usize,
+    method: Method,
+    spec: Spec,
+    calibration: Option<BandCalibration>,
+    correction: Option<Correction>,
+    peak: Option<PeakCalibration>,
+    clamps: Option<Clamps>,
+    data_sha256: String,
+    sha256: String,
+    model_pr: Vec<u8>,
+    skill: Option<Backtest>,
+    month: Option<Backtest>,
+    against_champion: Option<AgainstChampion>,
+    movement: Option<f64>,
+    conclusion: Conclusion,
+    reasons: Vec<Reason>,
+    verdict: Verdict,
+}
+
+/// A model that may not be pushed.
+#[derive(Debug, Clone)]
+pub struct Rejected {
+    reasons: Vec<Reason>,
+    remedy: &'static str,
+    sha256: String,
     skill: Option<Backtest>,
     verdict: Verdict,
 }
@@ -38,190 +151,226 @@ pub struct Approved {
 /// Judges a trained model.
 ///
 /// # Errors
-/// [`Error::Rejected`] with the code `NON_FINITE` when its forecast is not finite; [`Error::Model`] when its own bytes
-/// cannot be read back.
-pub fn validate_model(trained: Trained) -> Result<Approved> {
-    let mut verdict = Verdict::new(STAGE);
-    warm_up(&trained, &mut verdict)?;
-    let skill = measure(&trained.method, &trained.features.grid, &mut verdict)?;
-    Ok(Approved {
-        trained,
-        skill,
-        verdict,
+/// [`Error::Model`] when its own bytes cannot be read back; errors of a backtest other than too short a history.
+pub fn validate_model(trained: Trained, bar: &Bar) -> Result<Judgement> {
+    let ahead = Ahead::forecast(&trained)?;
+    let measured = Measured::measure(&trained, &ahead, &bar.champion)?;
+    let judged = judge(&trained, &ahead, &measured, bar);
+    let Measured {
+        days,
+        month,
+        against_champion,
+        movement,
+    } = measured;
+    let skill = days.backtest;
+    let outcome = match judged.conclusion {
+        None => Outcome::Rejected(Box::new(Rejected {
+            reasons: judged.reasons,
+            remedy: judged.remedy,
+            sha256: trained.sha256,
+            skill,
+            verdict: judged.verdict,
+        })),
+        Some(conclusion) => Outcome::Approved(Box::new(Approved {
+            data_sha256: trained.features.data_sha256(),
+            series: trained.features.about.series.clone(),
+            cutoff: trained.features.about.cutoff,
+            rows: trained.rows,
+            method: trained.method,
+            spec: trained.spec,
+            calibration: trained.calibration,
+            correction: trained.correction,
+            peak: trained.peak,
+            clamps: trained.clamps,
+            sha256: trained.sha256,
+            model_pr: trained.model_pr,
+            skill,
+            month: month.backtest,
+            against_champion: against_champion.ok(),
+            movement,
+            conclusion,
+            reasons: judged.reasons,
+            verdict: judged.verdict,
+        })),
+    };
+    Ok(Judgement {
+        outcome,
+        evidence: Evidence {
+            grid: trained.features.grid,
+            zone: trained.features.about.series.zone.clone(),
+            window: trained.features.about.window,
+            days: days.origins,
+            month: month.origins,
+            next_day: ahead.next_day,
+            champion: bar.champion.clone(),
+        },
     })
-}
-
-/// Forecasts the next day as a server will: from the bytes alone.
-fn warm_up(trained: &Trained, verdict: &mut Verdict) -> Result<()> {
-    let model = decode_model_pr(&trained.model_pr).map_err(Error::of_model)?;
-    let forecaster = Forecaster::new(model).map_err(refuse)?;
-    let grid = &trained.features.grid;
-    let steps = (DAY / i64::from(grid.step_seconds)).max(1);
-    let next: Vec<i64> = (0..steps)
-        .map(|i| grid.time(grid.values.len()) + i * i64::from(grid.step_seconds))
-        .collect();
-    let yhat = forecaster
-        .forecast(&Question::at(&next))
-        .map_err(refuse)?
-        .yhat;
-    let low = yhat.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = yhat.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    verdict.ok(format!(
-        "the next {} forecast between {low:.6} and {high:.6}",
-        show_length(steps * i64::from(grid.step_seconds))
-    ));
-    Ok(())
-}
-
-fn refuse(error: ModelError) -> Error {
-    match error {
-        ModelError::NonFinite { reason } => Error::rejected(
-            "NON_FINITE",
-            format!("the model's forecast is not finite: {reason}"),
-            "look for extreme values in the data, or leave out seasonalities with --spec",
-        ),
-        other => Error::of_model(other),
-    }
-}
-
-/// One-day forecasts against "the same as the day before", or why there are none.
-fn measure(method: &Method, grid: &Grid, verdict: &mut Verdict) -> Result<Option<Backtest>> {
-    let unknown = |verdict: &mut Verdict, why: String| {
-        verdict.warn(format!("skill unknown, because {why}"));
-        Ok(None)
-    };
-    let step = i64::from(grid.step_seconds);
-    if DAY % step != 0 {
-        return unknown(
-            verdict,
-            format!("a day is no whole number of steps of {}", show_length(step)),
-        );
-    }
-    let days = grid.values.len() as i64 / (DAY / step);
-    // The naive forecast needs a day to repeat and its scale one more.
-    let origins = u32::try_from(days - 2).unwrap_or(0).min(MAX_ORIGINS);
-    if origins == 0 {
-        return unknown(
-            verdict,
-            format!("{days} whole days of history leave none to hold back"),
-        );
-    }
-    let day = DAY as u32;
-    let plan = Plan {
-        horizon_seconds: day,
-        season_seconds: day,
-        origins,
-        max_train_seconds: None,
-        levels: BAND.to_vec(),
-    };
-    let skill = match backtest(method, grid, &plan) {
-        Err(ModelError::NotEnoughData { reason }) => return unknown(verdict, reason),
-        other => other.map_err(Error::of_model)?,
-    };
-    tell(&skill, verdict);
-    Ok(Some(skill))
-}
-
-fn tell(skill: &Backtest, verdict: &mut Verdict) {
-    let origins = match skill.origins {
-        1 => "on the last day".to_owned(),
-        n => format!("on each of the last {n} days"),
-    };
-    match (skill.model.mase, skill.seasonal_naive.mase, skill.skill) {
-        (Some(mase), Some(naive), Some(better)) => {
-            let line = format!("MASE {mase:.3} {origins}, \"same as yesterday\" {naive:.3}: skill {better:+.2}");
-            if better < 0.0 {
-                verdict.warn(format!("{line}; repeating yesterday would have been better"));
-            } else {
-                verdict.ok(line);
-            }
-        }
-        _ => verdict.warn(format!("skill unknown, because no day differs from the day before it or none was observed {origins}")),
-    }
 }
 
 impl Approved {
     /// What is forecast.
     #[must_use]
     pub fn series(&self) -> &Series {
-        &self.trained.features.series
+        &self.series
     }
 
     /// The last observation that was trained on, in seconds since 1970.
     #[must_use]
     pub fn cutoff(&self) -> i64 {
-        self.trained.features.cutoff
+        self.cutoff
     }
 
     /// Steps with observations.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.trained.rows
+        self.rows
     }
 
     /// How it was made.
     #[must_use]
     pub fn method(&self) -> &Method {
-        &self.trained.method
+        &self.method
     }
 
     /// Of its bands; `None`: they are the model's own.
     #[must_use]
     pub fn calibration(&self) -> Option<&BandCalibration> {
-        self.trained.calibration.as_ref()
+        self.calibration.as_ref()
     }
 
     /// What the last residuals are worth for the next leads; `None`: nothing, or nobody asked.
     #[must_use]
     pub fn correction(&self) -> Option<&Correction> {
-        self.trained.correction.as_ref()
+        self.correction.as_ref()
     }
 
     /// Quantiles of windows' maxima; `None` where none were seen.
     #[must_use]
     pub fn peak(&self) -> Option<&PeakCalibration> {
-        self.trained.peak.as_ref()
+        self.peak.as_ref()
     }
 
     /// Bounds for every answer.
     #[must_use]
     pub fn clamps(&self) -> Option<Clamps> {
-        self.trained.clamps
+        self.clamps
     }
 
     /// What was fitted.
     #[must_use]
     pub fn spec(&self) -> &Spec {
-        &self.trained.spec
+        &self.spec
     }
 
     /// Lower-case hex, of the grid that was trained on.
     #[must_use]
     pub fn data_sha256(&self) -> &str {
-        &self.trained.features.data_sha256
+        &self.data_sha256
     }
 
-    /// What the backtest found; `None` where none was possible.
+    /// What the backtest of the latest days found; `None` where none was possible.
     #[must_use]
     pub fn skill(&self) -> Option<&Backtest> {
         self.skill.as_ref()
     }
 
+    /// What the backtest of the latest 30 days found; `None` where none was possible.
+    #[must_use]
+    pub fn month(&self) -> Option<&Backtest> {
+        self.month.as_ref()
+    }
+
+    /// How it compares with what is served; `None` where that is not known.
+    #[must_use]
+    pub fn against_champion(&self) -> Option<&AgainstChampion> {
+        self.against_champion.as_ref()
+    }
+
+    /// By how much, relative to what is served, the next day's mean or peak would move, the larger; `None` where that is
+    /// not known.
+    #[must_use]
+    pub fn movement(&self) -> Option<f64> {
+        self.movement
+    }
+
+    /// What is to become of it.
+    #[must_use]
+    pub fn conclusion(&self) -> Conclusion {
+        self.conclusion
+    }
+
+    /// Why it is not promoted; empty when it is.
+    #[must_use]
+    pub fn reasons(&self) -> &[Reason] {
+        &self.reasons
+    }
+
     /// Lower-case hex, of the bytes of model.pr.
     #[must_use]
     pub fn sha256(&self) -> &str {
-        &self.trained.sha256
+        &self.sha256
     }
 
     /// The bytes of model.pr.
     #[must_use]
     pub fn model_pr(&self) -> &[u8] {
-        &self.trained.model_pr
+        &self.model_pr
+    }
+
+    /// The same, taken out of it.
+    #[must_use]
+    pub fn into_model_pr(self) -> Vec<u8> {
+        self.model_pr
     }
 }
 
-impl Judged for Approved {
+impl Rejected {
+    /// Why; at least one.
+    #[must_use]
+    pub fn reasons(&self) -> &[Reason] {
+        &self.reasons
+    }
+
+    /// Lower-case hex, of the bytes of the model that was refused.
+    #[must_use]
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// What the backtest of the latest days found; `None` where none was possible.
+    #[must_use]
+    pub fn skill(&self) -> Option<&Backtest> {
+        self.skill.as_ref()
+    }
+
+    /// The refusal as an error.
+    #[must_use]
+    pub fn error(&self) -> Error {
+        let messages: Vec<&str> = self
+            .reasons
+            .iter()
+            .map(|one| one.message.as_str())
+            .collect();
+        Error::model(messages.join("; "), self.remedy)
+    }
+}
+
+impl Conclusion {
+    /// As the wire and the registry write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Promote => "PROMOTE",
+            Self::CandidateOnly => "CANDIDATE_ONLY",
+        }
+    }
+}
+
+impl Judged for Judgement {
     fn verdict(&self) -> &Verdict {
-        &self.verdict
+        match &self.outcome {
+            Outcome::Approved(approved) => &approved.verdict,
+            Outcome::Rejected(rejected) => &rejected.verdict,
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Real series of AWS CloudWatch, as they were recorded.
 
+use loadcast_trainer::stage::validate_model::Conclusion;
+
 use crate::support::{NOW, Server, plan, run, shared};
 
 #[tokio::test]
@@ -17,6 +19,7 @@ async fn every_recorded_series_flows_from_rows_to_a_served_forecast() {
         .collect();
     files.sort();
     assert!(!files.is_empty());
+    let mut promoted = 0;
     for path in &files {
         let name = path.file_stem().unwrap().to_str().unwrap();
         let mut plan = plan(path);
@@ -33,6 +36,11 @@ async fn every_recorded_series_flows_from_rows_to_a_served_forecast() {
             .backtest
             .as_ref()
             .expect("weeks are enough for a backtest");
+        let promote = done.conclusion == Conclusion::Promote;
+        promoted += usize::from(promote);
+        // What is worse than repeating yesterday is registered, and not served.
+        assert!(!promote || skill.skill >= Some(0.0), "{name}: {skill:?}");
+        assert_eq!(promote, done.reasons.is_empty(), "{name}");
         assert_eq!(skill.origins, 3, "{name}");
         assert!(
             skill.model.mase.is_some_and(f64::is_finite),
@@ -45,6 +53,7 @@ async fn every_recorded_series_flows_from_rows_to_a_served_forecast() {
             .await
             .unwrap()
             .len(),
-        files.len()
+        promoted
     );
+    assert!(promoted > files.len() / 2, "{promoted} of {}", files.len());
 }

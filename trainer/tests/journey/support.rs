@@ -14,7 +14,8 @@ use loadcast_server::clock::Clock;
 use loadcast_server::config::Config;
 use loadcast_trainer::console::Console;
 use loadcast_trainer::error::Error;
-use loadcast_trainer::pipeline::{self, Plan};
+use loadcast_trainer::fleet;
+use loadcast_trainer::pipeline::Plan;
 use loadcast_trainer::report::RunReport;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -88,7 +89,7 @@ pub(crate) fn plan(data: &Path) -> Plan {
 }
 
 pub(crate) async fn try_run(plan: &Plan, client: Option<&Client>) -> (RunReport, Vec<Error>) {
-    pipeline::run(plan, client, &mut Console::new(&mut std::io::sink()))
+    fleet::run(plan, client, &mut Console::new(&mut std::io::sink()))
         .await
         .unwrap()
 }

@@ -14,16 +14,21 @@ pub(crate) fn now() -> i64 {
     jiff::Timestamp::now().as_second()
 }
 
-/// What a workload uses at an instant: a day's shape, a week's, and a little noise that is the same every time.
+/// What a workload uses at an instant: a day's shape, a week's, and noise that is the same every time.
 pub(crate) fn load(workload: i64, instant: i64) -> f64 {
     let day = (instant as f64 / DAY as f64 * std::f64::consts::TAU).sin();
-    let week = if instant.div_euclid(DAY).rem_euclid(7) < 2 {
-        0.8
-    } else {
-        1.0
-    };
-    let noise = ((instant * 7919 + workload * 104_729).rem_euclid(1009)) as f64 / 1009.0 - 0.5;
-    (2.0 + workload as f64 % 7.0) * week * (1.0 + 0.5 * day) + 0.1 * noise
+    let weekend = instant.div_euclid(DAY).rem_euclid(7) < 2;
+    let week = if weekend { 0.8 } else { 1.0 };
+    let level = (2.0 + workload as f64 % 7.0) * week * (1.0 + 0.5 * day);
+    level * (1.0 + 0.2 * noise(workload, instant))
+}
+
+/// From -0.5 to 0.5, without a pattern: SplitMix64 of both numbers.
+fn noise(workload: i64, instant: i64) -> f64 {
+    let mut z = (instant as u64 ^ (workload as u64) << 40).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (z >> 11) as f64 / (1_u64 << 53) as f64 - 0.5
 }
 
 /// One metric; series are given as labels and their samples.

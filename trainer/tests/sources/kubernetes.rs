@@ -44,7 +44,8 @@ fn cluster() -> Vec<Family> {
     let mut owner = Family::gauge("kube_pod_owner");
     let mut set = Family::gauge("kube_replicaset_owner");
     let mut asked = Family::gauge("kube_pod_container_resource_requests");
-    let mut served = Family::counter("nginx_ingress_controller_requests");
+    // A counter all the same, under the name that ingress-nginx gives it; OpenMetrics would end it in _total.
+    let mut served = Family::gauge("nginx_ingress_controller_requests");
     for replica in ["a", "b"] {
         let seen = format!("prometheus_replica=\"{replica}\"");
         for pod in ["web-7d4f-x1", "web-7d4f-x2", "db-0"] {

@@ -106,6 +106,17 @@ async fn certificates_of_both_sides_and_a_password_are_shown_and_checked() {
     let printed = done(&whole, &[("LOADCAST_PROMETHEUS_PASSWORD", PASSWORD)]).await;
     assert!(printed.contains("1 series, 12 new samples"), "{printed}");
 
+    // What is complete is not asked for again, so a wrong password shows at another place.
+    let elsewhere = file("elsewhere");
+    let other = |arguments: &[&str]| -> Vec<String> {
+        let changed = arguments
+            .iter()
+            .map(|text| if *text == output { &elsewhere } else { *text });
+        changed.map(str::to_owned).collect()
+    };
+    let (whole, collect) = (other(&whole), other(&collect));
+    let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
+    let collect: Vec<&str> = collect.iter().map(String::as_str).collect();
     let told = refused(&whole, &[("LOADCAST_PROMETHEUS_PASSWORD", "s3cret")]).await;
     assert!(
         told.contains("refuses access (401") && !told.contains("s3cret"),

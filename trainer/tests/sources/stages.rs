@@ -98,7 +98,12 @@ async fn stages_as_processes_make_the_bytes_that_one_process_makes_of_csv_and_of
         )
         .await;
     let variables = minio.variables();
-    for (search, method) in [(false, &[][..]), (true, &["--search"][..])] {
+    let spec = folder.path().join("spec.toml").display().to_string();
+    std::fs::write(&spec, "weekly_seasonality = false\n").unwrap();
+    for (search, method) in [
+        (false, &["--spec", spec.as_str()][..]),
+        (true, &["--search"][..]),
+    ] {
         let mut made: Vec<(String, Vec<u8>)> = Vec::new();
         for format in ["csv", "parquet"] {
             let data = format!("s3://{BUCKET}/rows/metrics.{format}");

@@ -10,6 +10,8 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 use tokio::net::TcpListener;
 
+use crate::exposition::load;
+
 /// One question.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
@@ -105,7 +107,7 @@ async fn answer(State(scripted): State<Scripted>, request: Request) -> Response 
     response.body(Body::from(body)).unwrap()
 }
 
-/// Every series with one value at each instant that is asked: the instant, and what is added to it.
+/// Every series with one value at each instant that is asked: a load, and what is added to it.
 pub(crate) fn whole(series: &[(&str, f64)], question: &Asked) -> Answer {
     let instants =
         (0..question.points()).map(|i| question.number("start") + i * question.number("step"));
@@ -118,7 +120,7 @@ pub(crate) fn whole(series: &[(&str, f64)], question: &Asked) -> Answer {
                     if job.is_empty() {
                         *value
                     } else {
-                        instant as f64 + value
+                        load(0, instant) + value
                     }
                 )
             })

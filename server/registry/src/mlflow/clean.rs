@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    registry::NewVersion,
+    registry::{MAX_PRUNED, NewVersion},
 };
 
 /// A run of another server that has been RUNNING for so long is of a push that died: twice [`MAX_PUSH`](super::MAX_PUSH).
@@ -65,8 +65,8 @@ impl Drop for Push<'_> {
 }
 
 impl MlflowRegistry {
-    /// Finishes or clears what died pushes of the series of `new` left: this process's own at once, other servers' when
-    /// they are older than [`ORPHAN_AGE`], for those may be under way.
+    /// Finishes or clears what died pushes of the series of `new` left: this writer's own at once, from before its restart
+    /// too; other servers' when they are older than [`ORPHAN_AGE`], for those may be under way.
     pub(super) async fn clear_orphans(&self, experiment: &str, new: &NewVersion) -> Result<()> {
         let series = &new.metadata.series.name;
         let body = json!({
@@ -79,9 +79,10 @@ impl MlflowRegistry {
             .client
             .call(Method::POST, "runs/search", Body::Json(&body))
             .await?;
+        let writer = self.writer.to_string();
         for run in found.runs {
             let run_id = &run.info.run_id;
-            let is_ours = tag(&run.data.tags, WRITER) == Some(&self.writer);
+            let is_ours = tag(&run.data.tags, WRITER) == Some(&writer);
             let died = if is_ours {
                 !self.under_way.lock().contains(run_id)
             } else {
@@ -110,7 +111,7 @@ impl MlflowRegistry {
         Ok(())
     }
 
-    /// Deletes a version that is the second of its key, and its run.
+    /// Deletes a version that is the second of its key, and its run; but not one that somebody has named meanwhile.
     pub(super) async fn discard(
         &self,
         experiment: &str,
@@ -118,8 +119,10 @@ impl MlflowRegistry {
         version: u64,
         run_id: &str,
     ) -> Result<()> {
-        self.delete_version(series, version).await?;
-        self.clear(experiment, run_id).await
+        if self.delete_version(series, version).await? {
+            self.clear(experiment, run_id).await?;
+        }
+        Ok(())
     }
 
     /// Deletes a run that no version came of, and what it logged.
@@ -159,21 +162,39 @@ impl MlflowRegistry {
         }
     }
 
-    /// Deletes a version, then what it was made of; its run, with parameters, metrics and reports, stays.
-    pub(super) async fn delete_version(&self, series: &SeriesName, version: u64) -> Result<()> {
+    /// Deletes a version with what it was made of, and says so, unless an alias names it; its run, with parameters, metrics
+    /// and reports, stays. First the key, so that a push of it makes another version; then the files; the version last, so
+    /// that what is interrupted is found again.
+    async fn delete_version(&self, series: &SeriesName, version: u64) -> Result<bool> {
         let number = version.to_string();
         let query = [("name", series.as_ref()), ("version", number.as_str())];
-        let found: GotModelVersion = self.client.get("model-versions/get", &query).await?;
-        let source = found.model_version.source;
-        let files = self
-            .resolve(&format!("{series} version {version}"), source.clone())
-            .await?;
+        let found: GotModelVersion = match self.client.get("model-versions/get", &query).await {
+            Err(Error::NotFound { .. }) => return Ok(true),
+            found => found?,
+        };
+        let ModelVersion {
+            source, aliases, ..
+        } = found.model_version;
+        if !aliases.is_empty() {
+            return Ok(false);
+        }
+        let body = json!({"name": series, "version": number, "key": KEY_SHA256});
+        let path = "model-versions/delete-tag";
+        self.client.delete(path, &body).await?;
+        let what = format!("{series} version {version}");
+        match self.resolve(&what, source.clone()).await {
+            Ok(files) => self.artifacts(&files)?.delete().await?,
+            // They are gone: it was interrupted before.
+            Err(Error::Corrupt { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        if let Some(model_id) = source.strip_prefix("models:/") {
+            self.delete_logged(model_id).await?;
+        }
         let body = json!({"name": series, "version": number});
-        self.client.delete("model-versions/delete", &body).await?;
-        self.artifacts(&files)?.delete().await?;
-        match source.strip_prefix("models:/") {
-            Some(model_id) => self.delete_logged(model_id).await,
-            None => Ok(()),
+        match self.client.delete("model-versions/delete", &body).await {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(true),
+            Err(error) => Err(error),
         }
     }
 
@@ -188,11 +209,27 @@ impl MlflowRegistry {
             return Ok(Vec::new());
         };
         let versions = self.search(&format!("name='{series}'")).await?;
-        let doomed = prunable(&versions, &model, keep, spared);
-        for version in &doomed {
-            self.delete_version(series, *version).await?;
+        let mut gone = Vec::new();
+        for version in prunable(&versions, &model, keep, spared) {
+            if gone.len() == MAX_PRUNED {
+                break;
+            }
+            match self.delete_version(series, version).await {
+                Ok(true) => gone.push(version),
+                Ok(false) => {}
+                // Of this version alone: the others are none the worse for it.
+                Err(
+                    error @ (Error::Corrupt { .. }
+                    | Error::NotFound { .. }
+                    | Error::Refused { .. }
+                    | Error::Unsupported { .. }),
+                ) => {
+                    tracing::warn!(%series, version, %error, "a version cannot be pruned");
+                }
+                Err(error) => return Err(error),
+            }
         }
-        Ok(doomed)
+        Ok(gone)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use loadcast_model::artifact::sha256_hex;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{
     tags::{ACTIVATE_AT, KEY, KEY_SHA256, REGISTERED_AT, SERIES, SHA256, SIZE, WRITER},
@@ -16,12 +17,12 @@ const MAX_PARAM: usize = 500;
 const MAX_DIGEST: usize = 36;
 
 /// What a run says of itself while it is not yet known whether a version comes of it.
-pub(super) fn run_tags(new: &NewVersion, writer: &str) -> Vec<Tag> {
+pub(super) fn run_tags(new: &NewVersion, writer: Uuid) -> Vec<Tag> {
     vec![
         Tag::new("mlflow.source.name", "loadcast"),
         Tag::new(SERIES, new.metadata.series.name.as_ref()),
         Tag::new(KEY_SHA256, sha256_hex(new.key.as_bytes())),
-        Tag::new(WRITER, writer),
+        Tag::new(WRITER, writer.to_string()),
         Tag::new("loadcast.data_sha256", &new.metadata.data_sha256),
     ]
 }

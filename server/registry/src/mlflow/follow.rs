@@ -3,7 +3,7 @@
 use loadcast_model::series::SeriesName;
 
 use super::wire::{RegisteredModel, tag};
-use crate::registry::{Aspired, Rule, Tombstone};
+use crate::registry::{Aspired, CANDIDATE, Rule, Tombstone};
 
 /// The tag of a registered model that retires it: JSON of a [`Tombstone`].
 pub(super) const RETIRED: &str = "loadcast.retired";
@@ -38,6 +38,14 @@ pub(super) fn aspired(model: &RegisteredModel, followed: &str) -> Option<Aspired
         version,
         rule,
     })
+}
+
+/// The version of `model` that is tried beside what is served; `None` also for a retired model.
+pub(super) fn candidate(model: &RegisteredModel) -> Option<(SeriesName, u64)> {
+    if is_retired(model) {
+        return None;
+    }
+    Some((model.name.parse().ok()?, alias(model, CANDIDATE)?))
 }
 
 fn stage(model: &RegisteredModel, stage: &str) -> Option<u64> {

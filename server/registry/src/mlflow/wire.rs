@@ -45,7 +45,7 @@ pub(super) fn tag<'a>(tags: &'a [Tag], key: &str) -> Option<&'a str> {
         .map(|tag| tag.value.as_str())
 }
 
-/// A version of a registered model. `search` leaves its aliases out, so they are not read here.
+/// A version of a registered model.
 #[derive(Debug, Deserialize)]
 pub(super) struct ModelVersion {
     pub(super) version: Number,
@@ -61,6 +61,9 @@ pub(super) struct ModelVersion {
     pub(super) status_message: String,
     #[serde(default)]
     pub(super) tags: Vec<Tag>,
+    /// What `get` says; `search` leaves them out.
+    #[serde(default)]
+    pub(super) aliases: Vec<String>,
 }
 
 /// A whole number that MLflow writes as a number here and as a string there. Anything else is nothing.

@@ -59,12 +59,14 @@ impl MlflowRegistry {
     /// Makes a version of `new`, unless its key made one before.
     pub(super) async fn write_version(&self, new: NewVersion) -> Result<Registered> {
         let series = new.metadata.series.name.clone();
-        if let Some(made) = self.version_of_key(&series, &new.key).await? {
-            return again(series, &made, &new.metadata.sha256);
-        }
+        let made = self.version_of_key(&series, &new.key).await?;
         let experiment = self.experiment_id().await?;
+        // Even when the version is there: the push that made it may have died before it ended its run.
         if let Err(error) = self.clear_orphans(&experiment, &new).await {
             tracing::warn!(%series, %error, "what pushes that died left could not be cleared");
+        }
+        if let Some(made) = made {
+            return again(series, &made, &new.metadata.sha256);
         }
         let run = self.create_run(&experiment, &new).await?;
         let _under_way = self.under_way.begin(&run.info.run_id);
@@ -124,7 +126,7 @@ impl MlflowRegistry {
             "experiment_id": experiment,
             "start_time": new.registered_at.as_millisecond(),
             "run_name": new.metadata.series.name,
-            "tags": run_tags(new, &self.writer),
+            "tags": run_tags(new, self.writer),
         });
         let created: GotRun = self
             .client
@@ -139,7 +141,14 @@ impl MlflowRegistry {
         self.client.post("runs/log-batch", &body).await?;
         if let Some(dataset) = dataset(new) {
             let body = json!({"run_id": run_id, "datasets": [dataset]});
-            self.client.post("runs/log-inputs", &body).await?;
+            // Two servers that name one dataset at one moment meet in MLflow's database, and one of them is refused. The
+            // second time the dataset is there.
+            let logged = self.client.post("runs/log-inputs", &body).await;
+            if let Err(Error::Unreachable { .. }) = logged {
+                self.client.post("runs/log-inputs", &body).await?;
+            } else {
+                logged?;
+            }
         }
         Ok(())
     }

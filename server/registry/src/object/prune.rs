@@ -6,7 +6,10 @@ use loadcast_model::series::SeriesName;
 use object_store::{ObjectMeta, path::Path};
 
 use super::{Claim, ObjectRegistry, Pointer, layout};
-use crate::{error::Result, registry::Registry as _};
+use crate::{
+    error::{Error, Result},
+    registry::{MAX_PRUNED, Registry as _},
+};
 
 /// The objects of a series by the number they belong to.
 #[derive(Debug, Default)]
@@ -71,10 +74,17 @@ impl ObjectRegistry {
         let registered: BTreeSet<u64> = numbered.registered().collect();
         let mut gone = Vec::new();
         for number in numbered.prunable(keep, &spared) {
-            self.delete_number(series, number, numbered.names(number))
-                .await?;
-            if registered.contains(&number) {
-                gone.push(number);
+            if gone.len() == MAX_PRUNED {
+                break;
+            }
+            let names = numbered.names(number);
+            match self.delete_number(series, number, names).await {
+                Ok(()) if registered.contains(&number) => gone.push(number),
+                Ok(()) => {}
+                Err(error @ Error::Corrupt { .. }) => {
+                    tracing::warn!(%series, version = number, %error, "a version cannot be pruned");
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(gone)

@@ -49,6 +49,14 @@ impl Suite<'_> {
         }
     }
 
+    /// What the listing says is to be tried beside.
+    async fn candidates(&self, alias: &str) -> Vec<(SeriesName, u64)> {
+        let mut listed = self.registry.poll(alias).await.unwrap().candidates;
+        assert!(listed.is_sorted());
+        listed.retain(|(series, _)| series.as_ref().starts_with(self.place));
+        listed
+    }
+
     /// What the listing says of this suite's series.
     async fn listed(&self, alias: &str) -> Vec<Aspired> {
         let mut listed = self.registry.poll(alias).await.unwrap().aspired;
@@ -156,6 +164,8 @@ async fn aliases_are_listed_moved_and_compared(suite: &Suite<'_>) {
     let champions = [suite.aspired("a", 2), suite.aspired("b", 1)];
     assert_eq!(suite.listed("champion").await, champions);
     assert_eq!(suite.listed("candidate").await, [suite.aspired("a", 1)]);
+    assert_eq!(suite.candidates("champion").await, [(a, 1)]);
+    assert_eq!(suite.candidates("candidate").await, []);
     assert!(suite.listed("nobody").await.is_empty());
 }
 
@@ -438,7 +448,7 @@ async fn a_poll_of_a_bucket_reads_only_what_changed() {
     let before = proxy.requests();
     let listed = registry.poll("champion").await.unwrap().aspired;
     assert_eq!(listed[1].version, 2);
-    assert_eq!(proxy.requests() - before, 3, "two listings and one alias");
+    assert_eq!(proxy.requests() - before, 4, "three listings and one alias");
 }
 
 #[tokio::test]

@@ -7,7 +7,10 @@ mod conformance;
 mod faults;
 mod follow;
 mod mirror;
+// Shared with the server's tests, each of which use a part.
+#[allow(dead_code)]
 mod proxy;
+mod prunes;
 mod pushes;
 mod real;
 mod sample;

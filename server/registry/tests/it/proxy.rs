@@ -13,7 +13,7 @@ use axum::{
     response::Response,
 };
 use futures::StreamExt as _;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify};
 
 /// The longest body that is passed on.
 const MAX_BODY: usize = 64 * 1024 * 1024;
@@ -37,6 +37,10 @@ pub(crate) enum Fault {
     Drop,
     /// Take the request and answer nothing.
     Silence,
+    /// Say that it came, and answer nothing.
+    HoldBefore(Arc<Notify>),
+    /// Pass on the request, say when it was answered, and answer nothing.
+    HoldAfter(Arc<Notify>),
 }
 
 impl Fault {
@@ -129,7 +133,10 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     if let Some(Fault::Drop) = fault {
         return answer(200, Vec::new(), cut(Bytes::new(), 0));
     }
-    if let Some(Fault::Silence) = fault {
+    if let Some(Fault::HoldBefore(came)) = &fault {
+        came.notify_one();
+    }
+    if let Some(Fault::Silence | Fault::HoldBefore(_)) = fault {
         return std::future::pending().await;
     }
     let body = axum::body::to_bytes(body, MAX_BODY).await.unwrap();
@@ -148,13 +155,24 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     headers.remove(header::TRANSFER_ENCODING);
     headers.remove(header::CONNECTION);
     let bytes = answered.bytes().await.unwrap_or_default();
+    if let Some(Fault::HoldAfter(answered)) = fault {
+        answered.notify_one();
+        return std::future::pending().await;
+    }
     let body = spoil(fault, &mut headers, bytes);
     respond(status, headers, body)
 }
 
 fn spoil(fault: Option<Fault>, headers: &mut HeaderMap, bytes: Bytes) -> Body {
     match fault {
-        None | Some(Fault::Answer(..) | Fault::Drop | Fault::Silence) => Body::from(bytes),
+        None
+        | Some(
+            Fault::Answer(..)
+            | Fault::Drop
+            | Fault::Silence
+            | Fault::HoldBefore(_)
+            | Fault::HoldAfter(_),
+        ) => Body::from(bytes),
         Some(Fault::CutAfter(length)) => cut(bytes, length),
         Some(Fault::ShortenTo(length)) => {
             headers.remove(header::CONTENT_LENGTH);

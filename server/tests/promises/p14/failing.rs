@@ -1,8 +1,8 @@
-//! A registry whose writes fail from some point on.
+//! A registry whose writes fail from some point on, and on which another server writes too.
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use async_trait::async_trait;
@@ -18,6 +18,8 @@ pub(super) struct Failing {
     pub(super) inner: Arc<dyn Registry>,
     /// How many more writes succeed.
     pub(super) writes_left: AtomicU32,
+    /// To where another server moves the alias while a version is registered here; 0: nowhere.
+    pub(super) rival: AtomicU64,
 }
 
 impl Failing {
@@ -50,7 +52,14 @@ impl Registry for Failing {
     }
     async fn register(&self, version: NewVersion) -> RegistryResult<Registered> {
         self.write()?;
-        self.inner.register(version).await
+        let series = version.metadata.series.name.clone();
+        let registered = self.inner.register(version).await?;
+        let rival = self.rival.swap(0, Ordering::Relaxed);
+        if rival > 0 {
+            let moved = self.inner.set_alias(&series, "champion", rival, None);
+            moved.await?;
+        }
+        Ok(registered)
     }
     async fn made_by(&self, series: &SeriesName, key: &str) -> RegistryResult<Option<Made>> {
         self.inner.made_by(series, key).await

@@ -2,16 +2,16 @@
 
 use std::io::Write;
 
-use jiff::Timestamp;
-
 use super::ended;
-use crate::command::Failures;
+use crate::command::{Failures, judging};
 use crate::console::Console;
 use crate::error::{Error, Result};
+use crate::fleet;
 use crate::handover::{self, Handover};
-use crate::push::handed::{Validated, push};
-use crate::push::{Destination, connect, report_rejection};
+use crate::push::validated::Validated;
+use crate::push::{connect, push, report_rejection};
 use crate::source::location::Location;
+use crate::stage::validate_model::{Conclusion, Reason};
 
 /// Push the models that `validate-model` handed over. What did not go through every stage is refused; of what
 /// validate-model refused, the server is told why.
@@ -36,29 +36,57 @@ pub struct Args {
         value_name = "NAME"
     )]
     alias: String,
+    #[command(flatten)]
+    brakes: judging::Brakes,
 }
 
 impl Args {
     pub(in crate::command) async fn run(
         self,
-        now: Timestamp,
         out: &mut (dyn Write + Send),
     ) -> std::result::Result<(), Failures> {
         let client = connect(&self.server)?;
-        let destination = Destination {
-            alias: Some(self.alias).filter(|alias| !alias.is_empty()),
-            trained_at: now,
-        };
+        let alias = Some(self.alias.as_str()).filter(|alias| !alias.is_empty());
         let input = Location::of(&self.input)?;
         let mut console = Console::new(out);
         let mut failures = Vec::new();
+        let (mut names, mut promoted) = (Vec::new(), Vec::new());
         for name in handover::series(&input).await? {
+            match open(&input, &client, &name).await {
+                Ok(model) => {
+                    if model.conclusion() == Conclusion::Promote {
+                        promoted.push((name.clone(), model.movement()));
+                    }
+                    names.push(name);
+                }
+                Err(error) => {
+                    console.begin(&name);
+                    failures.push(error.of_place(&name));
+                }
+            }
+        }
+        let moves = promoted.iter().map(|(name, by)| (name.as_str(), *by));
+        let held = self.brakes.brake().and_then(|brake| {
+            let stopped = brake.judge(moves)?;
+            Some(stopped.message(&brake))
+        });
+        if let Some(stopped) = &held {
+            console.line(format!("  {:<18}{stopped}", "fleet brake"));
+            failures.push(fleet::stop(stopped));
+        }
+        // Read again: those of a fleet are too many for memory.
+        for name in names {
             console.begin(&name);
             let pushed: Result<()> = async {
-                let handover = Handover::take(&input, &name).await?;
-                tell_rejection(&handover, &client, &name).await?;
-                let validated = Validated::open(&handover).await?;
-                console.line(push(validated, &client, &destination).await?);
+                let mut model = Validated::open(&Handover::take(&input, &name).await?).await?;
+                if let Some(message) = held
+                    .clone()
+                    .filter(|_| model.conclusion() == Conclusion::Promote)
+                {
+                    let code = "FLEET_BRAKE".into();
+                    model.hold_back(Reason { code, message });
+                }
+                console.line(push(model, &client, alias).await?);
                 Ok(())
             }
             .await;
@@ -68,17 +96,14 @@ impl Args {
     }
 }
 
-/// A model that was refused is told to the server, and ends here.
-async fn tell_rejection(
-    handover: &Handover,
-    client: &loadcast_client::Client,
-    name: &str,
-) -> Result<()> {
+/// The model of a series. One that was refused is told to the server, and ends here.
+async fn open(input: &Location, client: &loadcast_client::Client, name: &str) -> Result<Validated> {
+    let handover = Handover::take(input, name).await?;
     let Some((stage, refusal)) = handover.refused() else {
-        return Ok(());
+        return Validated::open(&handover).await;
     };
-    if let Some(code) = &refusal.code {
-        report_rejection(client, name, code, &refusal.what).await?;
+    if !refusal.reasons.is_empty() {
+        report_rejection(client, name, refusal).await?;
     }
     Err(Error::model(
         format!("{} refused it: {}", stage.command(), refusal.what),

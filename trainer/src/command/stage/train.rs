@@ -7,6 +7,8 @@ use bytes::Bytes;
 use clap::builder::FalseyValueParser;
 
 use super::{Places, each, told};
+use loadcast_model::backtest::Method;
+
 use crate::command::Failures;
 use crate::command::run::method;
 use crate::handover::Stage;
@@ -19,7 +21,7 @@ use crate::stage::train::{STAGE, train};
 pub struct Args {
     #[command(flatten)]
     places: Places,
-    /// What to fit: Prophet's arguments as TOML [default: as the catalog says, else Prophet's own defaults]
+    /// What to fit: Prophet's arguments as TOML [default: as the catalog says, else --search; with holidays, Prophet's own defaults]
     #[arg(long, env = "LOADCAST_SPEC", value_name = "FILE.toml")]
     spec: Option<String>,
     /// Search the best forecast instead of fitting a spec
@@ -34,7 +36,7 @@ impl Args {
     ) -> std::result::Result<(), Failures> {
         let output = Location::of(&self.places.output)?;
         let given = self.search || self.spec.is_some();
-        let of_flags = method(self.search, self.spec.as_deref()).await?;
+        let spec = method(false, self.spec.as_deref()).await?;
         each(
             &self.places.input,
             Stage::Train,
@@ -43,7 +45,9 @@ impl Args {
                 let grid = handover.read("grid.parquet").await?;
                 let features = Features::decode(&handover.shown("grid.parquet"), &grid)?;
                 let declared = handover.settings().method().filter(|_| !given);
-                let method = declared.unwrap_or_else(|| of_flags.clone());
+                let search = self.search || (!given && features.about().holidays.is_empty());
+                let of_flags = if search { Method::Search } else { spec.clone() };
+                let method = declared.unwrap_or(of_flags);
                 let made = told(console, STAGE, || train(features, method));
                 let outcome = made.outcome(Stage::Train, |trained| {
                     Ok(BTreeMap::from([

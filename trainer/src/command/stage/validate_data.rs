@@ -5,15 +5,15 @@ use std::io::Write;
 
 use jiff::Timestamp;
 
-use super::{ended, told};
+use super::{Made, ended};
 use crate::command::{Failures, data};
 use crate::console::Console;
 use crate::error::Result;
-use crate::handover::{self, Settings, Stage};
+use crate::handover::{self, Stage};
 use crate::pipeline::{self, Plan};
 use crate::source::location::Location;
 use crate::source::supply::{Declared, Supply};
-use crate::stage::validate_data::{STAGE, validate_data};
+use crate::stage::validate_data::{STAGE, inspect};
 
 /// Stage 1 alone: judge the rows of each series, and hand those that can be trained on to `prepare`.
 #[derive(Debug, clap::Args)]
@@ -55,12 +55,13 @@ async fn one(
 ) -> Result<()> {
     let plan = declared.plan(of_all);
     let column = pipeline::column(supply, declared, &plan).await?;
-    let made = told(console, STAGE, || validate_data(column, &plan.rules));
+    let inspected = inspect(column, &plan.rules);
+    console.found(inspected.verdict);
+    let made = Made::of(console, STAGE, inspected.data);
     let outcome = made.outcome(Stage::ValidateData, |valid| {
         Ok(BTreeMap::from([("valid.parquet", valid.encode()?)]))
     })?;
-    let settings = declared.settings();
-    let settings = Settings::of(settings.0, settings.1);
-    handover::begin(output, &declared.declaration.name, settings, outcome).await?;
+    let name = &declared.declaration.name;
+    handover::begin(output, name, declared.settings(), outcome).await?;
     made.done.map(drop)
 }

@@ -3,24 +3,31 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::{Places, each, told};
-use crate::command::Failures;
-use crate::handover::Stage;
-use crate::model_folder;
-use crate::push::handed::{APPROVAL, approval};
+use crate::champion::Champion;
+use crate::command::{Failures, judging};
+use crate::declaration::Declaration;
+use crate::handover::{Outcome as HandedOn, Refusal, Stage};
+use crate::page::{self, Page};
+use crate::push;
+use crate::push::validated::Validated;
 use crate::source::location::Location;
 use crate::stage::prepare_features::Features;
 use crate::stage::train::Trained;
-use crate::stage::validate_model::{STAGE, validate_model};
+use crate::stage::validate_model::{Bar, Outcome, STAGE, validate_model};
 
 /// Stage 4 alone: judge each model that `train` handed over. What passes is an MLflow model folder that `push` takes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     places: Places,
+    #[command(flatten)]
+    gates: judging::Gates,
+    /// Which server is asked what it serves now, for the model to be held against; without, nothing is known of that
+    #[arg(long, env = "LOADCAST_SERVER", value_name = "URL")]
+    server: Option<String>,
 }
 
 impl Args {
@@ -30,6 +37,8 @@ impl Args {
         out: &mut (dyn Write + Send),
     ) -> std::result::Result<(), Failures> {
         let output = Location::of(&self.places.output)?;
+        let client = self.server.as_deref().map(push::connect).transpose()?;
+        let gates = self.gates.checks();
         each(
             &self.places.input,
             Stage::ValidateModel,
@@ -37,20 +46,46 @@ impl Args {
             async |handover, console| {
                 let grid = handover.read("grid.parquet").await?;
                 let features = Features::decode(&handover.shown("grid.parquet"), &grid)?;
+                let champion = match &client {
+                    Some(client) => Champion::ask(client, &features).await,
+                    None => Champion::Unknown("no server was asked (--server)".to_owned()),
+                };
+                let bar = Bar {
+                    gates: handover.settings().gates(gates.clone()),
+                    champion,
+                };
+                let declaration = Declaration::of_series(&features.about().series);
+                let found = features.about().found.clone();
                 let model_pr = handover.read("model.pr").await?;
                 let about = handover.read("trained.json").await?;
                 let place = handover.shown("trained.json");
                 let trained = Trained::decode(features, &model_pr, &place, &about)?;
-                let made = told(console, STAGE, || validate_model(trained));
-                let outcome = made.outcome(Stage::ValidateModel, |approved| {
-                    let metadata = model_folder::metadata(approved, now)?;
-                    let files = model_folder::files(approved.model_pr(), &metadata).into_iter();
-                    let mut files: BTreeMap<&'static str, Bytes> = files.collect();
-                    files.insert(APPROVAL, approval(approved));
-                    Ok(files)
-                })?;
+                let made = told(console, STAGE, || validate_model(trained, &bar));
+                let verdicts = [found, made.verdict.clone()];
+                let section = page::section(&Page {
+                    declaration: &declaration,
+                    verdicts: &verdicts,
+                    judged: made.done.as_ref(),
+                });
+                let (files, refused) = match made.done.map(|judgement| judgement.outcome) {
+                    Ok(Outcome::Approved(approved)) => {
+                        let validated = Validated::of(*approved, now)?.with_section(section);
+                        (validated.files(), None)
+                    }
+                    Ok(Outcome::Rejected(rejected)) => {
+                        (BTreeMap::new(), Some(Refusal::rejected(&rejected)))
+                    }
+                    Err(error) => (BTreeMap::new(), Some(Refusal::of(&error))),
+                };
+                let error = refused.as_ref().map(Refusal::error);
+                let outcome = HandedOn {
+                    stage: Stage::ValidateModel,
+                    verdict: &made.verdict,
+                    refused,
+                    files,
+                };
                 handover.hand_on(&output, outcome).await?;
-                made.done.map(drop)
+                error.map_or(Ok(()), Err)
             },
         )
         .await

@@ -8,23 +8,20 @@ use arrow::array::{AsArray as _, Float64Array, RecordBatch, TimestampMillisecond
 use arrow::datatypes::{DataType, Field, Float64Type, Schema, TimeUnit};
 use bytes::Bytes;
 use loadcast_model::grid::Grid;
-use loadcast_model::series::Series;
 use serde::{Deserialize, Serialize};
 
-use super::{Features, STAGE, digest};
+use super::{About, Features};
 use crate::error::{Error, Result};
 use crate::source::parquet;
-use crate::verdict::Verdict;
 
 /// The key in the schema's metadata.
 const ABOUT: &str = "loadcast.features";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct About {
-    series: Series,
+struct Stored {
     start: i64,
-    cutoff: i64,
+    about: About,
 }
 
 impl Features {
@@ -33,10 +30,9 @@ impl Features {
     /// # Errors
     /// [`Error::Output`] when it cannot be encoded.
     pub(crate) fn encode(&self) -> Result<Bytes> {
-        let about = About {
-            series: self.series.clone(),
+        let about = Stored {
             start: self.grid.start,
-            cutoff: self.cutoff,
+            about: self.about.clone(),
         };
         let about = serde_json::to_string(&about)
             .expect("plain structs with string keys serialise without error");
@@ -74,21 +70,16 @@ impl Features {
         let schema = parquet::schema(place, bytes)?;
         let about = schema.metadata().get(ABOUT);
         let about = about.ok_or_else(|| foreign(&"it says nothing of its series"))?;
-        let about: About = serde_json::from_str(about).map_err(|error| foreign(&error))?;
+        let Stored { start, about } =
+            serde_json::from_str(about).map_err(|error| foreign(&error))?;
         let batch = parquet::columns(place, bytes, &[0, 1])?;
         let values = batch.column(1).as_primitive_opt::<Float64Type>();
         let values = values.ok_or_else(|| foreign(&"its columns are others"))?;
         let grid = Grid {
-            start: about.start,
+            start,
             step_seconds: about.series.step_seconds,
             values: values.iter().collect(),
         };
-        Ok(Self {
-            data_sha256: digest(&grid),
-            series: about.series,
-            grid,
-            cutoff: about.cutoff,
-            verdict: Verdict::new(STAGE),
-        })
+        Self::new(grid, about)
     }
 }

@@ -13,7 +13,7 @@ use loadcast_model::series::{SeriesName, Unit, ZeroMeans};
 use loadcast_model::zone::Zone;
 use serde::{Deserialize, Serialize};
 
-use super::{STAGE, ValidData};
+use super::ValidData;
 use crate::declaration::Declaration;
 use crate::error::{Error, Result};
 use crate::source::parquet;
@@ -33,6 +33,9 @@ struct About {
     labels: BTreeMap<String, String>,
     time_zone: Zone,
     step_seconds: i64,
+    censored: Vec<i64>,
+    outliers: Vec<i64>,
+    found: Verdict,
 }
 
 impl ValidData {
@@ -50,6 +53,9 @@ impl ValidData {
             labels: self.labels.clone(),
             time_zone: self.zone.clone(),
             step_seconds: self.step_seconds,
+            censored: self.censored.clone(),
+            outliers: self.outliers.clone(),
+            found: self.verdict.clone(),
         };
         let about = serde_json::to_string(&about)
             .expect("plain structs with string keys serialise without error");
@@ -110,7 +116,9 @@ impl ValidData {
                 .map(|time| time.div_euclid(1000))
                 .collect(),
             values: values.values().to_vec(),
-            verdict: Verdict::new(STAGE),
+            censored: about.censored,
+            outliers: about.outliers,
+            verdict: about.found,
         })
     }
 }
