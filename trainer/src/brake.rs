@@ -6,6 +6,11 @@
 
 use serde::Serialize;
 
+use crate::stage::validate_model::Reason;
+
+/// The code of what the brake holds back.
+pub const BRAKED: &str = "FLEET_BRAKE";
+
 /// When promotions stop.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Brake {
@@ -61,6 +66,15 @@ impl Brake {
             compared,
             share,
         })
+    }
+}
+
+/// The reason of a model that is held back, because of what the brake `said`.
+#[must_use]
+pub fn braked(said: String) -> Reason {
+    Reason {
+        code: BRAKED.into(),
+        message: said,
     }
 }
 

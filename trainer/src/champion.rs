@@ -89,6 +89,16 @@ impl Champion {
         Self::Unknown(text.lines().next().unwrap_or_default().to_owned())
     }
 
+    /// The version that is served, 0 for none; `None` where that is not known.
+    #[must_use]
+    pub fn version(&self) -> Option<u64> {
+        match self {
+            Self::Nothing => Some(0),
+            Self::Served(served) => Some(served.version),
+            _ => None,
+        }
+    }
+
     /// What is served, where it is known.
     #[must_use]
     pub fn served(&self) -> Option<&Served> {

@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use loadcast_client::Client;
+use loadcast_model::series::SeriesName;
+use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
 use self::spool::Spool;
-use crate::brake::Brake;
+use crate::brake::braked;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::handover::Refusal;
@@ -35,6 +37,8 @@ struct Fleet {
     supply: Supply,
     client: Option<Client>,
     spool: Spool,
+    /// As many series are judged at once.
+    jobs: Semaphore,
 }
 
 /// Runs every series of the plan; `client` is `None` for a dry run.
@@ -43,36 +47,41 @@ struct Fleet {
 /// in the order they are declared; the errors are of those that were not pushed.
 ///
 /// # Errors
-/// When the data themselves cannot be read or have none of the series; [`Error::Output`] when no report can be written.
+/// When the data themselves cannot be read or have none of the series; [`Error::Output`] when the journal cannot be
+/// written.
 pub async fn run(
     plan: &Plan,
     client: Option<&Client>,
     console: &mut Console<'_>,
 ) -> Result<(RunReport, Vec<Error>)> {
-    let spool = Spool::open(plan)?;
-    let plan = as_of(plan, &spool);
-    let (supply, mut declared) = Supply::open(&plan).await?;
+    let mut spool = Spool::open(plan, client.map(Client::addr))?;
+    let (supply, mut declared) = Supply::open(&as_of(plan, spool.now())).await?;
+    if spool.begin(supply.sha256(), plan.now)? {
+        console.line(format!("going on with the run of {}", spool.now()));
+    }
+    let plan = as_of(plan, spool.now());
     declared.retain(|declared| plan.shard.has(&declared.declaration.name));
     let mut report = RunReport::new(&plan, client.is_none());
+    let (jobs, report_html) = (plan.jobs.max(1), plan.report_html.clone());
     let fleet = Arc::new(Fleet {
         plan,
         supply,
         client: client.cloned(),
         spool,
+        jobs: Semaphore::new(jobs),
     });
     console.begin_fleet("judging", declared.len());
-    let judging = futures::stream::iter(declared).map(|declared| {
-        let fleet = Arc::clone(&fleet);
-        tokio::spawn(async move { fleet.judge(&declared).await })
-    });
-    let mut judging = judging.buffered(fleet.plan.jobs.max(1));
+    // More than are judged at once: one that takes long keeps no core idle.
+    let judging = futures::stream::iter(declared)
+        .map(|declared| Arc::clone(&fleet).judge_aside(declared))
+        .buffered(4 * jobs);
+    let mut judging = std::pin::pin!(judging);
     while let Some(judged) = judging.next().await {
-        let judged = judged.map_err(died)??;
         console.judged(&judged);
         report.series.push(judged);
     }
     let mut failures = Vec::new();
-    let held = fleet.held(&report.series);
+    let held = fleet.spool.held(|| fleet.said_by_brake(&report.series))?;
     if let Some(stopped) = &held {
         console.line(format!("  {:<18}{stopped}", "fleet brake"));
         report.stopped = Some(stopped.clone());
@@ -80,31 +89,32 @@ pub async fn run(
     }
     console.begin_fleet("pushing", report.series.len());
     let judged = std::mem::take(&mut report.series);
-    let pushing = futures::stream::iter(judged).map(|judged| {
-        let (fleet, held) = (Arc::clone(&fleet), held.clone());
-        tokio::spawn(async move { fleet.push(judged, held).await })
-    });
-    let mut pushing = pushing.buffered(PUSHES);
+    let pushing = futures::stream::iter(judged)
+        .map(|judged| fleet.push(judged, held.clone()))
+        .buffered(PUSHES);
+    let mut pushing = std::pin::pin!(pushing);
     while let Some(pushed) = pushing.next().await {
-        let pushed = pushed.map_err(died)??;
         console.pushed(&pushed, fleet.client.is_none());
         let failure = pushed.failure();
         failures.extend(failure.map(|error| error.of_place(pushed.series())));
         report.series.push(pushed);
     }
-    if let Some(path) = &fleet.plan.report_html {
-        page::write(path, &report, |series| fleet.spool.section(series))?;
-    }
     console.summary(&report);
-    fleet.spool.end(jiff::Timestamp::now())?;
+    if report.series.iter().all(|series| !series.is_unpushed()) {
+        fleet.spool.end(jiff::Timestamp::now())?;
+    }
+    if let Some(path) = &report_html {
+        let written = page::write(path, &report, |series| fleet.spool.section(series));
+        failures.extend(written.err());
+    }
     Ok((report, failures))
 }
 
-/// A run that goes on is as if it were when it was begun: the same data then give the same bytes.
-fn as_of(plan: &Plan, spool: &Spool) -> Plan {
+/// The plan as if it were `now`: a run that goes on is of when it was begun, and the same data then give the same bytes.
+fn as_of(plan: &Plan, now: jiff::Timestamp) -> Plan {
     let mut plan = plan.clone();
-    let now = crate::time::floor_seconds(spool.now());
-    plan.now = spool.now();
+    plan.now = now;
+    let now = crate::time::floor_seconds(now);
     plan.rules.now = plan.rules.now.map(|_| now);
     plan.rules.shift_to = plan.rules.shift_to.map(|_| now);
     plan
@@ -118,14 +128,28 @@ pub(crate) fn stop(stopped: &str) -> Error {
     )
 }
 
-fn died(error: tokio::task::JoinError) -> Error {
-    Error::model(
-        format!("a series died: {error}"),
-        "this is a defect: tell the makers, with the data of this series",
-    )
-}
-
 impl Fleet {
+    /// Judges a series when its turn comes, on a thread that may block: rows are parsed, models fitted and files written
+    /// there. Whatever goes wrong is of this series alone.
+    async fn judge_aside(self: Arc<Self>, declared: Declared) -> SeriesReport {
+        let declaration = declared.declaration.clone();
+        let Ok(_turn) = self.jobs.acquire().await else {
+            unreachable!("the semaphore is never closed")
+        };
+        let fleet = Arc::clone(&self);
+        let handle = tokio::runtime::Handle::current();
+        let judging = tokio::task::spawn_blocking(move || handle.block_on(fleet.judge(&declared)));
+        let judged = judging.await.unwrap_or_else(|error| {
+            Err(Error::model(
+                format!("a stage died: {error}"),
+                "this is a defect: tell the makers, with the data of this series",
+            ))
+        });
+        judged.unwrap_or_else(|error| {
+            SeriesReport::new(&declaration, Vec::new(), Err((Refusal::of(&error), false)))
+        })
+    }
+
     /// Takes a series as far as it gets, unless that was done before the run was interrupted.
     ///
     /// # Errors
@@ -145,7 +169,6 @@ impl Fleet {
             verdicts: &verdicts,
             judged: judged.as_ref(),
         });
-        let kept_verdicts = <&[_; 4]>::try_from(verdicts.as_slice());
         let outcome = match judged.map(|judgement| judgement.outcome) {
             Ok(Outcome::Rejected(rejected)) => Err((Refusal::rejected(&rejected), true)),
             Err(error) => Err((Refusal::of(&error), false)),
@@ -155,10 +178,11 @@ impl Fleet {
                 let validated = validated.with_section(section.clone());
                 let alias = validated.alias(self.plan.alias.as_deref());
                 done.idempotency_key = validated.idempotency_key(alias);
-                let kept_verdicts = kept_verdicts.map_err(|_| {
+                let verdicts = verdicts.as_slice().try_into();
+                let verdicts = verdicts.map_err(|_| {
                     Error::model("a model was approved before its time", "this is a defect")
                 })?;
-                self.spool.keep(&validated, kept_verdicts).await?;
+                self.spool.keep(&validated, verdicts).await?;
                 Ok(done)
             }
         };
@@ -169,8 +193,8 @@ impl Fleet {
     }
 
     /// Why no model is promoted; `None` when each may go its way.
-    fn held(&self, judged: &[SeriesReport]) -> Option<String> {
-        let brake: &Brake = self.plan.brake.as_ref()?;
+    fn said_by_brake(&self, judged: &[SeriesReport]) -> Option<String> {
+        let brake = self.plan.brake.as_ref()?;
         let promoted = judged.iter().filter_map(|report| {
             let done = report.done()?;
             let promoted = done.conclusion == Conclusion::Promote;
@@ -180,15 +204,12 @@ impl Fleet {
     }
 
     /// Pushes what was approved, and tells of what was rejected, unless that was done before the run was interrupted.
-    ///
-    /// # Errors
-    /// When what was done cannot be noted; everything else is in the report.
-    async fn push(&self, mut report: SeriesReport, held: Option<String>) -> Result<SeriesReport> {
+    async fn push(&self, mut report: SeriesReport, held: Option<String>) -> SeriesReport {
         let Some(name) = report.name().filter(|_| !report.is_pushed()) else {
-            return Ok(report);
+            return report;
         };
         if let Some(refusal) = report.refusal().cloned() {
-            if let Some(client) = self.client.as_ref().filter(|_| report.is_judged()) {
+            if let Some(client) = self.client.as_ref().filter(|_| report.is_rejected()) {
                 // The refusal is what ends the run; a server that does not hear of it is a lesser matter.
                 match report_rejection(client, name.as_ref(), &refusal).await {
                     Ok(()) => report.told(),
@@ -196,28 +217,34 @@ impl Fleet {
                         tracing::warn!(series = %name, %error, "the server was not told of the refused candidate");
                     }
                 }
-                self.spool.tell(&name, &report)?;
+                self.note(&name, &report);
             }
-            return Ok(report);
+            return report;
         }
         let span = tracing::info_span!("trainer.push_series", series = %name);
         match self.push_model(name.as_ref(), held).instrument(span).await {
             Ok(pushed) => {
                 report.pushed(pushed);
-                self.spool.tell(&name, &report)?;
+                self.note(&name, &report);
             }
             // Noted as judged: what goes on pushes it again.
             Err(error) => report.failed(&error),
         }
-        Ok(report)
+        report
+    }
+
+    /// What cannot be noted is done again by a run that goes on, which the server recognises.
+    fn note(&self, name: &SeriesName, report: &SeriesReport) {
+        if let Err(error) = self.spool.tell(name, report) {
+            tracing::warn!(series = %name, %error, "the journal does not know what was done");
+        }
     }
 
     /// The model as it was pushed, or as it would have been.
     async fn push_model(&self, name: &str, held: Option<String>) -> Result<Pushed> {
         let mut model = self.spool.model(name).await?;
         if let Some(message) = held.filter(|_| model.conclusion() == Conclusion::Promote) {
-            let code = "FLEET_BRAKE".into();
-            model.hold_back(Reason { code, message });
+            model.hold_back(braked(message));
         }
         let mut folder = None;
         if let Some(place) = &self.plan.output_dir {

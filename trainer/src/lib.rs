@@ -15,6 +15,7 @@ pub mod error;
 pub mod fleet;
 pub mod generate;
 pub mod handover;
+mod lock;
 pub mod mlflow;
 pub mod model_folder;
 mod observations;

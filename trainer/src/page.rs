@@ -11,16 +11,30 @@ use bytes::Bytes;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 pub use self::series::Page;
-use self::series::pill;
+use self::series::{failed, pill};
 use self::style::STYLE;
+use crate::brake::BRAKED;
 use crate::error::Result;
 use crate::output;
 use crate::report::{RunReport, SeriesReport};
+use crate::stage::validate_model::{Conclusion, Reason};
 
 /// The part of a document about one series.
 #[must_use]
 pub fn section(page: &Page<'_>) -> String {
     series::section(page).into_string()
+}
+
+/// A section that says PROMOTE, of a model that is held back for `reason`.
+#[must_use]
+pub fn held(section: &str, reason: &Reason) -> String {
+    let promoted = pill(Some(Conclusion::Promote.as_str())).into_string();
+    let candidate = pill(Some(Conclusion::CandidateOnly.as_str())).into_string();
+    let because = series::because_of(std::slice::from_ref(reason)).into_string();
+    let passed = series::because_of(&[]).into_string();
+    section
+        .replacen(&promoted, &candidate, 1)
+        .replacen(&passed, &because, 1)
 }
 
 /// A document of one section.
@@ -50,7 +64,17 @@ pub fn write(path: &Path, report: &RunReport, file: impl Fn(&str) -> PathBuf) ->
     output::write_with(path, |out| {
         out.write_all(before.as_bytes())?;
         for series in &report.series {
-            out.write_all(&fs::read(file(series.series()))?)?;
+            // A series that failed before there was anything to show has none.
+            let section = match fs::read_to_string(file(series.series())) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                read => read?,
+            };
+            let reasons = series
+                .done()
+                .map_or(&[][..], |done| done.reasons.as_slice());
+            let braked = reasons.iter().find(|reason| reason.code == BRAKED);
+            let section = braked.map_or_else(|| section.clone(), |reason| held(&section, reason));
+            out.write_all(section.as_bytes())?;
         }
         out.write_all(after.as_bytes())
     })
@@ -110,7 +134,11 @@ fn overview_row(series: &SeriesReport) -> Markup {
     html! {
         tr {
             td { a href={ "#" (series.series()) } { (series.series()) } }
-            td { (pill(done.map(|done| done.conclusion.as_str()))) }
+            td {
+                @if done.is_some() || series.is_rejected() {
+                    (pill(done.map(|done| done.conclusion.as_str())))
+                } @else { (failed()) }
+            }
             td.number { (backtest.and_then(|it| it.skill).map(|skill| format!("{skill:+.2}")).unwrap_or_default()) }
             td.number { (percent(backtest.and_then(|it| it.model.coverage)).unwrap_or_default()) }
             td.number { (percent(done.and_then(|done| done.movement)).unwrap_or_default()) }

@@ -13,11 +13,11 @@ use crate::brake::Brake;
 use crate::champion::Champion;
 use crate::checks::Checks;
 use crate::declaration::Declaration;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fleet::shard::Shard;
 use crate::source::prometheus::Prometheus;
 use crate::source::supply::{Declared, Supply};
-use crate::stage::prepare_features::{self, Features, Preparation, prepare_features};
+use crate::stage::prepare_features::{self, Preparation, prepare_features};
 use crate::stage::train::{self, train};
 use crate::stage::validate_data::{Column, Rules, inspect};
 use crate::stage::validate_model::gate::Gate;
@@ -122,8 +122,8 @@ pub async fn column(supply: &Supply, declared: &Declared, plan: &Plan) -> Result
     }
 }
 
-/// Takes one series through the four stages, the arithmetic off the threads that wait for others. The verdicts of the
-/// stages it came to are kept whatever comes of it.
+/// Takes one series through the four stages; blocks on the arithmetic. The verdicts of the stages it came to are kept
+/// whatever comes of it.
 pub async fn judge(
     supply: &Supply,
     declared: &Declared,
@@ -143,16 +143,12 @@ async fn through(
     verdicts: &mut Verdicts,
 ) -> Result<Judgement> {
     let column = column(supply, declared, plan).await?;
-    let (rules, preparation) = (plan.rules.clone(), plan.preparation.clone());
-    let features = aside(verdicts, move |verdicts| -> Result<Features> {
-        let inspected = inspect(column, &rules);
-        verdicts.push(inspected.verdict);
-        let valid = inspected.data?;
-        verdicts.stage(prepare_features::STAGE, || {
-            prepare_features(valid, &preparation)
-        })
-    })
-    .await?;
+    let inspected = inspect(column, &plan.rules);
+    verdicts.push(inspected.verdict);
+    let valid = inspected.data?;
+    let features = verdicts.stage(prepare_features::STAGE, || {
+        prepare_features(valid, &plan.preparation)
+    })?;
     let champion = match client {
         Some(client) => Champion::ask(client, &features).await,
         None => Champion::Unknown("no server was asked (--dry-run)".to_owned()),
@@ -161,30 +157,6 @@ async fn through(
         gates: plan.gates.clone(),
         champion,
     };
-    let method = plan.method.clone();
-    aside(verdicts, move |verdicts| {
-        let trained = verdicts.stage(train::STAGE, || train(features, method))?;
-        verdicts.stage(validate_model::STAGE, || validate_model(trained, &bar))
-    })
-    .await
-}
-
-/// Runs stages on a thread that may block.
-async fn aside<T: Send + 'static>(
-    verdicts: &mut Verdicts,
-    stages: impl FnOnce(&mut Verdicts) -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let mut taken = std::mem::take(verdicts);
-    let run = tokio::task::spawn_blocking(move || {
-        let done = stages(&mut taken);
-        (taken, done)
-    });
-    let (taken, done) = run.await.map_err(|error| {
-        Error::model(
-            format!("a stage died: {error}"),
-            "this is a defect: tell the makers, with the data of this series",
-        )
-    })?;
-    *verdicts = taken;
-    done
+    let trained = verdicts.stage(train::STAGE, || train(features, plan.method.clone()))?;
+    verdicts.stage(validate_model::STAGE, || validate_model(trained, &bar))
 }

@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use loadcast_client::{
-    Client, Code, Error as ClientError, Push, RejectionReport, Scores, SeriesInfo, Verdict,
+    Client, Code, Error as ClientError, Model, Push, RejectionReport, Scores, SeriesInfo, Verdict,
 };
 use loadcast_model::artifact::Metadata;
 use loadcast_model::backtest::Method;
@@ -80,8 +80,33 @@ pub async fn push(
     promoted: Option<&str>,
 ) -> Result<Receipt> {
     let alias = validated.alias(promoted);
-    let expected = expected_version(client, validated.series().name.as_ref(), alias).await?;
+    let expected = match alias {
+        // Nobody acts on it: the latest candidate is the one.
+        Some(CANDIDATE) | None => None,
+        Some(alias) => Some(still_beside(client, &validated, alias).await?),
+    };
     send(client, validated.message(alias, expected)).await
+}
+
+/// What `alias` points at, 0 for nothing, if what is served is still what the model was judged beside, or the model itself.
+async fn still_beside(client: &Client, validated: &Validated, alias: &str) -> Result<u64> {
+    let series = validated.series().name.as_ref();
+    let Some(model) = model(client, series).await? else {
+        return Ok(0);
+    };
+    let served = model.served.as_ref();
+    let version = served.map_or(0, |served| served.version);
+    let is_ours =
+        served.is_some_and(|served| served.artifact_sha256 == validated.metadata().sha256);
+    match validated.beside() {
+        Some(beside) if beside != version && !is_ours => Err(Error::server(
+            format!(
+                "{series} was judged beside version {beside}, and version {version} is served by now"
+            ),
+            "somebody else moved the alias meanwhile: run again, to be judged beside what is served now",
+        )),
+        _ => Ok(model.aliases.get(alias).copied().unwrap_or(0)),
+    }
 }
 
 async fn send(client: &Client, message: Push) -> Result<Receipt> {
@@ -134,27 +159,27 @@ pub async fn report_rejection(client: &Client, series: &str, refusal: &Refusal) 
         .map_err(|error| refused(client, &error))
 }
 
-/// The version that the alias to move must still be at when the push arrives.
+/// What `alias` points at now, 0 when it does not exist yet: it must still do so when the push arrives.
 async fn expected_version(
     client: &Client,
     series: &str,
     alias: Option<&str>,
 ) -> Result<Option<u64>> {
-    match alias {
-        // Nobody acts on it: the latest candidate is the one.
-        Some(CANDIDATE) | None => Ok(None),
-        Some(alias) => Ok(Some(current_version(client, series, alias).await?)),
-    }
+    let Some(alias) = alias else {
+        return Ok(None);
+    };
+    let model = model(client, series).await?;
+    let version = model.and_then(|model| model.aliases.get(alias).copied());
+    Ok(Some(version.unwrap_or(0)))
 }
 
-/// What `alias` points at now; 0 when it does not exist yet.
-async fn current_version(client: &Client, series: &str, alias: &str) -> Result<u64> {
+async fn model(client: &Client, series: &str) -> Result<Option<Model>> {
     match client.model(series).await {
-        Ok(model) => Ok(model.aliases.get(alias).copied().unwrap_or(0)),
+        Ok(model) => Ok(Some(model)),
         Err(ClientError::Refused {
             code: Code::NotFound,
             ..
-        }) => Ok(0),
+        }) => Ok(None),
         Err(error) => Err(refused(client, &error)),
     }
 }

@@ -55,6 +55,9 @@ struct Failed {
     rejected: bool,
     /// The server was told.
     told: bool,
+    /// A model was approved, and could not be pushed.
+    #[serde(default)]
+    unpushed: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refusal: Option<Refusal>,
 }
@@ -137,6 +140,7 @@ impl SeriesReport {
                     remedy: refusal.remedy.clone(),
                     rejected,
                     told: false,
+                    unpushed: false,
                     refusal: Some(refusal),
                 })),
             },
@@ -209,6 +213,11 @@ impl SeriesReport {
         self.is_rejected() || self.done().is_some()
     }
 
+    /// Whether a model was approved, and could not be pushed.
+    pub(crate) fn is_unpushed(&self) -> bool {
+        matches!(&self.outcome, Outcome::Failed(failed) if failed.unpushed)
+    }
+
     /// Whether nothing is left to do.
     pub(crate) fn is_pushed(&self) -> bool {
         match &self.outcome {
@@ -247,6 +256,7 @@ impl SeriesReport {
             remedy: error.remedy().to_owned(),
             rejected: false,
             told: false,
+            unpushed: true,
             refusal: None,
         }));
     }

@@ -126,11 +126,6 @@ impl Args {
         self.report.as_deref()
     }
 
-    /// Where it is noted what was done.
-    pub(super) fn journal(&self) -> Option<&Path> {
-        self.journal.as_deref()
-    }
-
     /// The run that begins `now`.
     pub(super) async fn plan(self, now: Timestamp) -> Result<Plan> {
         let shard = match (self.shard, self.shards, self.job_index) {

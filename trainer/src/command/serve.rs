@@ -67,10 +67,8 @@ impl Args {
         every: Duration,
         out: &mut (dyn Write + Send),
     ) -> Result<()> {
-        let mut last = match self.run.journal() {
-            Some(folder) => Spool::last_end(folder)?,
-            None => None,
-        };
+        let plan = self.run.clone().plan(Timestamp::now()).await?;
+        let mut last = Spool::last_end(&plan)?;
         loop {
             let due = next(last, every, rand::random(), Timestamp::now());
             service.wait(due);

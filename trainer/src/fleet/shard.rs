@@ -33,6 +33,12 @@ impl Shard {
         ))
     }
 
+    /// A folder of its own beside those of the other parts; `None` where there are none.
+    #[must_use]
+    pub fn folder(self) -> Option<String> {
+        (self.count > 1).then(|| format!("shard-{}-of-{}", self.index, self.count))
+    }
+
     /// Whether `series` is in it.
     #[must_use]
     pub fn has(self, series: &SeriesName) -> bool {

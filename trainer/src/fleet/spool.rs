@@ -1,13 +1,17 @@
 //! What a run has done so far, on disk: its models wait there for the brake, and a run that was killed goes on from it.
 //!
 //! ```text
-//! run.json               what the run is of; a run of something else, or after its end, begins anew
+//! run.json                 what the run is of, and what the brake said; a run of something else begins anew
 //! series/NAME/series.json  what became of the series: written last, when it is judged, and again when it is pushed
-//! series/NAME/...        its model as validate-model hands it over, and its part of the page
+//! series/NAME/...          its model as validate-model hands it over, and its part of the page
 //! ```
+//!
+//! A run goes on with what an interrupted one left only where everything that decides what is made is the same: settings,
+//! data, server, trainer; and only for some hours, for its models are of then. The folder is locked by one run at a time.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use loadcast_model::artifact::sha256_hex;
@@ -17,6 +21,7 @@ use tempfile::TempDir;
 
 use crate::error::{Error, Result};
 use crate::handover::{self, Handover, Settings};
+use crate::lock::Lock;
 use crate::output;
 use crate::pipeline::Plan;
 use crate::push::TRAINER_VERSION;
@@ -25,14 +30,17 @@ use crate::report::SeriesReport;
 use crate::source::location::Location;
 use crate::verdict::Verdict;
 
-/// A run that was interrupted longer ago is not gone on with: its data are of then.
-const MAX_AGE_SECONDS: i64 = 24 * 3600;
+/// A run that was begun longer ago is not gone on with: its data are of then. Less than the interval of most schedules, so
+/// that the next run is not taken for the rest of the last.
+const MAX_AGE_SECONDS: i64 = 3 * 3600;
 
 /// The folder of one run.
 #[derive(Debug)]
 pub struct Spool {
     folder: PathBuf,
-    run: Run,
+    run: Mutex<Run>,
+    goes_on: bool,
+    _lock: Lock,
     /// Gone with the process, where no journal was asked for.
     _temporary: Option<TempDir>,
 }
@@ -41,23 +49,35 @@ pub struct Spool {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Run {
-    /// Of everything that decides what the run makes, but when.
+    /// Of everything that decides what the run makes and where it goes, but the data and when.
     plan_sha256: String,
+    /// Of the data; `None` until they are opened, and where nobody can tell.
+    data: Option<String>,
     trainer_version: String,
     /// When it was begun: what is gone on with is as if it were then.
     now: Timestamp,
+    /// What the brake said of all models together, once it has: nothing, or why none is promoted.
+    brake: Option<Brake>,
     /// When it ended; `None` while it is under way.
     ended: Option<Timestamp>,
 }
 
+/// What the brake said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Brake {
+    held: Option<String>,
+}
+
 impl Spool {
-    /// The spool of `plan`: one that an interrupted run of the same left in the plan's journal, or an empty one.
+    /// The spool of `plan`, whose models go to `server`: one that an interrupted run of the same left in the plan's
+    /// journal, or an empty one. Nothing is written yet; [`Spool::begin`] does.
     ///
     /// # Errors
-    /// [`Error::Output`] when it cannot be written, or read back.
-    pub fn open(plan: &Plan) -> Result<Self> {
+    /// [`Error::Output`] when another run holds the journal, it is a folder of something else, or cannot be written.
+    pub fn open(plan: &Plan, server: Option<&str>) -> Result<Self> {
         let (folder, temporary) = match &plan.journal {
-            Some(folder) => (folder.clone(), None),
+            Some(folder) => (of_shard(folder, plan), None),
             None => {
                 let folder = tempfile::tempdir().map_err(|error| {
                     Error::output(
@@ -68,32 +88,73 @@ impl Spool {
                 (folder.path().to_owned(), Some(folder))
             }
         };
+        let lock = Lock::take(&folder)?;
+        let earlier: Option<Run> = read(&folder.join("run.json"))?;
+        if earlier.is_none() && folder.join("series").exists() {
+            return Err(Error::output(
+                format!(
+                    "--journal {}: it has files of something else",
+                    folder.display()
+                ),
+                "give a folder of its own; what is in it is not touched",
+            ));
+        }
         let fresh = Run {
-            plan_sha256: digest(plan),
+            plan_sha256: digest(plan, server),
+            data: None,
             trainer_version: TRAINER_VERSION.to_owned(),
             now: plan.now,
+            brake: None,
             ended: None,
         };
-        let path = folder.join("run.json");
-        let earlier = read::<Run>(&path)?.filter(|earlier| earlier.goes_on_as(&fresh));
-        let spool = Self {
+        let adopted = earlier.filter(|earlier| earlier.goes_on_as(&fresh));
+        Ok(Self {
             folder,
-            run: earlier.clone().unwrap_or(fresh),
+            goes_on: adopted.is_some(),
+            run: Mutex::new(adopted.unwrap_or(fresh)),
+            _lock: lock,
             _temporary: temporary,
-        };
-        if earlier.is_none() {
-            // First the word, then what it is about: killed in between, nothing old is taken for new.
-            remove(&path)?;
-            remove(&spool.folder.join("series"))?;
-            spool.note(&spool.run)?;
+        })
+    }
+
+    /// Begins, or goes on, with the data of that digest. Whether it goes on. An interrupted run of other data is dropped,
+    /// and its models with it.
+    ///
+    /// # Errors
+    /// [`Error::Output`] when it cannot be written.
+    pub fn begin(&mut self, data: Option<String>, now: Timestamp) -> Result<bool> {
+        let mut run = self.run();
+        if self.goes_on && run.data == data {
+            return Ok(true);
         }
-        Ok(spool)
+        self.goes_on = false;
+        (run.data, run.now, run.brake) = (data, now, None);
+        // First the word, then what it is about: killed in between, nothing old is taken for new.
+        remove(&self.folder.join("run.json"))?;
+        remove(&self.folder.join("series"))?;
+        self.note(run)?;
+        Ok(false)
+    }
+
+    /// What the brake said of all models together, which is asked `say` once in a run: pushed models would change it.
+    ///
+    /// # Errors
+    /// [`Error::Output`] when it cannot be written.
+    pub fn held(&self, say: impl FnOnce() -> Option<String>) -> Result<Option<String>> {
+        let mut run = self.run();
+        if let Some(said) = run.brake {
+            return Ok(said.held);
+        }
+        let held = say();
+        run.brake = Some(Brake { held: held.clone() });
+        self.note(run)?;
+        Ok(held)
     }
 
     /// When the run was begun.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.run.now
+        self.run().now
     }
 
     /// What became of a series that is done with: judged, whatever the judgement. One that failed is tried again.
@@ -151,23 +212,35 @@ impl Spool {
     /// # Errors
     /// [`Error::Output`] when it cannot be written.
     pub fn end(&self, now: Timestamp) -> Result<()> {
-        self.note(&Run {
+        self.note(Run {
             ended: Some(now),
-            ..self.run.clone()
+            ..self.run()
         })
     }
 
-    /// When the last run in the journal at `folder` ended; `None` when none did.
+    /// When the last run in the plan's journal ended; `None` when none did.
     ///
     /// # Errors
     /// [`Error::Output`] when it cannot be read.
-    pub fn last_end(folder: &Path) -> Result<Option<Timestamp>> {
-        let run: Option<Run> = read(&folder.join("run.json"))?;
+    pub fn last_end(plan: &Plan) -> Result<Option<Timestamp>> {
+        let Some(folder) = &plan.journal else {
+            return Ok(None);
+        };
+        let run: Option<Run> = read(&of_shard(folder, plan).join("run.json"))?;
         Ok(run.and_then(|run| run.ended))
     }
 
-    fn note(&self, run: &Run) -> Result<()> {
-        output::write(&self.folder.join("run.json"), &json(run))
+    fn run(&self) -> Run {
+        self.run
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn note(&self, run: Run) -> Result<()> {
+        output::write(&self.folder.join("run.json"), &json(&run))?;
+        *self.run.lock().unwrap_or_else(PoisonError::into_inner) = run;
+        Ok(())
     }
 
     fn of(&self, series: &SeriesName, file: &str) -> PathBuf {
@@ -189,8 +262,16 @@ impl Run {
     }
 }
 
+/// Where a run of `plan` notes what it does: each shard for itself.
+fn of_shard(folder: &Path, plan: &Plan) -> PathBuf {
+    match plan.shard.folder() {
+        Some(shard) => folder.join(shard),
+        None => folder.to_owned(),
+    }
+}
+
 /// Of everything in `plan` that decides what is made and where it goes. Not of how many series at once.
-fn digest(plan: &Plan) -> String {
+fn digest(plan: &Plan, server: Option<&str>) -> String {
     let Plan {
         data,
         catalog,
@@ -209,14 +290,14 @@ fn digest(plan: &Plan) -> String {
         alias,
         mask_column,
         report_html: _,
-        output_dir: _,
+        output_dir,
         journal: _,
         now: _,
     } = plan;
     let mut rules = rules.clone();
     (rules.now, rules.shift_to) = (None, rules.shift_to.map(|_| 0));
     let parts = format!(
-        "{data:?} {catalog:?} {history_seconds} {series:?} {shard:?} {time_column:?} {labels:?} {rules:?} {preparation:?} {method:?} {gates:?} {brake:?} {alias:?} {mask_column:?}"
+        "{data:?} {catalog:?} {history_seconds} {series:?} {shard:?} {time_column:?} {labels:?} {rules:?} {preparation:?} {method:?} {gates:?} {brake:?} {alias:?} {mask_column:?} {output_dir:?} {server:?}"
     );
     sha256_hex(parts.as_bytes())
 }
@@ -256,3 +337,6 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
         "give --journal a folder that is readable and writable",
     )
 }
+
+#[cfg(test)]
+mod tests;

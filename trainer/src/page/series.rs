@@ -38,7 +38,10 @@ pub(super) fn section(page: &Page<'_>) -> Markup {
     };
     html! {
         section id=(name) {
-            h1 { (name) (pill(conclusion)) }
+            h1 {
+                (name)
+                @if page.judged.is_ok() { (pill(conclusion)) } @else { (failed()) }
+            }
             (because(page))
             @if let Ok(judgement) = page.judged {
                 @if let Outcome::Approved(approved) = &judgement.outcome { (facts(page, approved)) }
@@ -69,6 +72,11 @@ pub(super) fn pill(conclusion: Option<&str>) -> Markup {
     html! { span class=(class) { (word) } }
 }
 
+/// The word for a series of which no model was judged.
+pub(super) fn failed() -> Markup {
+    html! { span class="pill bad" { "FAILED" } }
+}
+
 impl Page<'_> {
     fn verdict(&self, stage: &str) -> Option<&Verdict> {
         self.verdicts
@@ -97,12 +105,19 @@ fn because(page: &Page<'_>) -> Markup {
         .collect();
     html! {
         ul.lead {
-            @if reasons.is_empty() { li { "Every gate was passed." } }
-            @for reason in reasons { li { b { (reason.code) } ": " (reason.message) } }
+            (because_of(reasons))
             @for finding in warnings {
                 li { "Data: " (finding.text) }
             }
         }
+    }
+}
+
+/// Why a model is not promoted.
+pub(super) fn because_of(reasons: &[Reason]) -> Markup {
+    html! {
+        @if reasons.is_empty() { li { "Every gate was passed." } }
+        @for reason in reasons { li { b { (reason.code) } ": " (reason.message) } }
     }
 }
 

@@ -41,6 +41,8 @@ struct Approval {
     conclusion: Conclusion,
     reasons: Vec<Reason>,
     movement: Option<f64>,
+    /// The version that it was judged beside, 0 for none; `None` where that is not known.
+    beside: Option<u64>,
 }
 
 /// A model that may be pushed.
@@ -65,6 +67,7 @@ impl Validated {
                 conclusion: approved.conclusion(),
                 reasons: approved.reasons().to_vec(),
                 movement: approved.movement(),
+                beside: approved.beside(),
             },
             model_pr: approved.into_model_pr().into(),
             section: None,
@@ -170,8 +173,18 @@ impl Validated {
         self.approval.movement
     }
 
+    /// The version that it was judged beside, 0 for none; `None` where that is not known.
+    #[must_use]
+    pub fn beside(&self) -> Option<u64> {
+        self.approval.beside
+    }
+
     /// Keeps it from being promoted.
     pub fn hold_back(&mut self, reason: Reason) {
+        self.section = self
+            .section
+            .take()
+            .map(|section| page::held(&section, &reason));
         self.approval.conclusion = Conclusion::CandidateOnly;
         self.approval.reasons.push(reason);
     }

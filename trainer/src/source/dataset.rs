@@ -12,18 +12,17 @@
 //!
 //! One series is read at a time, in one object a month: memory does not grow with the fleet.
 
-mod lock;
 mod manifest;
 mod month;
 
 use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use loadcast_model::artifact::sha256_hex;
 use loadcast_model::catalog::{Entry, Source};
 use loadcast_model::series::Series;
 use serde::{Deserialize, Serialize};
 
-use self::lock::Lock;
 use self::manifest::Manifest;
 use super::location::{Location, Seen};
 use super::named::{Named, step_seconds, two_of_a_name};
@@ -31,6 +30,7 @@ use super::prometheus::Sample;
 use super::prometheus::window::Window;
 use super::table::Table;
 use crate::error::{Error, Result};
+use crate::lock::Lock;
 
 /// The schema of what this build writes.
 const SCHEMA: u32 = 1;
@@ -113,6 +113,12 @@ impl Dataset {
             place: place.clone(),
             manifests,
         }))
+    }
+
+    /// Lower-case hex, of what its manifests say: which months of which series it has, and up to when.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        sha256_hex(format!("{:?}", self.manifests).as_bytes())
     }
 
     /// Every series, in the order of entries and names.

@@ -85,6 +85,16 @@ impl Supply {
         }
     }
 
+    /// A digest of the rows; `None` of what Prometheus said, which is asked for the same window again.
+    #[must_use]
+    pub fn sha256(&self) -> Option<String> {
+        match self {
+            Self::Table(table) => table.sha256(),
+            Self::Dataset(dataset) => Some(dataset.sha256()),
+            Self::Results(_) => None,
+        }
+    }
+
     /// The table with the rows of `declared`.
     ///
     /// # Errors

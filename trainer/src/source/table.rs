@@ -13,6 +13,7 @@ use arrow::csv::reader::Format;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 use bytes::Bytes;
+use loadcast_model::artifact::sha256_hex;
 
 use super::{location, parquet, records};
 use crate::error::{Error, Result};
@@ -53,6 +54,16 @@ impl Table {
     /// Those of [`location::read`] and [`Table::new`].
     pub async fn open(place: &str) -> Result<Self> {
         Self::new(place, location::read(place).await?)
+    }
+
+    /// Lower-case hex, of the bytes of the file; `None` of a table that is none.
+    #[must_use]
+    pub fn sha256(&self) -> Option<String> {
+        match &self.content {
+            Content::Csv { bytes, .. } => Some(sha256_hex(bytes)),
+            Content::Parquet(bytes) => Some(sha256_hex(bytes)),
+            Content::Memory(_) => None,
+        }
     }
 
     /// A table from the bytes of a CSV or Parquet file; `place` is its name in messages.

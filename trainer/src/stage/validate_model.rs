@@ -133,6 +133,7 @@ pub struct Approved {
     month: Option<Backtest>,
     against_champion: Option<AgainstChampion>,
     movement: Option<f64>,
+    beside: Option<u64>,
     conclusion: Conclusion,
     reasons: Vec<Reason>,
     verdict: Verdict,
@@ -188,6 +189,7 @@ pub fn validate_model(trained: Trained, bar: &Bar) -> Result<Judgement> {
             month: month.backtest,
             against_champion: against_champion.ok(),
             movement,
+            beside: bar.champion.version(),
             conclusion,
             reasons: judged.reasons,
             verdict: judged.verdict,
@@ -291,6 +293,12 @@ impl Approved {
     #[must_use]
     pub fn movement(&self) -> Option<f64> {
         self.movement
+    }
+
+    /// The version that it was judged beside, 0 for none; `None` where that is not known.
+    #[must_use]
+    pub fn beside(&self) -> Option<u64> {
+        self.beside
     }
 
     /// What is to become of it.

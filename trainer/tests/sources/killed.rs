@@ -113,6 +113,10 @@ async fn a_fleet_run_that_is_killed_repeats_no_finished_series_and_makes_no_seco
         .chain(arguments.iter().map(String::as_str))
         .collect();
     let printed = done(&whole, &[]).await;
+    assert!(
+        printed.starts_with("going on with the run of "),
+        "{printed}"
+    );
     assert!(printed.contains(&format!("{FLEET} series in")), "{printed}");
     let (models_after, pushed_after) = noted(&journal);
     assert_eq!(models_after, models, "nothing was trained again");
@@ -153,7 +157,7 @@ async fn shards_run_every_series_once_between_them() {
     let data = rows(folder.path());
     let mut told = 0;
     for index in ["0", "1", "2"] {
-        let journal = folder.path().join(index);
+        let journal = folder.path().join("journal");
         let arguments = run(&data, &journal, &server.url());
         let arguments = ["run", "--shards", "3"]
             .into_iter()
@@ -163,7 +167,7 @@ async fn shards_run_every_series_once_between_them() {
             &[("JOB_COMPLETION_INDEX", index)],
         )
         .await;
-        told += noted(&journal).1.len();
+        told += noted(&journal.join(format!("shard-{index}-of-3"))).1.len();
     }
     assert_eq!(told, FLEET as usize);
     assert_eq!(server.versions(), FLEET as usize);

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::ended;
+use crate::brake::braked;
 use crate::command::{Failures, judging};
 use crate::console::Console;
 use crate::error::{Error, Result};
@@ -11,7 +12,7 @@ use crate::handover::{self, Handover};
 use crate::push::validated::Validated;
 use crate::push::{connect, push, report_rejection};
 use crate::source::location::Location;
-use crate::stage::validate_model::{Conclusion, Reason};
+use crate::stage::validate_model::Conclusion;
 
 /// Push the models that `validate-model` handed over. What did not go through every stage is refused; of what
 /// validate-model refused, the server is told why.
@@ -83,8 +84,7 @@ impl Args {
                     .clone()
                     .filter(|_| model.conclusion() == Conclusion::Promote)
                 {
-                    let code = "FLEET_BRAKE".into();
-                    model.hold_back(Reason { code, message });
+                    model.hold_back(braked(message));
                 }
                 console.line(push(model, &client, alias).await?);
                 Ok(())

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 /// Held until it is dropped, or its process dies.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(crate) struct Lock {
     _file: File,
 }
 
@@ -16,7 +16,7 @@ impl Lock {
     ///
     /// # Errors
     /// [`Error::Output`] when another process holds it, or the folder cannot be written.
-    pub(super) fn take(folder: &Path) -> Result<Self> {
+    pub(crate) fn take(folder: &Path) -> Result<Self> {
         let shown = folder.display();
         let unwritable = |error: std::io::Error| {
             Error::output(
@@ -29,7 +29,7 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(Error::output(
-                format!("{shown}: another process writes to this dataset"),
+                format!("{shown}: another process writes to it"),
                 "wait for it to end, or give another place",
             )),
             Err(TryLockError::Error(error)) => Err(unwritable(error)),
