@@ -7,7 +7,7 @@ use std::fmt;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::error::Result;
 use crate::report::{RunReport, SeriesReport};
@@ -54,10 +54,13 @@ impl<'a> Console<'a> {
     /// Begins to do `what` to `series` series.
     pub fn begin_fleet(&mut self, what: &'static str, series: usize) {
         self.series = series;
-        let style = "{spinner} {msg} [{bar:30}] {pos}/{len} series, {per_sec}, {eta} left";
+        let style = "{spinner} {msg} [{bar:30}] {pos}/{len} series, {rate}, {eta} left";
         let style = ProgressStyle::with_template(style);
-        self.bar
-            .set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = style.with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+            let _ = write!(out, "{:.1}/s", state.per_sec());
+        });
+        self.bar.set_style(style);
         self.bar.set_length(series as u64);
         self.bar.set_position(0);
         self.bar.reset_eta();
