@@ -57,7 +57,7 @@ impl Args {
                 "give --catalog FILE.toml, or --promql EXPRESSION with --name TEMPLATE",
             )
         })?;
-        let writer = Writer::open(&Location::of(&self.output)?).await?;
+        let mut writer = Writer::open(&Location::of(&self.output)?).await?;
         let mut console = Console::new(out);
         let mut entries = 0;
         for entry in &catalog.entries {
@@ -78,7 +78,7 @@ impl Args {
                 expression,
                 window,
                 &prometheus,
-                &writer,
+                &mut writer,
                 &mut console,
             );
             let tally = tally
@@ -104,7 +104,7 @@ async fn collect(
     expression: &str,
     window: Window,
     prometheus: &Prometheus,
-    writer: &Writer,
+    writer: &mut Writer,
     console: &mut Console<'_>,
 ) -> Result<Tally> {
     let mut appender = writer.entry(entry).await?;

@@ -20,13 +20,13 @@ use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use loadcast_model::catalog::{Entry, Source};
-use loadcast_model::series::Series;
+use loadcast_model::series::{Series, SeriesName};
 use serde::{Deserialize, Serialize};
 
 use self::lock::Lock;
 use self::manifest::Manifest;
 use super::location::{Location, Seen};
-use super::named::{Named, step_seconds, two_of_a_name};
+use super::named::{Named, step_seconds, two_of_a_name, two_origins};
 use super::prometheus::Sample;
 use super::prometheus::window::Window;
 use super::table::Table;
@@ -68,9 +68,10 @@ pub struct Collected {
 
 /// A dataset that one entry's history is appended to.
 #[derive(Debug)]
-pub struct Appender {
+pub struct Appender<'a> {
     place: Location,
     entry: Entry,
+    owners: &'a mut BTreeMap<SeriesName, String>,
     manifest: Manifest,
     seen: Option<Seen>,
 }
@@ -79,6 +80,8 @@ pub struct Appender {
 #[derive(Debug)]
 pub struct Writer {
     place: Location,
+    /// Of every series the name of the entry that it came from.
+    owners: BTreeMap<SeriesName, String>,
     _lock: Option<Lock>,
 }
 
@@ -152,18 +155,26 @@ impl Writer {
             .local_path()
             .map(|folder| Lock::take(&folder))
             .transpose()?;
-        if !is_dataset(place).await? {
-            let head = Head {
-                format: FORMAT.to_owned(),
-                schema: SCHEMA,
-            };
-            place
-                .join("dataset.json")
-                .write(manifest::json(&head))
-                .await?;
-        }
+        let owners = match Dataset::find(place).await? {
+            Some(dataset) => dataset
+                .series()
+                .map(|collected| (collected.series.name, collected.entry))
+                .collect(),
+            None => {
+                let head = Head {
+                    format: FORMAT.to_owned(),
+                    schema: SCHEMA,
+                };
+                place
+                    .join("dataset.json")
+                    .write(manifest::json(&head))
+                    .await?;
+                BTreeMap::new()
+            }
+        };
         Ok(Self {
             place: place.clone(),
+            owners,
             _lock: lock,
         })
     }
@@ -173,7 +184,7 @@ impl Writer {
     /// # Errors
     /// [`Error::Settings`] when the dataset has that entry of another expression or step: two things are not mixed under
     /// one name. Those of [`Dataset::find`].
-    pub async fn entry(&self, entry: &Entry) -> Result<Appender> {
+    pub async fn entry(&mut self, entry: &Entry) -> Result<Appender<'_>> {
         let Source::Promql(expression) = &entry.source else {
             return Err(Error::settings(
                 format!(
@@ -196,13 +207,14 @@ impl Writer {
         Ok(Appender {
             place: self.place.clone(),
             entry: entry.clone(),
+            owners: &mut self.owners,
             manifest,
             seen,
         })
     }
 }
 
-impl Appender {
+impl Appender<'_> {
     /// The parts of `window` that are not complete yet.
     #[must_use]
     pub fn missing(&self, window: Window) -> Vec<Window> {
@@ -218,10 +230,20 @@ impl Appender {
     /// Appends all that was `named` in `window`, which is complete from now on. The samples that are new.
     ///
     /// # Errors
-    /// [`Error::Data`] for a name whose labels were others before; [`Error::Output`] when something cannot be written, or
+    /// [`Error::Data`] for a name whose labels were others before; [`Error::Settings`] for one that another entry of the
+    /// dataset has; [`Error::Output`] when something cannot be written, or
     /// somebody else wrote meanwhile. The window is not complete then, and may be appended again.
     pub async fn append(&mut self, window: Window, named: Vec<Named>) -> Result<usize> {
         for one in &named {
+            if let Some(owner) = self.owners.get(&one.series.name)
+                && *owner != self.manifest.name
+            {
+                return Err(two_origins(
+                    one.series.name.as_ref(),
+                    &format!("entry {owner}"),
+                    &format!("entry {}", self.manifest.name),
+                ));
+            }
             if let Some(kept) = self.manifest.series.get(&one.series.name)
                 && kept.result != one.result
             {
@@ -238,6 +260,8 @@ impl Appender {
         for one in named.into_iter().filter(|one| !one.samples.is_empty()) {
             let folder = folder(&self.place, &one.series);
             let months = month::split(&one.samples);
+            self.owners
+                .insert(one.series.name.clone(), manifest.name.clone());
             manifest.keep(one.series, one.result, months.keys().cloned());
             let places = months.into_iter();
             pieces

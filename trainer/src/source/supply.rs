@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
 
 use loadcast_model::backtest::Method;
 use loadcast_model::catalog::{Catalog, Entry, Gates, Source};
@@ -10,7 +11,7 @@ use loadcast_model::zone::Zone;
 
 use super::dataset::{Collected, Dataset};
 use super::location::Location;
-use super::named::{self, Named, TIME_COLUMN, VALUE_COLUMN};
+use super::named::{self, Named, TIME_COLUMN, VALUE_COLUMN, two_origins};
 use super::prometheus::Prometheus;
 use super::prometheus::window::Window;
 use super::table::Table;
@@ -42,6 +43,8 @@ pub struct Declared {
     method: Option<Method>,
     max_train_seconds: Option<i64>,
     gates: Gates,
+    /// What declared it, as messages name it.
+    origin: String,
     rows: Where,
 }
 
@@ -57,8 +60,14 @@ impl Supply {
     /// What the plan's data and catalog give, and the series in it.
     ///
     /// # Errors
-    /// When the data cannot be read, or have none of the series.
+    /// When the data cannot be read, or have none of the series; [`Error::Settings`] for two series of one name.
     pub async fn open(plan: &Plan) -> Result<(Self, Vec<Declared>)> {
+        let (supply, declared) = Self::find(plan).await?;
+        each_its_own_name(&declared)?;
+        Ok((supply, declared))
+    }
+
+    async fn find(plan: &Plan) -> Result<(Self, Vec<Declared>)> {
         if let Some(prometheus) = &plan.prometheus {
             return results(plan, prometheus).await;
         }
@@ -110,6 +119,7 @@ impl Supply {
 impl Declared {
     fn of_column(declaration: Declaration) -> Self {
         Self {
+            origin: format!("column {}", declaration.column),
             declaration,
             labels: BTreeMap::new(),
             zone: None,
@@ -122,7 +132,7 @@ impl Declared {
     }
 
     /// What the catalog says now comes before what it said when the series was collected.
-    fn of_series(series: &Series, entry: Option<&Entry>, rows: Where) -> Self {
+    fn of_series(series: &Series, origin: &str, entry: Option<&Entry>, rows: Where) -> Self {
         let mut declaration =
             Declaration::new(series.name.clone(), VALUE_COLUMN.to_owned(), series.unit);
         declaration.zero_means = entry.map_or(series.zero_means, |entry| entry.zero_means);
@@ -136,6 +146,7 @@ impl Declared {
             method: entry.and_then(|entry| entry.method.clone()),
             max_train_seconds: entry.and_then(|entry| entry.max_train_seconds),
             gates: entry.map(|entry| entry.gates).unwrap_or_default(),
+            origin: format!("entry {origin}"),
             rows,
         }
     }
@@ -169,6 +180,22 @@ impl Declared {
     }
 }
 
+/// That no two series are one: their samples, their folder and what is served would be.
+fn each_its_own_name(declared: &[Declared]) -> Result<()> {
+    let mut origins: BTreeMap<&str, &str> = BTreeMap::new();
+    for one in declared {
+        match origins.entry(one.declaration.name.as_ref()) {
+            Slot::Vacant(slot) => {
+                slot.insert(&one.origin);
+            }
+            Slot::Occupied(slot) => {
+                return Err(two_origins(slot.key(), slot.get(), &one.origin));
+            }
+        }
+    }
+    Ok(())
+}
+
 async fn results(plan: &Plan, prometheus: &Prometheus) -> Result<(Supply, Vec<Declared>)> {
     let catalog = plan.catalog.as_ref().ok_or_else(|| {
         Error::settings(
@@ -187,6 +214,7 @@ async fn results(plan: &Plan, prometheus: &Prometheus) -> Result<(Supply, Vec<De
         for one in named::name(entry, found)? {
             declared.push(Declared::of_series(
                 &one.series,
+                entry.name.as_str(),
                 Some(entry),
                 Where::Result(results.len()),
             ));
@@ -224,6 +252,7 @@ fn collected(dataset: &Dataset, catalog: Option<&Catalog>, place: &str) -> Resul
         }
         declared.push(Declared::of_series(
             &collected.series.clone(),
+            &collected.entry.clone(),
             entry.flatten(),
             Where::Dataset(collected),
         ));
@@ -272,3 +301,6 @@ fn columns(catalog: &Catalog, place: &str) -> Result<Vec<Declared>> {
     }
     Ok(declared)
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,7 +43,7 @@ async fn what_was_appended_is_read_back_whole_and_once_however_often_it_was_appe
     let (_folder, place) = place();
     assert!(Dataset::find(&place).await.unwrap().is_none());
     let entry = entry("up");
-    let writer = Writer::open(&place).await.unwrap();
+    let mut writer = Writer::open(&place).await.unwrap();
     let mut appender = writer.entry(&entry).await.unwrap();
     let all = || name(&entry, vec![found("a", WINDOW), found("b", WINDOW)]).unwrap();
     assert_eq!(
@@ -70,7 +70,7 @@ async fn what_was_appended_is_read_back_whole_and_once_however_often_it_was_appe
 #[tokio::test]
 async fn another_expression_another_label_and_another_writer_are_refused() {
     let (_folder, place) = place();
-    let writer = Writer::open(&place).await.unwrap();
+    let mut writer = Writer::open(&place).await.unwrap();
     let error = Writer::open(&place).await.unwrap_err();
     assert!(
         error.to_string().contains("another process writes"),
@@ -80,8 +80,6 @@ async fn another_expression_another_label_and_another_writer_are_refused() {
     let mut appender = writer.entry(&up).await.unwrap();
     let named = name(&up, vec![found("a", WINDOW)]).unwrap();
     appender.append(WINDOW, named.clone()).await.unwrap();
-    let error = writer.entry(&entry("down")).await.unwrap_err();
-    assert!(error.to_string().contains("another expression"), "{error}");
     let mut other = named;
     other[0].result.insert("pod".to_owned(), "x".to_owned());
     let error = appender.append(WINDOW, other).await.unwrap_err();
@@ -89,13 +87,47 @@ async fn another_expression_another_label_and_another_writer_are_refused() {
         error.to_string().contains("two results have the name a.up"),
         "{error}"
     );
+    let error = writer.entry(&entry("down")).await.unwrap_err();
+    assert!(error.to_string().contains("another expression"), "{error}");
+}
+
+#[tokio::test]
+async fn two_entries_of_a_dataset_do_not_mix_samples_under_one_name() {
+    let (folder, place) = place();
+    let mut writer = Writer::open(&place).await.unwrap();
+    let one = entry("up");
+    let text = "[[series]]\nname = \"{job}.{kind}\"\npromql = \"down\"\nstep = \"1h\"\n";
+    let other = text.parse::<Catalog>().unwrap().entries.remove(0);
+    let named_one = name(&one, vec![found("a", WINDOW)]).unwrap();
+    let mut result = found("a", WINDOW);
+    result.labels.insert("kind".to_owned(), "up".to_owned());
+    let named_other = name(&other, vec![result]).unwrap();
+    let mut appender = writer.entry(&one).await.unwrap();
+    appender.append(WINDOW, named_one).await.unwrap();
+    let month = folder.path().join("data/series/a.up/2026-01.parquet");
+    let before = std::fs::read(&month).unwrap();
+    // The writer that wrote it, and one that finds it.
+    for again in [false, true] {
+        if again {
+            drop(writer);
+            writer = Writer::open(&place).await.unwrap();
+        }
+        let mut appender = writer.entry(&other).await.unwrap();
+        let error = appender.append(WINDOW, named_other.clone()).await;
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains("name a.up: of entry {job}.up and of entry {job}.{kind}"),
+            "{error}"
+        );
+        assert_eq!(std::fs::read(&month).unwrap(), before);
+    }
 }
 
 #[tokio::test]
 async fn a_damaged_month_is_told_and_nothing_is_made_of_it() {
     let (folder, place) = place();
     let up = entry("up");
-    let writer = Writer::open(&place).await.unwrap();
+    let mut writer = Writer::open(&place).await.unwrap();
     let mut appender = writer.entry(&up).await.unwrap();
     let named = name(&up, vec![found("a", WINDOW)]).unwrap();
     appender.append(WINDOW, named).await.unwrap();
