@@ -4,8 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
 
-use loadcast_model::backtest::Method;
-use loadcast_model::catalog::{Catalog, Entry, Gates, Source};
+use loadcast_model::catalog::{Catalog, Entry, Source};
 use loadcast_model::series::Series;
 use loadcast_model::zone::Zone;
 
@@ -40,9 +39,7 @@ pub struct Declared {
     labels: BTreeMap<String, String>,
     zone: Option<Zone>,
     step_seconds: Option<i64>,
-    method: Option<Method>,
-    max_train_seconds: Option<i64>,
-    gates: Gates,
+    settings: Settings,
     /// What declared it, as messages name it.
     origin: String,
     rows: Where,
@@ -124,9 +121,7 @@ impl Declared {
             labels: BTreeMap::new(),
             zone: None,
             step_seconds: None,
-            method: None,
-            max_train_seconds: None,
-            gates: Gates::default(),
+            settings: Settings::default(),
             rows: Where::Column,
         }
     }
@@ -143,9 +138,7 @@ impl Declared {
             labels: (*series.labels).clone(),
             zone: Some(entry.map_or_else(|| series.zone.clone(), |entry| entry.zone.clone())),
             step_seconds: Some(series.step_seconds.into()),
-            method: entry.and_then(|entry| entry.method.clone()),
-            max_train_seconds: entry.and_then(|entry| entry.max_train_seconds),
-            gates: entry.map(|entry| entry.gates).unwrap_or_default(),
+            settings: entry.map(settings).unwrap_or_default(),
             origin: format!("entry {origin}"),
             rows,
         }
@@ -153,8 +146,8 @@ impl Declared {
 
     /// What the catalog says of how it is trained and judged.
     #[must_use]
-    pub fn settings(&self) -> Settings {
-        Settings::of(self.method.as_ref(), self.max_train_seconds, self.gates)
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// The plan as it is for this series: what the catalog says of it comes before what the command line says of all.
@@ -166,18 +159,19 @@ impl Declared {
             plan.rules.zone = zone.clone();
         }
         plan.rules.step_seconds = self.step_seconds.or(plan.rules.step_seconds);
-        if let Some(method) = &self.method {
-            plan.method = method.clone();
-        }
-        if let Some(max_train) = self.max_train_seconds {
-            plan.preparation.max_train_seconds = max_train;
-        }
-        plan.gates = self.settings().gates(plan.gates);
+        let max_train = &mut plan.preparation.max_train_seconds;
+        *max_train = self.settings.max_train_seconds(*max_train);
+        plan.method = self.settings.method(plan.method);
+        plan.gates = self.settings.gates(plan.gates);
         if !matches!(self.rows, Where::Column) {
             plan.time_column = Some(TIME_COLUMN.to_owned());
         }
         plan
     }
+}
+
+fn settings(entry: &Entry) -> Settings {
+    Settings::of(entry.method.as_ref(), entry.max_train_seconds, entry.gates)
 }
 
 /// That no two series are one: their samples, their folder and what is served would be.
@@ -285,9 +279,7 @@ fn columns(catalog: &Catalog, place: &str) -> Result<Vec<Declared>> {
                     .map_err(Error::of_model)?,
                 zone: Some(entry.zone.clone()),
                 step_seconds: entry.step_seconds.map(i64::from),
-                method: entry.method.clone(),
-                max_train_seconds: entry.max_train_seconds,
-                gates: entry.gates,
+                settings: settings(entry),
                 ..Declared::of_column(declaration)
             })
         })

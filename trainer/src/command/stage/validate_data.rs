@@ -62,6 +62,6 @@ async fn one(
         Ok(BTreeMap::from([("valid.parquet", valid.encode()?)]))
     })?;
     let name = &declared.declaration.name;
-    handover::begin(output, name, declared.settings(), outcome).await?;
+    handover::begin(output, name, declared.settings().clone(), outcome).await?;
     made.done.map(drop)
 }

@@ -1,8 +1,10 @@
 //! Every series has a name of its own, wherever it was declared.
 
 use jiff::Timestamp;
+use loadcast_model::backtest::Method;
 
 use super::*;
+use crate::stage::validate_model::gate::{Consequence, Gate};
 
 fn csv() -> (tempfile::TempDir, Plan) {
     let folder = tempfile::tempdir().unwrap();
@@ -60,4 +62,50 @@ async fn two_entries_of_a_dataset_with_one_series_are_refused_naming_both() {
         told.contains("name a.up: of entry {job}.up and of entry {job}.{kind}"),
         "{told}"
     );
+}
+
+#[tokio::test]
+async fn what_a_catalog_says_comes_before_flags_of_all_and_the_rest_is_theirs() {
+    let (_folder, mut of_all) = csv();
+    let catalog = r#"
+        [[series]]
+        name = "own"
+        column = "a"
+        step = "1m"
+        time_zone = "Europe/Berlin"
+        max_train = "7d"
+        spec = { growth = "flat" }
+        labels = { team = "own" }
+        gates = { min_skill = 0.25 }
+        [[series]]
+        name = "plain"
+        column = "b"
+    "#;
+    of_all.catalog = Some(catalog.parse().unwrap());
+    of_all.labels = BTreeMap::from([("team".to_owned(), "all".to_owned())]);
+    of_all.rules.step_seconds = Some(600);
+    of_all.preparation.max_train_seconds = 86_400;
+    let flags = ["skill=reject:0.5", "coverage=warning:0.9"];
+    let flags = flags.map(|text| text.parse().unwrap());
+    of_all.gates = of_all.gates.with(&flags);
+    let (_, declared) = Supply::open(&of_all).await.unwrap();
+    let [own, plain] = declared.as_slice() else {
+        panic!("{declared:?}")
+    };
+    let stage_four = own.settings().gates(of_all.gates.clone());
+    let (own, plain) = (own.plan(&of_all), plain.plan(&of_all));
+    assert_eq!(own.gates.of(Gate::Skill).limit, 0.25);
+    assert_eq!(own.gates.of(Gate::Skill).consequence, Consequence::Reject);
+    assert_eq!(own.gates.of(Gate::Coverage).limit, 0.9);
+    assert_eq!(stage_four, own.gates, "as `validate-model` alone has it");
+    assert_eq!(own.preparation.max_train_seconds, 7 * 86_400);
+    assert!(matches!(own.method, Method::Spec(_)));
+    assert_eq!(own.rules.step_seconds, Some(60));
+    assert_eq!(own.rules.zone.to_string(), "Europe/Berlin");
+    assert_eq!(own.labels["team"], "own");
+    assert_eq!(plain.gates, of_all.gates);
+    assert_eq!(plain.preparation.max_train_seconds, 86_400);
+    assert_eq!(plain.method, of_all.method);
+    assert_eq!(plain.rules.step_seconds, Some(600));
+    assert_eq!(plain.labels["team"], "all");
 }
