@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
 
+use jiff::Timestamp;
 use loadcast_model::catalog::{Catalog, Entry, Source};
 use loadcast_model::series::Series;
 use loadcast_model::zone::Zone;
@@ -18,7 +19,10 @@ use crate::declaration::Declaration;
 use crate::error::{Error, Result};
 use crate::handover::Settings;
 use crate::pipeline::Plan;
-use crate::time::floor_seconds;
+use crate::time::{DAY, floor_seconds};
+
+/// What the gate of a month needs beside what is trained on: the 30 days that it forecasts, and one for the grid's edges.
+const MONTH_AHEAD: i64 = 31 * DAY;
 
 /// The rows of a run.
 #[derive(Debug)]
@@ -49,7 +53,8 @@ pub struct Declared {
 #[derive(Debug, Clone)]
 enum Where {
     Column,
-    Dataset(Collected),
+    /// With the seconds of history that are read.
+    Dataset(Collected, i64),
     Result(usize),
 }
 
@@ -71,7 +76,7 @@ impl Supply {
         let dataset = Dataset::find(&Location::of(&plan.data)?).await?;
         match (dataset, &plan.catalog) {
             (Some(dataset), catalog) => {
-                let declared = collected(&dataset, catalog.as_ref(), &plan.data)?;
+                let declared = collected(&dataset, catalog.as_ref(), plan)?;
                 Ok((Self::Dataset(dataset), declared))
             }
             (None, Some(catalog)) => {
@@ -98,8 +103,8 @@ impl Supply {
     pub async fn table(&self, declared: &Declared) -> Result<Cow<'_, Table>> {
         match (self, &declared.rows) {
             (Self::Table(table), _) => Ok(Cow::Borrowed(table)),
-            (Self::Dataset(dataset), Where::Dataset(collected)) => {
-                dataset.table(collected).await.map(Cow::Owned)
+            (Self::Dataset(dataset), Where::Dataset(collected, history)) => {
+                dataset.table(collected, *history).await.map(Cow::Owned)
             }
             (Self::Results(results), Where::Result(at)) if *at < results.len() => {
                 let one = &results[*at];
@@ -202,7 +207,7 @@ async fn results(plan: &Plan, prometheus: &Prometheus) -> Result<(Supply, Vec<De
         let Source::Promql(expression) = &entry.source else {
             continue;
         };
-        let window = window(plan, entry);
+        let window = window(entry, history(plan, Some(entry)), plan.now);
         let found = prometheus.range(expression, window).await;
         let found = found.map_err(|error| error.of_place(entry.name.as_str()))?;
         for one in named::name(entry, found)? {
@@ -227,15 +232,30 @@ async fn results(plan: &Plan, prometheus: &Prometheus) -> Result<(Supply, Vec<De
     Ok((Supply::Results(results), declared))
 }
 
-/// The complete steps of the latest history that is asked for.
+/// The history that an entry's training and its gates need, in seconds, where flags of all say `max_train`.
 #[must_use]
-pub fn window(plan: &Plan, entry: &Entry) -> Window {
-    let step = i64::from(named::step_seconds(entry));
-    let until = floor_seconds(plan.now).div_euclid(step) * step;
-    Window::new(until - plan.history_seconds, until, step)
+pub fn history_seconds(entry: Option<&Entry>, max_train: i64) -> i64 {
+    let own = entry.map(settings).unwrap_or_default();
+    own.max_train_seconds(max_train).saturating_add(MONTH_AHEAD)
 }
 
-fn collected(dataset: &Dataset, catalog: Option<&Catalog>, place: &str) -> Result<Vec<Declared>> {
+/// How much of an entry's history is read.
+fn history(plan: &Plan, entry: Option<&Entry>) -> i64 {
+    let dropped = plan.rules.drop_last_seconds.unwrap_or_default();
+    plan.history_seconds.unwrap_or_else(|| {
+        history_seconds(entry, plan.preparation.max_train_seconds).saturating_add(dropped)
+    })
+}
+
+/// The steps of the latest `history` seconds of an entry.
+#[must_use]
+pub fn window(entry: &Entry, history: i64, now: Timestamp) -> Window {
+    let step = i64::from(named::step_seconds(entry));
+    let until = floor_seconds(now).div_euclid(step) * step;
+    Window::new(until.saturating_sub(history), until, step)
+}
+
+fn collected(dataset: &Dataset, catalog: Option<&Catalog>, plan: &Plan) -> Result<Vec<Declared>> {
     let mut declared = Vec::new();
     for collected in dataset.series() {
         let by_name = |entry: &&Entry| entry.name.as_str() == collected.entry;
@@ -244,16 +264,17 @@ fn collected(dataset: &Dataset, catalog: Option<&Catalog>, place: &str) -> Resul
         if let Some(None) = entry {
             continue;
         }
+        let entry = entry.flatten();
         declared.push(Declared::of_series(
             &collected.series.clone(),
             &collected.entry.clone(),
-            entry.flatten(),
-            Where::Dataset(collected),
+            entry,
+            Where::Dataset(collected, history(plan, entry)),
         ));
     }
     if declared.is_empty() {
         return Err(Error::data(
-            format!("the dataset {place} has none of the series"),
+            format!("the dataset {} has none of the series", plan.data),
             "collect them first, with the same catalog: loadcast-trainer collect",
         ));
     }

@@ -109,3 +109,31 @@ async fn what_a_catalog_says_comes_before_flags_of_all_and_the_rest_is_theirs() 
     assert_eq!(plain.rules.step_seconds, Some(600));
     assert_eq!(plain.labels["team"], "all");
 }
+
+#[tokio::test]
+async fn history_is_by_default_what_is_trained_on_and_the_month_that_its_gate_needs() {
+    const DAY: i64 = 86_400;
+    let catalog = r#"
+        [[series]]
+        name = "plain"
+        promql = "x"
+        [[series]]
+        name = "own"
+        promql = "y"
+        max_train = "14d"
+    "#;
+    let catalog: Catalog = catalog.parse().unwrap();
+    let [plain, own] = catalog.entries.as_slice() else {
+        panic!("{catalog:?}")
+    };
+    let mut plan = Plan::new("x", Timestamp::UNIX_EPOCH);
+    assert_eq!(history(&plan, Some(plain)), (28 + 31) * DAY);
+    assert_eq!(history(&plan, Some(own)), (14 + 31) * DAY);
+    let window = window(own, history(&plan, Some(own)), plan.now);
+    assert_eq!((window.from, window.until), (-45 * DAY, 0));
+    plan.preparation.max_train_seconds = 60 * DAY;
+    plan.rules.drop_last_seconds = Some(DAY);
+    assert_eq!(history(&plan, None), (60 + 31 + 1) * DAY);
+    plan.history_seconds = Some(3 * DAY);
+    assert_eq!(history(&plan, Some(own)), 3 * DAY, "what is asked for");
+}
