@@ -1,4 +1,5 @@
-//! The catalog: which series there are, where their values come from, and how each is trained, judged and watched.
+//! The catalog: which series there are, where their values come from, and how each is trained and judged.
+//! Schedules and shadow triggers are read and checked too, and kept for the server: nothing acts on them yet.
 //!
 //! One file for trainer and server, `catalog.toml`. Every key is known or refused; every error names the entry, the key
 //! and what to write instead:
@@ -15,7 +16,7 @@
 //! search = true                    # or spec = { weekly_seasonality = true }
 //! labels = { signal = "cpu" }
 //!
-//! [series.schedule]
+//! [series.schedule]                # kept for the server: read and checked, nothing acts on it yet
 //! every = "6h"
 //!
 //! [series.gates]
@@ -66,11 +67,11 @@ pub struct Entry {
     pub method: Option<Method>,
     /// The most recent history that is trained on, in seconds; `None`: as the command line says.
     pub max_train_seconds: Option<i64>,
-    /// When it is trained again.
+    /// When it is to be trained again. Kept for the server: nothing acts on it yet.
     pub schedule: Option<Schedule>,
     /// What a model must pass.
     pub gates: Gates,
-    /// Triggers that a server evaluates and nothing acts on.
+    /// Triggers to try out. Kept for the server: nothing evaluates them yet.
     pub shadow: Vec<ShadowTrigger>,
 }
 
@@ -83,7 +84,7 @@ pub enum Source {
     Column(String),
 }
 
-/// When a series is trained again.
+/// When a series is to be trained again. Kept for the server: nothing acts on it yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
     /// Seconds from one training to the next.
@@ -101,25 +102,15 @@ pub struct Gates {
     pub min_skill: Option<f64>,
     /// The least share of observations that the band held, in [0, 1].
     pub min_coverage: Option<f64>,
-    /// The largest such share.
-    pub max_coverage: Option<f64>,
-    /// No forecast is below, in the series' unit.
-    pub min_value: Option<f64>,
-    /// No forecast is above, in the series' unit.
-    pub max_value: Option<f64>,
     /// The largest share of the history that may be censored, in [0, 1].
     pub max_censored_share: Option<f64>,
-    /// The oldest that a served model may be, in seconds.
-    pub max_model_age_seconds: Option<i64>,
-    /// The oldest that its last observation may be, in seconds.
-    pub max_data_age_seconds: Option<i64>,
 }
 
-/// What a trigger of a ScaledObject would ask, asked by the server itself. Keys are those of the trigger's metadata, so
+/// What a trigger of a ScaledObject would ask. Kept for the server: nothing evaluates it yet. Keys are those of the trigger's metadata, so
 /// that one that proved itself is copied over.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShadowTrigger {
-    /// Told in records; unique within the entry.
+    /// Unique within the entry.
     pub name: String,
     /// Per pod, in the series' unit; above 0.
     pub target: f64,

@@ -75,7 +75,7 @@ impl Cli {
     pub async fn run(self, now: Timestamp, out: &mut (dyn Write + Send)) -> Result<(), Failures> {
         match self.command {
             Command::Generate(args) => Ok(args.run(now, out)?),
-            Command::Collect(args) => Ok(args.run(now, out).await?),
+            Command::Collect(args) => args.run(now, out).await,
             Command::Run(args) => args.run(now, out).await,
             Command::Serve(args) => Ok(args.run(out).await?),
             Command::ValidateData(args) => args.run(now, out).await,

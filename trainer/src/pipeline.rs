@@ -22,7 +22,7 @@ use crate::stage::train::{self, train};
 use crate::stage::validate_data::{Column, Rules, inspect};
 use crate::stage::validate_model::gate::Gate;
 use crate::stage::validate_model::{self, Bar, Judgement, validate_model};
-use crate::time::{DAY, floor_seconds};
+use crate::time::floor_seconds;
 use crate::verdict::{Verdict, Verdicts};
 
 /// What to run.
@@ -34,8 +34,8 @@ pub struct Plan {
     pub catalog: Option<Catalog>,
     /// Who is asked for the catalog's expressions; `None`: the data are read.
     pub prometheus: Option<Arc<Prometheus>>,
-    /// How much history is asked of Prometheus.
-    pub history_seconds: i64,
+    /// How much history is asked of Prometheus, and read of a dataset; `None`: what training and its gates need.
+    pub history_seconds: Option<i64>,
     /// Which columns become which series; empty: the known columns of the file.
     pub series: Vec<Declaration>,
     /// Which of them are run here.
@@ -78,7 +78,7 @@ impl Plan {
             data: data.into(),
             catalog: None,
             prometheus: None,
-            history_seconds: 28 * DAY,
+            history_seconds: None,
             series: Vec::new(),
             shard: Shard::default(),
             jobs: cores(),

@@ -82,12 +82,13 @@ struct RawSchedule {
 struct RawGates {
     min_skill: Option<f64>,
     min_coverage: Option<f64>,
-    max_coverage: Option<f64>,
-    min_value: Option<f64>,
-    max_value: Option<f64>,
     max_censored_share: Option<f64>,
-    max_model_age: Option<String>,
-    max_data_age: Option<String>,
+    // Refused: no gate acts on them, and whoever writes them counts on one.
+    max_coverage: Option<toml::Value>,
+    min_value: Option<toml::Value>,
+    max_value: Option<toml::Value>,
+    max_model_age: Option<toml::Value>,
+    max_data_age: Option<toml::Value>,
 }
 
 #[derive(Deserialize)]
@@ -302,33 +303,36 @@ impl Place {
     }
 
     fn gates(&self, raw: &RawGates) -> Result<Gates> {
-        let gates = Gates {
+        const BOUNDS: &str = "bound the forecast itself by --floor and --cap";
+        const AGES: &str = "write it into the trigger, as maxModelAge or maxDataAge";
+        for (key, value, instead) in [
+            (
+                "max_coverage",
+                &raw.max_coverage,
+                "only min_coverage is judged",
+            ),
+            ("min_value", &raw.min_value, BOUNDS),
+            ("max_value", &raw.max_value, BOUNDS),
+            ("max_model_age", &raw.max_model_age, AGES),
+            ("max_data_age", &raw.max_data_age, AGES),
+        ] {
+            if value.is_some() {
+                return Err(self.wrong(
+                    &format!("gates.{key}"),
+                    format!("this version has no such gate; take it out: {instead}"),
+                ));
+            }
+        }
+        Ok(Gates {
             min_skill: self.within("gates.min_skill", raw.min_skill, f64::MIN, 1.0)?,
             min_coverage: self.within("gates.min_coverage", raw.min_coverage, 0.0, 1.0)?,
-            max_coverage: self.within("gates.max_coverage", raw.max_coverage, 0.0, 1.0)?,
-            min_value: self.within("gates.min_value", raw.min_value, f64::MIN, f64::MAX)?,
-            max_value: self.within("gates.max_value", raw.max_value, f64::MIN, f64::MAX)?,
             max_censored_share: self.within(
                 "gates.max_censored_share",
                 raw.max_censored_share,
                 0.0,
                 1.0,
             )?,
-            max_model_age_seconds: self
-                .length("gates.max_model_age", raw.max_model_age.as_ref())?,
-            max_data_age_seconds: self.length("gates.max_data_age", raw.max_data_age.as_ref())?,
-        };
-        for (key, low, high) in [
-            ("gates.max_coverage", gates.min_coverage, gates.max_coverage),
-            ("gates.max_value", gates.min_value, gates.max_value),
-        ] {
-            if let (Some(low), Some(high)) = (low, high)
-                && low >= high
-            {
-                return Err(self.wrong(key, format!("{high} is not above the minimum {low}")));
-            }
-        }
-        Ok(gates)
+        })
     }
 
     fn shadow(&self, raws: Vec<RawShadow>) -> Result<Vec<ShadowTrigger>> {

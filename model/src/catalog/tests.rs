@@ -16,7 +16,7 @@ promql = "sum by (namespace, workload) (x)"
 unit = "cores"
 search = true
 labels = { signal = "cpu", kind = "{kind}" }
-gates = { min_skill = 0.0, min_coverage = 0.6, max_model_age = "2d" }
+gates = { min_skill = 0.0, min_coverage = 0.6 }
 
 [[series.shadow]]
 name = "web"
@@ -51,7 +51,7 @@ fn every_key_is_read_and_defaults_fill_what_an_entry_leaves_out() {
     assert_eq!(many.zone.to_string(), "Europe/Berlin");
     assert_eq!(many.method, Some(Method::Search));
     assert_eq!(many.schedule.unwrap().every_seconds, 21_600);
-    assert_eq!(many.gates.max_model_age_seconds, Some(172_800));
+    assert_eq!(many.gates.min_coverage, Some(0.6));
     let trigger = &many.shadow[0];
     assert_eq!(
         (trigger.lead_time_seconds, trigger.quantile),
@@ -146,10 +146,6 @@ fn every_mistake_names_the_entry_the_key_and_what_to_write() {
             "key gates.min_coverage: 80 is not from 0 to 1",
         ),
         (
-            "[[series]]\nname = \"a\"\ncolumn = \"x\"\ngates = { min_value = 2, max_value = 1 }\n",
-            "not above the minimum",
-        ),
-        (
             "[[series]]\nname = \"a\"\ncolumn = \"x\"\nschedule = { every = \"0s\" }\n",
             "key schedule.every",
         ),
@@ -169,6 +165,32 @@ fn every_mistake_names_the_entry_the_key_and_what_to_write() {
         let read: Result<Catalog> = text.parse();
         let error = read.unwrap_err().to_string();
         assert!(error.contains(says), "{text}\n{error}");
+    }
+}
+
+#[test]
+fn a_gate_that_nothing_judges_is_refused_and_not_kept_in_silence() {
+    for (key, value, instead) in [
+        ("max_coverage", "0.9", "only min_coverage is judged"),
+        ("min_value", "100", "--floor"),
+        ("max_value", "1.0", "--cap"),
+        ("max_model_age", "\"2d\"", "maxModelAge"),
+        ("max_data_age", "\"15m\"", "maxDataAge"),
+    ] {
+        for text in [
+            format!("[[series]]\nname = \"a\"\ncolumn = \"x\"\ngates = {{ {key} = {value} }}\n"),
+            format!(
+                "[defaults.gates]\n{key} = {value}\n[[series]]\nname = \"a\"\ncolumn = \"x\"\n"
+            ),
+        ] {
+            let read: Result<Catalog> = text.parse();
+            let error = read.unwrap_err().to_string();
+            let says = format!("(a), key gates.{key}: this version has no such gate; take it out");
+            assert!(
+                error.contains(&says) && error.contains(instead),
+                "{text}\n{error}"
+            );
+        }
     }
 }
 

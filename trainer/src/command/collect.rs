@@ -7,7 +7,7 @@ use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use loadcast_model::catalog::{Entry, Source};
 
-use super::{declared, prometheus};
+use super::{Failures, declared, prometheus};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::source::dataset::Writer;
@@ -15,12 +15,15 @@ use crate::source::location::Location;
 use crate::source::named;
 use crate::source::prometheus::Prometheus;
 use crate::source::prometheus::window::Window;
+use crate::source::supply;
+use crate::stage::prepare_features::Preparation;
 use crate::time::{floor_seconds, read_length, show_instant};
 
 /// Append the history of a catalog's series to a dataset in a bucket or a folder, one Parquet file per series and month.
 ///
-/// What is complete is not asked for again, so it may be run as often as one likes, and killed at any time. `run --data
-/// DATASET` trains on it.
+/// What is complete is not asked for again, so it may be run as often as one likes, and killed at any time. The newest
+/// steps, two and at least ten minutes, are asked for again: samples arrive late. An entry that fails stops no other.
+/// `run --data DATASET` trains on it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -44,7 +47,11 @@ struct Tally {
 }
 
 impl Args {
-    pub(super) async fn run(self, now: Timestamp, out: &mut (dyn Write + Send)) -> Result<()> {
+    pub(super) async fn run(
+        self,
+        now: Timestamp,
+        out: &mut (dyn Write + Send),
+    ) -> std::result::Result<(), Failures> {
         let prometheus = self.prometheus.connect()?.ok_or_else(|| {
             Error::settings(
                 "nobody to ask: --prometheus-url is missing",
@@ -57,63 +64,86 @@ impl Args {
                 "give --catalog FILE.toml, or --promql EXPRESSION with --name TEMPLATE",
             )
         })?;
-        let writer = Writer::open(&Location::of(&self.output)?).await?;
+        let mut writer = Writer::open(&Location::of(&self.output)?).await?;
         let mut console = Console::new(out);
+        let max_train = Preparation::default().max_train_seconds;
         let mut entries = 0;
+        let mut failures = Vec::new();
         for entry in &catalog.entries {
             let Source::Promql(expression) = &entry.source else {
                 continue;
             };
             entries += 1;
-            let step = i64::from(named::step_seconds(entry));
-            let until = floor_seconds(now).div_euclid(step) * step;
-            let window = Window::new(until - self.declared.history, until, step);
+            let history = self.declared.history;
+            let history =
+                history.unwrap_or_else(|| supply::history_seconds(Some(entry), max_train));
+            let window = supply::window(entry, history, now);
             console.line(format!(
-                "{} (every {step} s until {})",
+                "{} (every {} s until {})",
                 entry.name,
-                show_instant(until)
+                window.step,
+                show_instant(window.until)
             ));
-            let tally = collect(
+            let asking = Asking {
                 entry,
                 expression,
                 window,
-                &prometheus,
-                &writer,
-                &mut console,
-            );
-            let tally = tally
-                .await
-                .map_err(|error| error.of_place(entry.name.as_str()))?;
-            console.line(format!(
-                "  {} series, {} new samples, {} chunks asked for",
-                tally.series, tally.new, tally.asked
-            ));
+                now: floor_seconds(now),
+            };
+            match collect(asking, &prometheus, &mut writer, &mut console).await {
+                Ok(tally) => console.line(format!(
+                    "  {} series, {} new samples, {} chunks asked for",
+                    tally.series, tally.new, tally.asked
+                )),
+                // The others are collected all the same: what is not asked for in time, Prometheus forgets.
+                Err(error) => {
+                    console.line(format!("  failed: {error}"));
+                    failures.push(error.of_place(entry.name.as_str()));
+                }
+            }
         }
         if entries == 0 {
             return Err(Error::settings(
                 "the catalog has no entry with promql",
                 "a column of a table is not collected: give the table to `run` with --data",
-            ));
+            )
+            .into());
         }
-        Ok(())
+        if failures.is_empty() {
+            Ok(())
+        } else {
+            Err(Failures(failures))
+        }
     }
 }
 
-async fn collect(
-    entry: &Entry,
-    expression: &str,
+/// What is asked, and when.
+struct Asking<'a> {
+    entry: &'a Entry,
+    expression: &'a str,
     window: Window,
+    now: i64,
+}
+
+async fn collect(
+    asking: Asking<'_>,
     prometheus: &Prometheus,
-    writer: &Writer,
+    writer: &mut Writer,
     console: &mut Console<'_>,
 ) -> Result<Tally> {
+    let Asking {
+        entry,
+        expression,
+        window,
+        now,
+    } = asking;
     let mut appender = writer.entry(entry).await?;
     let mut tally = Tally::default();
     for missing in appender.missing(window) {
         let mut chunks = std::pin::pin!(prometheus.chunks(expression, missing).await?);
         while let Some((chunk, found)) = chunks.try_next().await? {
             let named = named::name(entry, found)?;
-            let new = appender.append(chunk, named).await?;
+            let new = appender.append(chunk, named, now).await?;
             tally.asked += 1;
             tally.new += new;
             console.line(format!(

@@ -50,10 +50,10 @@ pub(super) struct Args {
         value_name = "IANA"
     )]
     time_zone: String,
-    /// A label of every series, such as namespace=shop; repeat for more
+    /// A label of every series, such as namespace=shop; repeat for more; a catalog says its own
     #[arg(long, env = "LOADCAST_LABEL", value_delimiter = ',', value_parser = read_label, value_name = "KEY=VALUE")]
     label: Vec<(String, String)>,
-    /// Spacing of the grid; rows are averaged to it [default: the data's own; of --promql: 5m]
+    /// Spacing of the grid; rows are averaged to it [default: the data's own; of --promql: 5m]; a catalog says its own
     #[arg(long, env = "LOADCAST_STEP", value_parser = read_length, value_name = "DURATION")]
     step: Option<i64>,
     /// Train as if this last part of the rows had not been observed yet

@@ -32,9 +32,10 @@ pub(super) struct Args {
     /// The unit of its values: cores, bytes, 1/s, percent or 1
     #[arg(long, env = "LOADCAST_UNIT", value_name = "UNIT", requires = "promql")]
     unit: Option<String>,
-    /// How much history is asked for
-    #[arg(long, env = "LOADCAST_HISTORY", default_value = "28d", value_parser = read_length, value_name = "DURATION")]
-    pub(super) history: i64,
+    /// How much history is asked of Prometheus, and read of a dataset [default: what is trained on, --max-train or the
+    /// catalog's max_train, and the 31 days that the gate of a month needs before it]
+    #[arg(long, env = "LOADCAST_HISTORY", value_parser = read_length, value_name = "DURATION")]
+    pub(super) history: Option<i64>,
 }
 
 impl Args {

@@ -34,16 +34,17 @@ pub enum Stage {
     ValidateModel,
 }
 
-/// What a catalog says of a series, for the stages to come; it comes before what their flags say of all.
+/// What a catalog says of a series. It comes before what flags say of all series, in `run` and in each stage alone; this is
+/// the one place that decides it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The most recent history that is trained on.
-    pub max_train_seconds: Option<i64>,
+    max_train_seconds: Option<i64>,
     /// Whether a search makes the model.
-    pub search: Option<bool>,
+    search: Option<bool>,
     /// What is fitted.
-    pub spec: Option<Spec>,
+    spec: Option<Spec>,
     /// Limits of gates by their names.
     gates: BTreeMap<String, f64>,
 }
@@ -169,29 +170,35 @@ impl Settings {
         }
     }
 
-    /// The gates that are set over `others`; what follows from them stays.
+    /// The most recent history that is trained on, in seconds.
     #[must_use]
-    pub fn gates(&self, others: Checks<Gate>) -> Checks<Gate> {
+    pub fn max_train_seconds(&self, of_all: i64) -> i64 {
+        self.max_train_seconds.unwrap_or(of_all)
+    }
+
+    /// What makes the model.
+    #[must_use]
+    pub fn method(&self, of_all: Method) -> Method {
+        match (self.search, &self.spec) {
+            (Some(true), _) => Method::Search,
+            (_, Some(spec)) => Method::Spec(Box::new(spec.clone())),
+            _ => of_all,
+        }
+    }
+
+    /// What a model must pass: limits are the catalog's, what follows from them is the flags'.
+    #[must_use]
+    pub fn gates(&self, of_all: Checks<Gate>) -> Checks<Gate> {
         let set = Gate::ALL.iter().filter_map(|gate| {
             let limit = self.gates.get(gate.name())?;
             Some(Override::new(
                 *gate,
-                others.of(*gate).consequence,
+                of_all.of(*gate).consequence,
                 Some(*limit),
             ))
         });
         let set: Vec<Override<Gate>> = set.collect();
-        others.with(&set)
-    }
-
-    /// The method that is set; `None`: the command line's.
-    #[must_use]
-    pub fn method(&self) -> Option<Method> {
-        match (self.search, &self.spec) {
-            (Some(true), _) => Some(Method::Search),
-            (_, Some(spec)) => Some(Method::Spec(Box::new(spec.clone()))),
-            _ => None,
-        }
+        of_all.with(&set)
     }
 }
 

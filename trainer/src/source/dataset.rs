@@ -20,12 +20,12 @@ use std::collections::BTreeMap;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use loadcast_model::artifact::sha256_hex;
 use loadcast_model::catalog::{Entry, Source};
-use loadcast_model::series::Series;
+use loadcast_model::series::{Series, SeriesName};
 use serde::{Deserialize, Serialize};
 
 use self::manifest::Manifest;
 use super::location::{Location, Seen};
-use super::named::{Named, step_seconds, two_of_a_name};
+use super::named::{Named, step_seconds, two_of_a_name, two_origins};
 use super::prometheus::Sample;
 use super::prometheus::window::Window;
 use super::table::Table;
@@ -38,6 +38,9 @@ const SCHEMA: u32 = 1;
 /// Months that are read and put at once.
 const PARALLEL: usize = 16;
 
+/// 1970: months before it are not in the order of their names.
+const FIRST_INSTANT: i64 = 0;
+
 /// The most entries of one dataset; a catalog has no more.
 const MAX_ENTRIES: usize = 10_000;
 
@@ -48,6 +51,13 @@ struct Head {
 }
 
 const FORMAT: &str = "loadcast dataset";
+
+/// How long samples may still change after their instant, in seconds: scrapes, rules and remote writes arrive late, and
+/// what is called complete is never asked for again. Ten minutes are twice Prometheus' own lookback of 5 minutes.
+const SETTLE_SECONDS: i64 = 600;
+
+/// The same in steps: a step's last samples come at its end.
+const SETTLE_STEPS: i64 = 2;
 
 /// A dataset that is read.
 #[derive(Debug)]
@@ -68,9 +78,10 @@ pub struct Collected {
 
 /// A dataset that one entry's history is appended to.
 #[derive(Debug)]
-pub struct Appender {
+pub struct Appender<'a> {
     place: Location,
     entry: Entry,
+    owners: &'a mut BTreeMap<SeriesName, String>,
     manifest: Manifest,
     seen: Option<Seen>,
 }
@@ -79,6 +90,8 @@ pub struct Appender {
 #[derive(Debug)]
 pub struct Writer {
     place: Location,
+    /// Of every series the name of the entry that it came from.
+    owners: BTreeMap<SeriesName, String>,
     _lock: Option<Lock>,
 }
 
@@ -132,17 +145,30 @@ impl Dataset {
         })
     }
 
-    /// The rows of one series.
+    /// The rows of one series in the last `history` seconds before its newest; older months are not read.
     ///
     /// # Errors
     /// [`Error::Source`] when a month is gone or damaged.
-    pub async fn table(&self, collected: &Collected) -> Result<Table> {
+    pub async fn table(&self, collected: &Collected, history: i64) -> Result<Table> {
         let folder = folder(&self.place, &collected.series);
-        let mut samples: Vec<Sample> = Vec::new();
-        for month in &collected.months {
+        let mut newest_first: Vec<Vec<Sample>> = Vec::new();
+        let mut from = None;
+        for month in collected.months.iter().rev() {
+            if from.is_some_and(|from| *month < month::of(from)) {
+                break;
+            }
             let file = folder.join(&month::file(month));
-            samples.extend(month::decode(file.shown(), &file.read().await?)?);
+            let samples = month::decode(file.shown(), &file.read().await?)?;
+            from = from.or_else(|| {
+                let newest = samples.last()?.instant;
+                Some(newest.saturating_sub(history).max(FIRST_INSTANT))
+            });
+            newest_first.push(samples);
         }
+        let oldest_first = newest_first.into_iter().rev().flatten();
+        let samples: Vec<Sample> = oldest_first
+            .filter(|sample| from.is_none_or(|from| sample.instant >= from))
+            .collect();
         super::named::table(folder.shown(), &samples)
     }
 }
@@ -158,18 +184,26 @@ impl Writer {
             .local_path()
             .map(|folder| Lock::take(&folder))
             .transpose()?;
-        if !is_dataset(place).await? {
-            let head = Head {
-                format: FORMAT.to_owned(),
-                schema: SCHEMA,
-            };
-            place
-                .join("dataset.json")
-                .write(manifest::json(&head))
-                .await?;
-        }
+        let owners = match Dataset::find(place).await? {
+            Some(dataset) => dataset
+                .series()
+                .map(|collected| (collected.series.name, collected.entry))
+                .collect(),
+            None => {
+                let head = Head {
+                    format: FORMAT.to_owned(),
+                    schema: SCHEMA,
+                };
+                place
+                    .join("dataset.json")
+                    .write(manifest::json(&head))
+                    .await?;
+                BTreeMap::new()
+            }
+        };
         Ok(Self {
             place: place.clone(),
+            owners,
             _lock: lock,
         })
     }
@@ -179,7 +213,7 @@ impl Writer {
     /// # Errors
     /// [`Error::Settings`] when the dataset has that entry of another expression or step: two things are not mixed under
     /// one name. Those of [`Dataset::find`].
-    pub async fn entry(&self, entry: &Entry) -> Result<Appender> {
+    pub async fn entry(&mut self, entry: &Entry) -> Result<Appender<'_>> {
         let Source::Promql(expression) = &entry.source else {
             return Err(Error::settings(
                 format!(
@@ -202,13 +236,14 @@ impl Writer {
         Ok(Appender {
             place: self.place.clone(),
             entry: entry.clone(),
+            owners: &mut self.owners,
             manifest,
             seen,
         })
     }
 }
 
-impl Appender {
+impl Appender<'_> {
     /// The parts of `window` that are not complete yet.
     #[must_use]
     pub fn missing(&self, window: Window) -> Vec<Window> {
@@ -221,13 +256,24 @@ impl Appender {
         self.manifest.series.len()
     }
 
-    /// Appends all that was `named` in `window`, which is complete from now on. The samples that are new.
+    /// Appends all that was `named` in `window` as it was at `now`: what had settled by then is complete, the rest is asked
+    /// for again. The samples that are new.
     ///
     /// # Errors
-    /// [`Error::Data`] for a name whose labels were others before; [`Error::Output`] when something cannot be written, or
+    /// [`Error::Data`] for a name whose labels were others before; [`Error::Settings`] for one that another entry of the
+    /// dataset has; [`Error::Output`] when something cannot be written, or
     /// somebody else wrote meanwhile. The window is not complete then, and may be appended again.
-    pub async fn append(&mut self, window: Window, named: Vec<Named>) -> Result<usize> {
+    pub async fn append(&mut self, window: Window, named: Vec<Named>, now: i64) -> Result<usize> {
         for one in &named {
+            if let Some(owner) = self.owners.get(&one.series.name)
+                && *owner != self.manifest.name
+            {
+                return Err(two_origins(
+                    one.series.name.as_ref(),
+                    &format!("entry {owner}"),
+                    &format!("entry {}", self.manifest.name),
+                ));
+            }
             if let Some(kept) = self.manifest.series.get(&one.series.name)
                 && kept.result != one.result
             {
@@ -244,6 +290,8 @@ impl Appender {
         for one in named.into_iter().filter(|one| !one.samples.is_empty()) {
             let folder = folder(&self.place, &one.series);
             let months = month::split(&one.samples);
+            self.owners
+                .insert(one.series.name.clone(), manifest.name.clone());
             manifest.keep(one.series, one.result, months.keys().cloned());
             let places = months.into_iter();
             pieces
@@ -254,13 +302,26 @@ impl Appender {
         let new = new
             .try_fold(0, |sum, new| async move { Ok(sum + new) })
             .await?;
-        manifest.complete(window);
+        let settled = settled(window, now);
+        if !settled.is_empty() {
+            manifest.complete(settled);
+        }
         let place = self.place.join(&manifest.path());
         place.replace(manifest.encode(), self.seen.take()).await?;
         // What it is now is asked, not remembered: the answer to a put does not say it for every store.
         self.seen = place.find().await?.map(|(_, seen)| seen);
         self.manifest = manifest;
         Ok(new)
+    }
+}
+
+/// The part of `window` whose samples no longer change at `now`.
+fn settled(window: Window, now: i64) -> Window {
+    let margin = SETTLE_SECONDS.max(SETTLE_STEPS.saturating_mul(window.step));
+    let until = now.saturating_sub(margin).div_euclid(window.step) * window.step;
+    Window {
+        until: until.clamp(window.from, window.until),
+        ..window
     }
 }
 

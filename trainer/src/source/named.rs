@@ -91,6 +91,14 @@ pub(super) fn two_of_a_name(
     )
 }
 
+/// Why a series cannot be declared twice.
+pub(super) fn two_origins(name: &str, one: &str, other: &str) -> Error {
+    Error::settings(
+        format!("two series have the name {name}: of {one} and of {other}"),
+        "give each a name of its own: write what tells them apart into the name, such as .cpu and .memory",
+    )
+}
+
 fn series(entry: &Entry, name: SeriesName, result: &BTreeMap<String, String>) -> Result<Series> {
     let labels = entry.series_labels(result).map_err(Error::of_model)?;
     let mut series = Series::new(name);

@@ -2,15 +2,16 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
 
-use loadcast_model::backtest::Method;
-use loadcast_model::catalog::{Catalog, Entry, Gates, Source};
+use jiff::Timestamp;
+use loadcast_model::catalog::{Catalog, Entry, Source};
 use loadcast_model::series::Series;
 use loadcast_model::zone::Zone;
 
 use super::dataset::{Collected, Dataset};
 use super::location::Location;
-use super::named::{self, Named, TIME_COLUMN, VALUE_COLUMN};
+use super::named::{self, Named, TIME_COLUMN, VALUE_COLUMN, two_origins};
 use super::prometheus::Prometheus;
 use super::prometheus::window::Window;
 use super::table::Table;
@@ -18,7 +19,10 @@ use crate::declaration::Declaration;
 use crate::error::{Error, Result};
 use crate::handover::Settings;
 use crate::pipeline::Plan;
-use crate::time::floor_seconds;
+use crate::time::{DAY, floor_seconds};
+
+/// What the gate of a month needs beside what is trained on: the 30 days that it forecasts, and one for the grid's edges.
+const MONTH_AHEAD: i64 = 31 * DAY;
 
 /// The rows of a run.
 #[derive(Debug)]
@@ -39,9 +43,9 @@ pub struct Declared {
     labels: BTreeMap<String, String>,
     zone: Option<Zone>,
     step_seconds: Option<i64>,
-    method: Option<Method>,
-    max_train_seconds: Option<i64>,
-    gates: Gates,
+    settings: Settings,
+    /// What declared it, as messages name it.
+    origin: String,
     rows: Where,
 }
 
@@ -49,7 +53,8 @@ pub struct Declared {
 #[derive(Debug, Clone)]
 enum Where {
     Column,
-    Dataset(Collected),
+    /// With the seconds of history that are read.
+    Dataset(Collected, i64),
     Result(usize),
 }
 
@@ -57,15 +62,21 @@ impl Supply {
     /// What the plan's data and catalog give, and the series in it.
     ///
     /// # Errors
-    /// When the data cannot be read, or have none of the series.
+    /// When the data cannot be read, or have none of the series; [`Error::Settings`] for two series of one name.
     pub async fn open(plan: &Plan) -> Result<(Self, Vec<Declared>)> {
+        let (supply, declared) = Self::find(plan).await?;
+        each_its_own_name(&declared)?;
+        Ok((supply, declared))
+    }
+
+    async fn find(plan: &Plan) -> Result<(Self, Vec<Declared>)> {
         if let Some(prometheus) = &plan.prometheus {
             return results(plan, prometheus).await;
         }
         let dataset = Dataset::find(&Location::of(&plan.data)?).await?;
         match (dataset, &plan.catalog) {
             (Some(dataset), catalog) => {
-                let declared = collected(&dataset, catalog.as_ref(), &plan.data)?;
+                let declared = collected(&dataset, catalog.as_ref(), plan)?;
                 Ok((Self::Dataset(dataset), declared))
             }
             (None, Some(catalog)) => {
@@ -102,8 +113,8 @@ impl Supply {
     pub async fn table(&self, declared: &Declared) -> Result<Cow<'_, Table>> {
         match (self, &declared.rows) {
             (Self::Table(table), _) => Ok(Cow::Borrowed(table)),
-            (Self::Dataset(dataset), Where::Dataset(collected)) => {
-                dataset.table(collected).await.map(Cow::Owned)
+            (Self::Dataset(dataset), Where::Dataset(collected, history)) => {
+                dataset.table(collected, *history).await.map(Cow::Owned)
             }
             (Self::Results(results), Where::Result(at)) if *at < results.len() => {
                 let one = &results[*at];
@@ -120,19 +131,18 @@ impl Supply {
 impl Declared {
     fn of_column(declaration: Declaration) -> Self {
         Self {
+            origin: format!("column {}", declaration.column),
             declaration,
             labels: BTreeMap::new(),
             zone: None,
             step_seconds: None,
-            method: None,
-            max_train_seconds: None,
-            gates: Gates::default(),
+            settings: Settings::default(),
             rows: Where::Column,
         }
     }
 
     /// What the catalog says now comes before what it said when the series was collected.
-    fn of_series(series: &Series, entry: Option<&Entry>, rows: Where) -> Self {
+    fn of_series(series: &Series, origin: &str, entry: Option<&Entry>, rows: Where) -> Self {
         let mut declaration =
             Declaration::new(series.name.clone(), VALUE_COLUMN.to_owned(), series.unit);
         declaration.zero_means = entry.map_or(series.zero_means, |entry| entry.zero_means);
@@ -143,17 +153,16 @@ impl Declared {
             labels: (*series.labels).clone(),
             zone: Some(entry.map_or_else(|| series.zone.clone(), |entry| entry.zone.clone())),
             step_seconds: Some(series.step_seconds.into()),
-            method: entry.and_then(|entry| entry.method.clone()),
-            max_train_seconds: entry.and_then(|entry| entry.max_train_seconds),
-            gates: entry.map(|entry| entry.gates).unwrap_or_default(),
+            settings: entry.map(settings).unwrap_or_default(),
+            origin: format!("entry {origin}"),
             rows,
         }
     }
 
     /// What the catalog says of how it is trained and judged.
     #[must_use]
-    pub fn settings(&self) -> Settings {
-        Settings::of(self.method.as_ref(), self.max_train_seconds, self.gates)
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// The plan as it is for this series: what the catalog says of it comes before what the command line says of all.
@@ -165,18 +174,35 @@ impl Declared {
             plan.rules.zone = zone.clone();
         }
         plan.rules.step_seconds = self.step_seconds.or(plan.rules.step_seconds);
-        if let Some(method) = &self.method {
-            plan.method = method.clone();
-        }
-        if let Some(max_train) = self.max_train_seconds {
-            plan.preparation.max_train_seconds = max_train;
-        }
-        plan.gates = self.settings().gates(plan.gates);
+        let max_train = &mut plan.preparation.max_train_seconds;
+        *max_train = self.settings.max_train_seconds(*max_train);
+        plan.method = self.settings.method(plan.method);
+        plan.gates = self.settings.gates(plan.gates);
         if !matches!(self.rows, Where::Column) {
             plan.time_column = Some(TIME_COLUMN.to_owned());
         }
         plan
     }
+}
+
+fn settings(entry: &Entry) -> Settings {
+    Settings::of(entry.method.as_ref(), entry.max_train_seconds, entry.gates)
+}
+
+/// That no two series are one: their samples, their folder and what is served would be.
+fn each_its_own_name(declared: &[Declared]) -> Result<()> {
+    let mut origins: BTreeMap<&str, &str> = BTreeMap::new();
+    for one in declared {
+        match origins.entry(one.declaration.name.as_ref()) {
+            Slot::Vacant(slot) => {
+                slot.insert(&one.origin);
+            }
+            Slot::Occupied(slot) => {
+                return Err(two_origins(slot.key(), slot.get(), &one.origin));
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn results(plan: &Plan, prometheus: &Prometheus) -> Result<(Supply, Vec<Declared>)> {
@@ -191,12 +217,13 @@ async fn results(plan: &Plan, prometheus: &Prometheus) -> Result<(Supply, Vec<De
         let Source::Promql(expression) = &entry.source else {
             continue;
         };
-        let window = window(plan, entry);
+        let window = window(entry, history(plan, Some(entry)), plan.now);
         let found = prometheus.range(expression, window).await;
         let found = found.map_err(|error| error.of_place(entry.name.as_str()))?;
         for one in named::name(entry, found)? {
             declared.push(Declared::of_series(
                 &one.series,
+                entry.name.as_str(),
                 Some(entry),
                 Where::Result(results.len()),
             ));
@@ -215,15 +242,30 @@ async fn results(plan: &Plan, prometheus: &Prometheus) -> Result<(Supply, Vec<De
     Ok((Supply::Results(results), declared))
 }
 
-/// The complete steps of the latest history that is asked for.
+/// The history that an entry's training and its gates need, in seconds, where flags of all say `max_train`.
 #[must_use]
-pub fn window(plan: &Plan, entry: &Entry) -> Window {
-    let step = i64::from(named::step_seconds(entry));
-    let until = floor_seconds(plan.now).div_euclid(step) * step;
-    Window::new(until - plan.history_seconds, until, step)
+pub fn history_seconds(entry: Option<&Entry>, max_train: i64) -> i64 {
+    let own = entry.map(settings).unwrap_or_default();
+    own.max_train_seconds(max_train).saturating_add(MONTH_AHEAD)
 }
 
-fn collected(dataset: &Dataset, catalog: Option<&Catalog>, place: &str) -> Result<Vec<Declared>> {
+/// How much of an entry's history is read.
+fn history(plan: &Plan, entry: Option<&Entry>) -> i64 {
+    let dropped = plan.rules.drop_last_seconds.unwrap_or_default();
+    plan.history_seconds.unwrap_or_else(|| {
+        history_seconds(entry, plan.preparation.max_train_seconds).saturating_add(dropped)
+    })
+}
+
+/// The steps of the latest `history` seconds of an entry.
+#[must_use]
+pub fn window(entry: &Entry, history: i64, now: Timestamp) -> Window {
+    let step = i64::from(named::step_seconds(entry));
+    let until = floor_seconds(now).div_euclid(step) * step;
+    Window::new(until.saturating_sub(history), until, step)
+}
+
+fn collected(dataset: &Dataset, catalog: Option<&Catalog>, plan: &Plan) -> Result<Vec<Declared>> {
     let mut declared = Vec::new();
     for collected in dataset.series() {
         let by_name = |entry: &&Entry| entry.name.as_str() == collected.entry;
@@ -232,15 +274,17 @@ fn collected(dataset: &Dataset, catalog: Option<&Catalog>, place: &str) -> Resul
         if let Some(None) = entry {
             continue;
         }
+        let entry = entry.flatten();
         declared.push(Declared::of_series(
             &collected.series.clone(),
-            entry.flatten(),
-            Where::Dataset(collected),
+            &collected.entry.clone(),
+            entry,
+            Where::Dataset(collected, history(plan, entry)),
         ));
     }
     if declared.is_empty() {
         return Err(Error::data(
-            format!("the dataset {place} has none of the series"),
+            format!("the dataset {} has none of the series", plan.data),
             "collect them first, with the same catalog: loadcast-trainer collect",
         ));
     }
@@ -266,9 +310,7 @@ fn columns(catalog: &Catalog, place: &str) -> Result<Vec<Declared>> {
                     .map_err(Error::of_model)?,
                 zone: Some(entry.zone.clone()),
                 step_seconds: entry.step_seconds.map(i64::from),
-                method: entry.method.clone(),
-                max_train_seconds: entry.max_train_seconds,
-                gates: entry.gates,
+                settings: settings(entry),
                 ..Declared::of_column(declaration)
             })
         })
@@ -282,3 +324,6 @@ fn columns(catalog: &Catalog, place: &str) -> Result<Vec<Declared>> {
     }
     Ok(declared)
 }
+
+#[cfg(test)]
+mod tests;

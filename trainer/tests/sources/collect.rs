@@ -39,7 +39,7 @@ async fn rows(dataset: &Path, at: usize) -> Vec<(String, String)> {
     let place = Location::of(dataset.to_str().unwrap()).unwrap();
     let dataset = Dataset::find(&place).await.unwrap().unwrap();
     let collected = dataset.series().nth(at).unwrap();
-    let table = dataset.table(&collected).await.unwrap();
+    let table = dataset.table(&collected, i64::MAX).await.unwrap();
     let rows = table.rows(&["timestamp", "value"], "").unwrap();
     let rows = rows.column(0).zip(rows.column(1));
     rows.map(|(time, value)| (time.to_owned(), value.to_owned()))
@@ -200,4 +200,41 @@ async fn an_entry_whose_expression_changed_is_not_mixed_into_what_was_collected(
         told.contains("another expression") && told.contains("under another name"),
         "{told}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_fails_stops_no_other_and_each_is_named_at_the_end() {
+    let scripted = Scripted::start(2, |_, question| match question.query() {
+        "up" => two(question),
+        _ => crate::wire::error(400, "bad_data", "1:5: parse error"),
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = folder.path().join("catalog.toml");
+    let entries = [("first", "wrong ("), ("{job}.up", "up"), ("last", "bad (")];
+    let entries =
+        entries.map(|(name, promql)| format!("[[series]]\nname = {name:?}\npromql = {promql:?}\n"));
+    std::fs::write(&catalog, entries.concat()).unwrap();
+    let output = folder.path().join("data");
+    let told = refused(
+        &[
+            "collect",
+            "--catalog",
+            catalog.to_str().unwrap(),
+            "--history",
+            "2d",
+            "--prometheus-url",
+            &scripted.url,
+            "--output",
+            output.to_str().unwrap(),
+        ],
+        &[],
+    )
+    .await;
+    assert!(
+        told.contains("first: ") && told.contains("last: ") && !told.contains("{job}.up: "),
+        "{told}"
+    );
+    assert_eq!(rows(&output, 0).await.len(), 576);
+    assert_eq!(rows(&output, 1).await.len(), 576);
 }

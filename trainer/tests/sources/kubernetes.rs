@@ -167,7 +167,7 @@ async fn totals(dataset: &Path) -> Vec<(String, Vec<f64>)> {
     let dataset = Dataset::find(&place).await.unwrap().unwrap();
     let mut totals = Vec::new();
     for collected in dataset.series() {
-        let table = dataset.table(&collected).await.unwrap();
+        let table = dataset.table(&collected, i64::MAX).await.unwrap();
         let rows = table.rows(&["value"], "").unwrap();
         let values = rows.column(0).map(|text| text.parse().unwrap()).collect();
         totals.push((collected.series.name.to_string(), values));

@@ -10,6 +10,7 @@ mod house;
 mod killed;
 mod kubernetes;
 mod minio;
+mod names;
 #[path = "../../../server/registry/tests/it/real/process.rs"]
 mod process;
 mod prometheus;

@@ -39,6 +39,10 @@ impl Asked {
         self.form[key].parse().unwrap()
     }
 
+    pub(crate) fn query(&self) -> &str {
+        &self.form["query"]
+    }
+
     pub(crate) fn points(&self) -> i64 {
         (self.number("end") - self.number("start")) / self.number("step") + 1
     }

@@ -34,9 +34,9 @@ impl Args {
                 let file = handover.read("valid.parquet").await?;
                 let valid = ValidData::decode(&handover.shown("valid.parquet"), &file)?;
                 let mut preparation = of_flags.clone();
-                if let Some(declared) = handover.settings().max_train_seconds {
-                    preparation.max_train_seconds = declared;
-                }
+                preparation.max_train_seconds = handover
+                    .settings()
+                    .max_train_seconds(preparation.max_train_seconds);
                 let made = told(console, STAGE, || prepare_features(valid, &preparation));
                 let outcome = made.outcome(Stage::Prepare, |features| {
                     Ok(BTreeMap::from([("grid.parquet", features.encode()?)]))

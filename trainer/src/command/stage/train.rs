@@ -44,10 +44,9 @@ impl Args {
             async |handover, console| {
                 let grid = handover.read("grid.parquet").await?;
                 let features = Features::decode(&handover.shown("grid.parquet"), &grid)?;
-                let declared = handover.settings().method();
                 let search = self.search || (!given && features.about().holidays.is_empty());
                 let of_flags = if search { Method::Search } else { spec.clone() };
-                let method = declared.unwrap_or(of_flags);
+                let method = handover.settings().method(of_flags);
                 let made = told(console, STAGE, || train(features, method));
                 let outcome = made.outcome(Stage::Train, |trained| {
                     Ok(BTreeMap::from([

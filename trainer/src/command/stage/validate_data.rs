@@ -16,6 +16,8 @@ use crate::source::supply::{Declared, Supply};
 use crate::stage::validate_data::{STAGE, inspect};
 
 /// Stage 1 alone: judge the rows of each series, and hand those that can be trained on to `prepare`.
+///
+/// Where `prepare --max-train` is to be more than its default, give --history so much more: it is read here.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -62,6 +64,6 @@ async fn one(
         Ok(BTreeMap::from([("valid.parquet", valid.encode()?)]))
     })?;
     let name = &declared.declaration.name;
-    handover::begin(output, name, declared.settings(), outcome).await?;
+    handover::begin(output, name, declared.settings().clone(), outcome).await?;
     made.done.map(drop)
 }

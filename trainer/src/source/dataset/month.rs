@@ -18,20 +18,24 @@ pub(super) fn file(month: &str) -> String {
     format!("{month}.parquet")
 }
 
-/// Samples by their month, `YYYY-MM` in UTC.
+/// The month of an instant, `YYYY-MM` in UTC.
+pub(super) fn of(instant: i64) -> String {
+    Timestamp::from_second(instant).map_or_else(
+        |_| "beyond".to_owned(),
+        |instant| {
+            TimeZone::UTC
+                .to_datetime(instant)
+                .strftime("%Y-%m")
+                .to_string()
+        },
+    )
+}
+
+/// Samples by their month.
 pub(super) fn split(samples: &[Sample]) -> BTreeMap<String, Vec<Sample>> {
     let mut months: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
     for sample in samples {
-        let month = Timestamp::from_second(sample.instant).map_or_else(
-            |_| "beyond".to_owned(),
-            |instant| {
-                TimeZone::UTC
-                    .to_datetime(instant)
-                    .strftime("%Y-%m")
-                    .to_string()
-            },
-        );
-        months.entry(month).or_default().push(*sample);
+        months.entry(of(sample.instant)).or_default().push(*sample);
     }
     months
 }

@@ -13,7 +13,7 @@ use super::window::Window;
 pub struct Sample {
     /// Seconds since 1970.
     pub instant: i64,
-    /// Never NaN.
+    /// A finite number: no other is a measurement.
     pub value: f64,
 }
 
@@ -121,7 +121,7 @@ fn series(series: Series, window: Window) -> Result<Found, Flaw> {
                 "its samples are out of order at {time}"
             )));
         }
-        if !value.is_nan() {
+        if value.is_finite() {
             samples.push(Sample { instant, value });
         }
     }
@@ -166,9 +166,9 @@ mod tests {
     }
 
     #[test]
-    fn samples_are_read_and_nan_is_a_hole() {
+    fn samples_are_read_and_what_is_no_finite_number_is_a_hole() {
         let found = of(
-            r#"{"metric":{"__name__":"up","job":"a"},"values":[[60,"1"],[120,"NaN"],[180,"+Inf"],[240.0,"1e-3"]]}"#,
+            r#"{"metric":{"__name__":"up","job":"a"},"values":[[60,"1"],[120,"NaN"],[180,"+Inf"],[240.0,"1e-3"],[299,"-Inf"]]}"#,
         )
         .unwrap();
         assert_eq!(
@@ -180,7 +180,7 @@ mod tests {
             .iter()
             .map(|s| (s.instant, s.value))
             .collect();
-        assert_eq!(samples, [(60, 1.0), (180, f64::INFINITY), (240, 0.001)]);
+        assert_eq!(samples, [(60, 1.0), (240, 0.001)]);
     }
 
     #[test]
