@@ -2,6 +2,7 @@
 
 use loadcast_model::backtest::Method;
 use loadcast_model::spec::{Growth, SeasonalityChoice, Spec};
+use loadcast_trainer::brake::Brake;
 use loadcast_trainer::champion::{Champion, Served};
 use loadcast_trainer::checks::Check as _;
 use loadcast_trainer::stage::prepare_features::Preparation;
@@ -265,4 +266,71 @@ fn a_constant_series_is_promoted() {
         "{}",
         judgement.verdict()
     );
+}
+
+/// A champion that was trained on all but the last four days, and says `value` from then on.
+fn served(count: i64, value: f64) -> Champion {
+    Champion::Served(Served {
+        version: 2,
+        cutoff: START + (count - 4 * DAY) * STEP,
+        forecast: (0..count + DAY)
+            .map(|i| (START + i * STEP, value))
+            .collect(),
+    })
+}
+
+#[test]
+fn idle_series_whose_champions_say_nothing_do_not_stop_the_fleet() {
+    let idle = || {
+        let judgement = judged(
+            &rows(6 * DAY, |_| 1e-6),
+            &Preparation::default(),
+            defaults(),
+            served(6 * DAY, 0.0),
+            &[],
+        );
+        match judgement.outcome {
+            Outcome::Approved(approved) => approved.movement(),
+            Outcome::Rejected(_) => None,
+        }
+    };
+    let moves: Vec<Option<f64>> = (0..3).map(|_| idle()).collect();
+    assert!(moves.iter().all(Option::is_some), "{moves:?}");
+    let stopped = Brake::default().judge(["a", "b", "c"].into_iter().zip(moves));
+    assert_eq!(stopped, None);
+}
+
+#[test]
+fn a_hair_beside_a_champion_that_was_exact_is_not_worse() {
+    let judgement = judged(
+        &rows(6 * DAY, |_| 0.1),
+        &Preparation::default(),
+        Method::Search,
+        served(6 * DAY, 0.1),
+        &[],
+    );
+    let compared = match &judgement.outcome {
+        Outcome::Approved(approved) => approved.against_champion().cloned(),
+        Outcome::Rejected(_) => None,
+    };
+    let compared = compared.unwrap();
+    assert!(
+        compared.champion_mae == 0.0 && compared.mae > 0.0,
+        "{compared:?}"
+    );
+    let closed = gates(&judgement);
+    assert!(!closed.contains(&"champion".to_owned()), "{closed:?}");
+}
+
+#[test]
+fn a_constant_that_no_double_holds_exactly_is_promoted_by_the_search() {
+    for value in [0.1, 0.7, 536_870_912.3] {
+        let judgement = judge(6 * DAY, |_| value, Method::Search);
+        assert_eq!(
+            conclusion(&judgement),
+            Some(Conclusion::Promote),
+            "{value}: {}",
+            judgement.verdict()
+        );
+    }
 }

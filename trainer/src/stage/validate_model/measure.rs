@@ -24,6 +24,12 @@ const MONTH_DAYS: i64 = 30;
 /// The share of a day that must have come since the champion's cutoff, for a comparison over less than a day.
 const LEAST_OF_A_DAY: i64 = 4;
 
+/// The share of the largest value that counts as no error: less changes no decision.
+const NEGLIGIBLE: f64 = 0.01;
+
+/// What an autoscaler cannot tell from nothing, in any unit: KEDA hands its metrics on in thousandths.
+const UNSEEN: f64 = 0.001;
+
 /// What the model says of the time after the history, as a server will serve it: restored from its bytes, inside its
 /// clamps.
 #[derive(Debug)]
@@ -106,7 +112,7 @@ impl Measured {
         };
         let movement = champion
             .served()
-            .and_then(|served| movement(&ahead.next_day, served));
+            .and_then(|served| movement(&ahead.next_day, served, negligible(grid).max(UNSEEN)));
         Ok(Self {
             days,
             month,
@@ -245,7 +251,8 @@ fn score(grid: &Grid, origins: &[&Origin], served: &Served) -> Result<AgainstCha
 }
 
 /// By how much the next day's mean or peak moves, the larger, relative to what is served.
-fn movement(next_day: &[(i64, f64)], served: &Served) -> Option<f64> {
+/// Changes are relative to no less than `least`, so that noise around nothing is no move.
+fn movement(next_day: &[(i64, f64)], served: &Served, least: f64) -> Option<f64> {
     let pairs = next_day.iter();
     let pairs = pairs.filter_map(|(time, value)| Some((*value, *served.forecast.get(time)?)));
     let pairs: Vec<(f64, f64)> = pairs.collect();
@@ -259,15 +266,17 @@ fn movement(next_day: &[(i64, f64)], served: &Served) -> Option<f64> {
         return None;
     }
     let ((mean, peak), (mean_before, peak_before)) = (of(|pair| pair.0), of(|pair| pair.1));
+    let change = |after: f64, before: f64| match (after - before).abs() {
+        0.0 => 0.0,
+        by => (by / before.abs().max(least)).min(f64::MAX),
+    };
     Some(change(mean, mean_before).max(change(peak, peak_before)))
 }
 
-/// The relative change; from nothing to something it is as large as can be.
-fn change(after: f64, before: f64) -> f64 {
-    match (after - before).abs() {
-        0.0 => 0.0,
-        by => (by / before.abs()).min(f64::MAX),
-    }
+/// An error or a difference that changes no decision about the series on `grid`, in its unit.
+pub(super) fn negligible(grid: &Grid) -> f64 {
+    let observed = grid.values.iter().flatten();
+    NEGLIGIBLE * observed.fold(0.0, |largest: f64, value| largest.max(value.abs()))
 }
 
 #[cfg(test)]
@@ -282,10 +291,12 @@ mod tests {
             forecast: [(10, values[0]), (20, values[1])].into(),
         };
         let next = [(10, 1.0), (20, 3.0)];
-        assert_eq!(movement(&next, &served([1.0, 3.0])), Some(0.0));
-        assert_eq!(movement(&next, &served([3.0, 1.0])), Some(0.0));
-        assert_eq!(movement(&next, &served([2.0, 2.0])), Some(0.5));
-        assert_eq!(movement(&next, &served([0.0, 0.0])), Some(f64::MAX));
-        assert_eq!(movement(&[(30, 1.0)], &served([1.0, 1.0])), None);
+        let moved = |next: &[(i64, f64)], values| movement(next, &served(values), 0.5);
+        assert_eq!(moved(&next, [1.0, 3.0]), Some(0.0));
+        assert_eq!(moved(&next, [3.0, 1.0]), Some(0.0));
+        assert_eq!(moved(&next, [2.0, 2.0]), Some(0.5));
+        // From nothing to something: relative to what would be noticed.
+        assert_eq!(moved(&next, [0.0, 0.0]), Some(6.0));
+        assert_eq!(moved(&[(30, 1.0)], [1.0, 1.0]), None);
     }
 }
