@@ -182,6 +182,19 @@ pub fn backtest(method: &Method, grid: &Grid, plan: &Plan) -> Result<Backtest> {
 /// # Errors
 /// As [`backtest`].
 pub fn origins(method: &Method, grid: &Grid, plan: &Plan) -> Result<Vec<Origin>> {
+    origins_after(method, grid, plan, |at| grid.part(0..at))
+}
+
+/// The same, each origin trained on what `past` makes of the steps before it: as many steps as there are.
+///
+/// # Errors
+/// As [`backtest`].
+pub fn origins_after(
+    method: &Method,
+    grid: &Grid,
+    plan: &Plan,
+    past: impl Fn(usize) -> Grid + Sync,
+) -> Result<Vec<Origin>> {
     let Steps {
         horizon, season, ..
     } = plan.steps(grid)?;
@@ -194,7 +207,7 @@ pub fn origins(method: &Method, grid: &Grid, plan: &Plan) -> Result<Vec<Origin>>
         });
     }
     let starts: Vec<usize> = (1..=count).rev().map(|back| n - back * horizon).collect();
-    let origins = in_parallel(&starts, |at| origin(method, grid, *at, plan));
+    let origins = in_parallel(&starts, |at| origin_after(method, &past(*at), plan));
     origins.into_iter().collect()
 }
 
@@ -242,19 +255,28 @@ impl Backtest {
 /// # Errors
 /// As [`backtest`].
 pub fn origin(method: &Method, grid: &Grid, at: usize, plan: &Plan) -> Result<Origin> {
+    origin_after(method, &grid.part(0..at), plan)
+}
+
+/// What `method` would have forecast from the end of `past` on.
+///
+/// # Errors
+/// As [`backtest`].
+pub fn origin_after(method: &Method, past: &Grid, plan: &Plan) -> Result<Origin> {
     let Steps {
         horizon,
         season,
         most,
-    } = plan.steps(grid)?;
-    let past = grid.part(at.saturating_sub(most)..at);
+    } = plan.steps(past)?;
+    let at = past.values.len();
+    let ds: Vec<i64> = (at..at + horizon).map(|i| past.time(i)).collect();
+    let past = past.part(at.saturating_sub(most)..at);
     let values = past.filled().ok_or_else(|| Error::NotEnoughData {
         reason: format!(
             "nothing was observed in the {} steps before an origin",
             past.values.len()
         ),
     })?;
-    let ds: Vec<i64> = (at..at + horizon).map(|i| grid.time(i)).collect();
     let made = match method {
         Method::Spec(spec) => by_spec(spec, &past, &values, &ds, plan)?,
         Method::Search => by_search(&past, &ds, plan)?,

@@ -5,7 +5,7 @@ use loadcast_model::spec::{Growth, SeasonalityChoice, Spec};
 use loadcast_trainer::brake::Brake;
 use loadcast_trainer::champion::{Champion, Served};
 use loadcast_trainer::checks::Check as _;
-use loadcast_trainer::stage::prepare_features::Preparation;
+use loadcast_trainer::stage::prepare_features::{GapPolicy, OutlierPolicy, Preparation};
 use loadcast_trainer::stage::validate_model::gate::{Consequence, Gate};
 use loadcast_trainer::stage::validate_model::{Conclusion, Judgement, Outcome};
 use loadcast_trainer::verdict::Judged as _;
@@ -333,4 +333,49 @@ fn a_constant_that_no_double_holds_exactly_is_promoted_by_the_search() {
             judgement.verdict()
         );
     }
+}
+
+#[test]
+fn gaps_are_filled_before_an_origin_without_what_came_after_it() {
+    let last_day = |raised: f64| {
+        let value = |i: i64| good(i) + if i < 9 * DAY { 0.0 } else { raised };
+        let mut it = rows(10 * DAY, value);
+        it.drain(8 * DAY as usize..9 * DAY as usize);
+        let preparation = Preparation {
+            gaps: GapPolicy::Interpolate,
+            ..Preparation::default()
+        };
+        let judgement = judged(&it, &preparation, defaults(), Champion::Nothing, &[]);
+        let origin = judgement.evidence.days.last().cloned().unwrap();
+        assert_eq!(origin.at as i64, 9 * DAY);
+        (origin.rows as i64, origin.model.point)
+    };
+    assert_eq!(last_day(0.0), last_day(1.0));
+    assert_eq!(last_day(0.0).0, 9 * DAY);
+}
+
+#[test]
+fn a_model_is_judged_by_what_was_observed_whatever_it_is_trained_on() {
+    let spike = 9 * DAY + 40;
+    let mut it = rows(10 * DAY, good);
+    it[spike as usize] = format!("{},40", START + spike * STEP);
+    it.drain(9 * DAY as usize + 50..9 * DAY as usize + 60);
+    let error = |gaps, outliers| {
+        let preparation = Preparation {
+            gaps,
+            outliers,
+            ..Preparation::default()
+        };
+        let judgement = judged(&it, &preparation, defaults(), Champion::Nothing, &[]);
+        let values = &judgement.evidence.grid.values;
+        assert_eq!(values[spike as usize], Some(40.0));
+        assert_eq!(values[9 * DAY as usize + 55], None);
+        match judgement.outcome {
+            Outcome::Approved(approved) => approved.skill().unwrap().model.mae.unwrap(),
+            Outcome::Rejected(rejected) => rejected.skill().unwrap().model.mae.unwrap(),
+        }
+    };
+    let kept = error(GapPolicy::Keep, OutlierPolicy::Keep);
+    assert_eq!(error(GapPolicy::Zero, OutlierPolicy::Keep), kept);
+    assert_eq!(error(GapPolicy::Interpolate, OutlierPolicy::Drop), kept);
 }

@@ -39,7 +39,8 @@ pub(super) fn judge(trained: &Trained, ahead: &Ahead, measured: &Measured, bar: 
         verdict: Verdict::new(STAGE),
         against: Vec::new(),
     };
-    judging.forecasts(ahead, &trained.features.grid);
+    // A gap that is filled with zero says that zero is plausible.
+    judging.forecasts(ahead, &trained.features.trained_on());
     if ahead.not_finite.is_some() {
         return judging.conclude();
     }

@@ -1,7 +1,7 @@
 //! What the gates look at: the model's own forecasts, its recipe's backtests, and the comparison with what is served.
 
 use loadcast_model::artifact::decode_model_pr;
-use loadcast_model::backtest::{self, Backtest, Method, Origin, Plan};
+use loadcast_model::backtest::{self, Backtest, Origin, Plan};
 use loadcast_model::error::Error as ModelError;
 use loadcast_model::forecaster::{Forecaster, Question};
 use loadcast_model::grid::Grid;
@@ -9,6 +9,7 @@ use loadcast_model::grid::Grid;
 use super::AgainstChampion;
 use crate::champion::{Champion, Served};
 use crate::error::{Error, Result};
+use crate::stage::prepare_features::Features;
 use crate::stage::train::Trained;
 use crate::time::{DAY, WEEK, show_length};
 
@@ -101,14 +102,13 @@ impl Ahead {
 
 impl Measured {
     pub(super) fn measure(trained: &Trained, ahead: &Ahead, champion: &Champion) -> Result<Self> {
-        let (method, grid) = (&trained.method, &trained.features.grid);
-        let window = trained.features.about.window;
-        let days = days(method, grid, window)?;
-        let month = month(method, grid, window);
+        let grid = &trained.features.grid;
+        let days = days(trained)?;
+        let month = month(trained);
         let against_champion = match champion {
             Champion::Nothing => Err("nothing is served yet".to_owned()),
             Champion::Unknown(why) => Err(why.clone()),
-            Champion::Served(served) => compare(method, grid, window, &days.origins, served)?,
+            Champion::Served(served) => compare(trained, &days.origins, served)?,
         };
         let movement = champion
             .served()
@@ -130,8 +130,9 @@ impl Rolled {
         }
     }
 
-    fn roll(method: &Method, grid: &Grid, plan: &Plan) -> Result<Self> {
-        match backtest::origins(method, grid, plan) {
+    fn roll(trained: &Trained, plan: &Plan) -> Result<Self> {
+        let (features, grid) = (&trained.features, &trained.features.grid);
+        match backtest::origins_after(&trained.method, grid, plan, |at| features.before(at)) {
             Err(ModelError::NotEnoughData { reason }) => Ok(Self::missing(reason)),
             Err(error @ ModelError::NonFinite { .. }) => Ok(Self::missing(error.to_string())),
             Err(other) => Err(Error::of_model(other)),
@@ -144,23 +145,24 @@ impl Rolled {
     }
 }
 
-fn plan(horizon: i64, season: i64, origins: u32, grid: &Grid, window: usize) -> Plan {
+fn plan(horizon: i64, season: i64, origins: u32, features: &Features) -> Plan {
     let seconds = |length: i64| u32::try_from(length).unwrap_or(u32::MAX);
     Plan {
         horizon_seconds: seconds(horizon),
         season_seconds: seconds(season),
         origins,
         max_train_seconds: Some(seconds(
-            i64::try_from(window)
+            i64::try_from(features.about.window)
                 .unwrap_or(i64::MAX)
-                .saturating_mul(i64::from(grid.step_seconds)),
+                .saturating_mul(i64::from(features.grid.step_seconds)),
         )),
         levels: BAND.to_vec(),
     }
 }
 
 /// One-day forecasts against "the same as the day before", or why there are none.
-fn days(method: &Method, grid: &Grid, window: usize) -> Result<Rolled> {
+fn days(trained: &Trained) -> Result<Rolled> {
+    let grid = &trained.features.grid;
     let step = i64::from(grid.step_seconds);
     if DAY % step != 0 {
         return Ok(Rolled::missing(format!(
@@ -176,11 +178,12 @@ fn days(method: &Method, grid: &Grid, window: usize) -> Result<Rolled> {
             "{days} whole days of history leave none to hold back"
         )));
     }
-    Rolled::roll(method, grid, &plan(DAY, DAY, origins, grid, window))
+    Rolled::roll(trained, &plan(DAY, DAY, origins, &trained.features))
 }
 
 /// The latest 30 days from one origin against "the same as the week before", or why there is none.
-fn month(method: &Method, grid: &Grid, window: usize) -> Rolled {
+fn month(trained: &Trained) -> Rolled {
+    let grid = &trained.features.grid;
     let step = i64::from(grid.step_seconds);
     let (horizon, days) = (MONTH_DAYS * DAY, grid.values.len() as i64 * step / DAY);
     if DAY % step != 0 || days < MONTH_DAYS + 2 * WEEK / DAY {
@@ -190,18 +193,17 @@ fn month(method: &Method, grid: &Grid, window: usize) -> Rolled {
         ));
     }
     // The day decides; what cannot be measured at a month is not known.
-    let rolled = Rolled::roll(method, grid, &plan(horizon, WEEK, 1, grid, window));
+    let rolled = Rolled::roll(trained, &plan(horizon, WEEK, 1, &trained.features));
     rolled.unwrap_or_else(|error| Rolled::missing(error.to_string()))
 }
 
 /// Candidate and champion over what came after both, or why there is nothing.
 fn compare(
-    method: &Method,
-    grid: &Grid,
-    window: usize,
+    trained: &Trained,
     days: &[Origin],
     served: &Served,
 ) -> Result<Result<AgainstChampion, String>> {
+    let (features, grid) = (&trained.features, &trained.features.grid);
     let unseen = |origin: &&Origin| origin.ds.first().is_some_and(|ds| *ds > served.cutoff);
     let later: Vec<&Origin> = days.iter().filter(unseen).collect();
     if !later.is_empty() {
@@ -218,8 +220,8 @@ fn compare(
             show_length(length)
         )));
     }
-    let plan = plan(length, DAY.max(step), 1, grid, window);
-    match backtest::origin(method, grid, n - since, &plan) {
+    let plan = plan(length, DAY.max(step), 1, features);
+    match backtest::origin_after(&trained.method, &features.before(n - since), &plan) {
         Ok(origin) => Ok(score(grid, &[&origin], served)),
         Err(ModelError::NotEnoughData { reason }) => Ok(Err(reason)),
         Err(error @ ModelError::NonFinite { .. }) => Ok(Err(error.to_string())),
