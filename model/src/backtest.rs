@@ -21,6 +21,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    artifact::Clamps,
     error::{Error, Result},
     fit::fit,
     forecaster::{Forecast, Forecaster, Question},
@@ -133,6 +134,21 @@ pub struct Line {
     pub point: Vec<f64>,
     /// Quantiles by level.
     pub quantiles: Vec<(f64, Vec<f64>)>,
+}
+
+impl Origin {
+    /// The same with what would have been served inside `clamps`.
+    #[must_use]
+    pub fn clamped(mut self, clamps: Clamps) -> Self {
+        for line in [Some(&mut self.model), self.undistilled.as_mut()] {
+            let Some(line) = line else { continue };
+            let quantiles = line.quantiles.iter_mut().map(|(_, values)| values);
+            for value in quantiles.chain([&mut line.point]).flatten() {
+                *value = clamps.of(*value);
+            }
+        }
+        self
+    }
 }
 
 /// The plan in steps of a grid.

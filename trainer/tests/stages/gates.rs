@@ -379,3 +379,44 @@ fn a_model_is_judged_by_what_was_observed_whatever_it_is_trained_on() {
     assert_eq!(error(GapPolicy::Zero, OutlierPolicy::Keep), kept);
     assert_eq!(error(GapPolicy::Interpolate, OutlierPolicy::Drop), kept);
 }
+
+#[test]
+fn a_backtest_is_scored_inside_the_bounds_that_are_served() {
+    // Idle half of the day: unbounded, waves swing below zero and above the plateau.
+    let value = |i: i64| {
+        if i % DAY < DAY / 2 {
+            0.0
+        } else {
+            4.0 + 0.2 * noise(i)
+        }
+    };
+    let preparation = Preparation {
+        floor: Some(0.0),
+        cap: Some(4.2),
+        ..Preparation::default()
+    };
+    let judgement = judged(
+        &rows(10 * DAY, value),
+        &preparation,
+        defaults(),
+        Champion::Nothing,
+        &[],
+    );
+    let Outcome::Approved(approved) = &judgement.outcome else {
+        panic!("{}", judgement.verdict());
+    };
+    let grid = &judgement.evidence.grid;
+    let mut errors = Vec::new();
+    for origin in &judgement.evidence.days {
+        let line = &origin.model;
+        let quantiles = line.quantiles.iter().flat_map(|(_, values)| values);
+        let mut all = line.point.iter().chain(quantiles);
+        assert!(all.all(|value| (0.0..=4.2).contains(value)), "{line:?}");
+        for (point, truth) in line.point.iter().zip(&grid.values[origin.at..]) {
+            errors.push((point - truth.unwrap()).abs());
+        }
+    }
+    let mae = errors.iter().sum::<f64>() / errors.len() as f64;
+    let scored = approved.skill().unwrap().model.mae.unwrap();
+    assert!((mae - scored).abs() < 1e-12, "{mae} {scored}");
+}

@@ -136,11 +136,16 @@ impl Rolled {
             Err(ModelError::NotEnoughData { reason }) => Ok(Self::missing(reason)),
             Err(error @ ModelError::NonFinite { .. }) => Ok(Self::missing(error.to_string())),
             Err(other) => Err(Error::of_model(other)),
-            Ok(origins) => Ok(Self {
-                backtest: Some(Backtest::of(&origins, grid, plan)),
-                origins,
-                missing: String::new(),
-            }),
+            Ok(origins) => {
+                let clamps = trained.clamps.unwrap_or_default();
+                let served = origins.into_iter().map(|origin| origin.clamped(clamps));
+                let origins: Vec<Origin> = served.collect();
+                Ok(Self {
+                    backtest: Some(Backtest::of(&origins, grid, plan)),
+                    origins,
+                    missing: String::new(),
+                })
+            }
         }
     }
 }
@@ -222,7 +227,10 @@ fn compare(
     }
     let plan = plan(length, DAY.max(step), 1, features);
     match backtest::origin_after(&trained.method, &features.before(n - since), &plan) {
-        Ok(origin) => Ok(score(grid, &[&origin], served)),
+        Ok(origin) => {
+            let origin = origin.clamped(trained.clamps.unwrap_or_default());
+            Ok(score(grid, &[&origin], served))
+        }
         Err(ModelError::NotEnoughData { reason }) => Ok(Err(reason)),
         Err(error @ ModelError::NonFinite { .. }) => Ok(Err(error.to_string())),
         Err(other) => Err(Error::of_model(other)),
