@@ -10,7 +10,7 @@ use loadcast_trainer::stage::validate_model::gate::{Consequence, Gate};
 use loadcast_trainer::stage::validate_model::{Conclusion, Judgement, Outcome};
 use loadcast_trainer::verdict::Judged as _;
 
-use crate::support::{DAY, START, STEP, gates, good, judged, noise, rows, shape};
+use crate::support::{DAY, START, STEP, features, gates, good, judged, noise, rows, shape};
 
 /// What Prophet makes of it with its defaults.
 fn defaults() -> Method {
@@ -419,4 +419,33 @@ fn a_backtest_is_scored_inside_the_bounds_that_are_served() {
     let mae = errors.iter().sum::<f64>() / errors.len() as f64;
     let scored = approved.skill().unwrap().model.mae.unwrap();
     assert!((mae - scored).abs() < 1e-12, "{mae} {scored}");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_say_what_it_serves_keeps_a_model_from_being_promoted() {
+    let (rows, preparation) = (rows(14 * DAY, good), Preparation::default());
+    // Nobody listens where a listener was closed.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", closed.local_addr().unwrap());
+    drop(closed);
+    let client = loadcast_client::Client::new(&address).unwrap();
+    let champion = Champion::ask(&client, &features(&rows, &preparation)).await;
+    let judgement = judged(&rows, &preparation, defaults(), champion, &[]);
+    assert_eq!(gates(&judgement), ["champion"]);
+    assert_eq!(conclusion(&judgement), Some(Conclusion::CandidateOnly));
+    let Outcome::Approved(approved) = &judgement.outcome else {
+        panic!("{}", judgement.verdict());
+    };
+    let reason = &approved.reasons()[0];
+    assert!(
+        reason
+            .message
+            .contains("the server did not say what it serves: cannot reach"),
+        "{reason:?}"
+    );
+
+    // Nobody was asked: nothing is held against the model.
+    let unasked = Champion::Unknown("no server was asked (--dry-run)".to_owned());
+    let judgement = judged(&rows, &preparation, defaults(), unasked, &[]);
+    assert_eq!(conclusion(&judgement), Some(Conclusion::Promote));
 }

@@ -108,6 +108,7 @@ impl Measured {
         let against_champion = match champion {
             Champion::Nothing => Err("nothing is served yet".to_owned()),
             Champion::Unknown(why) => Err(why.clone()),
+            Champion::NoAnswer(why) => Err(format!("the server did not say what it serves: {why}")),
             Champion::Served(served) => compare(trained, &days.origins, served)?,
         };
         let movement = champion
