@@ -21,6 +21,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    artifact::Clamps,
     error::{Error, Result},
     fit::fit,
     forecaster::{Forecast, Forecaster, Question},
@@ -135,6 +136,21 @@ pub struct Line {
     pub quantiles: Vec<(f64, Vec<f64>)>,
 }
 
+impl Origin {
+    /// The same with what would have been served inside `clamps`.
+    #[must_use]
+    pub fn clamped(mut self, clamps: Clamps) -> Self {
+        for line in [Some(&mut self.model), self.undistilled.as_mut()] {
+            let Some(line) = line else { continue };
+            let quantiles = line.quantiles.iter_mut().map(|(_, values)| values);
+            for value in quantiles.chain([&mut line.point]).flatten() {
+                *value = clamps.of(*value);
+            }
+        }
+        self
+    }
+}
+
 /// The plan in steps of a grid.
 #[derive(Debug, Clone, Copy)]
 struct Steps {
@@ -182,6 +198,19 @@ pub fn backtest(method: &Method, grid: &Grid, plan: &Plan) -> Result<Backtest> {
 /// # Errors
 /// As [`backtest`].
 pub fn origins(method: &Method, grid: &Grid, plan: &Plan) -> Result<Vec<Origin>> {
+    origins_after(method, grid, plan, |at| grid.part(0..at))
+}
+
+/// The same, each origin trained on what `past` makes of the steps before it: as many steps as there are.
+///
+/// # Errors
+/// As [`backtest`].
+pub fn origins_after(
+    method: &Method,
+    grid: &Grid,
+    plan: &Plan,
+    past: impl Fn(usize) -> Grid + Sync,
+) -> Result<Vec<Origin>> {
     let Steps {
         horizon, season, ..
     } = plan.steps(grid)?;
@@ -194,7 +223,7 @@ pub fn origins(method: &Method, grid: &Grid, plan: &Plan) -> Result<Vec<Origin>>
         });
     }
     let starts: Vec<usize> = (1..=count).rev().map(|back| n - back * horizon).collect();
-    let origins = in_parallel(&starts, |at| origin(method, grid, *at, plan));
+    let origins = in_parallel(&starts, |at| origin_after(method, &past(*at), plan));
     origins.into_iter().collect()
 }
 
@@ -242,19 +271,28 @@ impl Backtest {
 /// # Errors
 /// As [`backtest`].
 pub fn origin(method: &Method, grid: &Grid, at: usize, plan: &Plan) -> Result<Origin> {
+    origin_after(method, &grid.part(0..at), plan)
+}
+
+/// What `method` would have forecast from the end of `past` on.
+///
+/// # Errors
+/// As [`backtest`].
+pub fn origin_after(method: &Method, past: &Grid, plan: &Plan) -> Result<Origin> {
     let Steps {
         horizon,
         season,
         most,
-    } = plan.steps(grid)?;
-    let past = grid.part(at.saturating_sub(most)..at);
+    } = plan.steps(past)?;
+    let at = past.values.len();
+    let ds: Vec<i64> = (at..at + horizon).map(|i| past.time(i)).collect();
+    let past = past.part(at.saturating_sub(most)..at);
     let values = past.filled().ok_or_else(|| Error::NotEnoughData {
         reason: format!(
             "nothing was observed in the {} steps before an origin",
             past.values.len()
         ),
     })?;
-    let ds: Vec<i64> = (at..at + horizon).map(|i| grid.time(i)).collect();
     let made = match method {
         Method::Spec(spec) => by_spec(spec, &past, &values, &ds, plan)?,
         Method::Search => by_search(&past, &ds, plan)?,

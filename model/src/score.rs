@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// The share of a value that arithmetic may be off by: a band without width holds the constant it was learned from.
+const ROUNDING: f64 = 1e-9;
+
 /// Scores of a forecast. Absent is "not measured", never zero.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -150,7 +153,9 @@ impl Measures {
             mae: mae(&pairs),
             rmse: rmse(&pairs),
             coverage: of_band(|truth, low, high| {
-                f64::from(u8::from(low.1 <= truth && truth <= high.1))
+                let rounding = ROUNDING * truth.abs();
+                let inside = low.1 - rounding <= truth && truth <= high.1 + rounding;
+                f64::from(u8::from(inside))
             }),
             winkler: of_band(winkler),
             pinball: scored
@@ -194,6 +199,22 @@ pub fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_band_without_width_holds_its_constant_and_not_what_is_a_millionth_away() {
+        let coverage = |truth: f64, band: f64| {
+            let measures = Measures::of(&Scored {
+                truth: &[Some(truth)],
+                point: &[band],
+                quantiles: &[(0.1, vec![band]), (0.9, vec![band])],
+                scale: None,
+            });
+            measures.coverage
+        };
+        assert_eq!(coverage(0.1, 0.1_f64.next_up()), Some(1.0));
+        assert_eq!(coverage(0.1, 0.1 * (1.0 + 1e-6)), Some(0.0));
+        assert_eq!(coverage(0.1, 0.1 * (1.0 - 1e-6)), Some(0.0));
+    }
 
     #[test]
     fn scores_by_hand() {

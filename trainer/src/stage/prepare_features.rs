@@ -87,7 +87,10 @@ impl Default for Preparation {
 /// A series on its grid, ready to be fitted.
 #[derive(Debug, Clone)]
 pub struct Features {
+    /// What was observed: judges the model.
     pub(super) grid: Grid,
+    /// Of the same steps what the model may learn from, before gaps are filled.
+    learned: Grid,
     pub(super) about: About,
     verdict: Verdict,
 }
@@ -105,17 +108,25 @@ pub struct About {
     pub bounds: Clamps,
     /// Holidays and events, past and to come.
     pub holidays: Vec<Holiday>,
+    /// What becomes of steps without a row.
+    pub gaps: GapPolicy,
+    /// Times of the steps with a censored row, ascending: they stay empty whatever the policy.
+    pub censored: Vec<i64>,
     /// What stage 1 found.
     pub found: Verdict,
 }
 
 impl Features {
-    /// Features as an earlier process prepared them.
+    /// Features as an earlier process prepared them: what was observed and, of the same steps, what may be learned from.
     ///
     /// # Errors
-    /// [`Error::Data`] when the grid is not of the series' step or shorter than the window.
-    pub fn new(grid: Grid, about: About) -> Result<Self> {
-        if grid.step_seconds != about.series.step_seconds || grid.values.len() < about.window {
+    /// [`Error::Data`] when the grids differ in their steps, are not of the series' step or shorter than the window.
+    pub fn new(grid: Grid, learned: Grid, about: About) -> Result<Self> {
+        let steps = |grid: &Grid| (grid.start, grid.step_seconds, grid.values.len());
+        if steps(&grid) != steps(&learned)
+            || grid.step_seconds != about.series.step_seconds
+            || grid.values.len() < about.window
+        {
             return Err(Error::data(
                 format!(
                     "{} steps of {} s are not the prepared grid of {}",
@@ -128,6 +139,7 @@ impl Features {
         }
         Ok(Self {
             grid,
+            learned,
             about,
             verdict: Verdict::new(STAGE),
         })
@@ -139,17 +151,39 @@ impl Features {
         &self.about
     }
 
-    /// The steps that are trained on, after those that are kept for judging.
+    /// What was observed: the steps that are trained on, after those that are kept for judging. Nothing is filled, nothing
+    /// but what was censored is left out.
     #[must_use]
     pub fn grid(&self) -> &Grid {
         &self.grid
+    }
+
+    /// Of the same steps, what may be learned from: without outliers where they are to be dropped; gaps are not filled.
+    #[must_use]
+    pub fn learned(&self) -> &Grid {
+        &self.learned
+    }
+
+    /// The steps before step `at` as a model is trained on them that knows nothing of what came from then on: outliers
+    /// left out, gaps filled, as asked.
+    #[must_use]
+    pub fn before(&self, at: usize) -> Grid {
+        let mut past = self.learned.part(0..at);
+        fill(&mut past, &self.grid, &self.about);
+        past
+    }
+
+    /// All steps as they are trained on.
+    pub(super) fn trained_on(&self) -> Grid {
+        self.before(self.grid.values.len())
     }
 
     /// The steps that are trained on.
     #[must_use]
     pub fn window(&self) -> Grid {
         let n = self.grid.values.len();
-        self.grid.part(n.saturating_sub(self.about.window)..n)
+        let window = n.saturating_sub(self.about.window)..n;
+        self.trained_on().part(window)
     }
 
     /// Lower-case hex, of the steps that are trained on.
@@ -185,22 +219,25 @@ pub fn prepare_features(valid: ValidData, preparation: &Preparation) -> Result<F
 
     let oldest = wall(cutoff).saturating_sub(preparation.max_train_seconds);
     let kept = oldest.saturating_sub(KEPT_FOR_JUDGING);
-    let mut excluded: BTreeSet<i64> = valid.censored().iter().map(|at| wall(*at)).collect();
+    let censored: BTreeSet<i64> = valid.censored().iter().map(|at| wall(*at)).collect();
     let dropped: BTreeSet<i64> = match preparation.outliers {
         OutlierPolicy::Keep => BTreeSet::new(),
         OutlierPolicy::Drop => valid.outliers().iter().copied().collect(),
     };
-    let mut sums: BTreeMap<i64, (f64, u32)> = BTreeMap::new();
+    let (mut observed, mut learned) = (Sums::new(), Sums::new());
     let (mut left_out, mut outlying) = (0, 0);
     for (&instant, &value) in valid.instants().iter().zip(valid.values()) {
         let time = wall(instant);
         left_out += usize::from(time <= oldest);
         let outlier = dropped.contains(&instant);
         outlying += usize::from(outlier);
-        if time > kept && !excluded.contains(&time) && !outlier {
-            let (sum, count) = sums.entry(time).or_default();
-            *sum += value;
-            *count += 1;
+        if time > kept && !censored.contains(&time) {
+            let into = [(true, &mut observed), (!outlier, &mut learned)];
+            for (_, sums) in into.into_iter().filter(|(counts, _)| *counts) {
+                let (sum, count) = sums.entry(time).or_default();
+                *sum += value;
+                *count += 1;
+            }
         }
     }
     if left_out > 0 {
@@ -213,13 +250,29 @@ pub fn prepare_features(valid: ValidData, preparation: &Preparation) -> Result<F
         verdict.warn(format!("{outlying} outliers left out of the fit"));
     }
 
-    let mut grid = grid(&sums, series.step_seconds)?;
-    excluded.extend(dropped.iter().map(|at| wall(*at)));
-    fill(&mut grid, &excluded, preparation.gaps, &mut verdict);
+    let empty = empty(&observed, series.step_seconds)?;
+    let (grid, learned) = (placed(&empty, &observed), placed(&empty, &learned));
     let steps = grid.values.len();
-    let first = (0..steps).find(|i| grid.time(*i) > oldest && grid.values[*i].is_some());
-    let window = steps - first.unwrap_or(steps);
-    tell(&grid, window, &mut verdict);
+    let mut about = About {
+        series,
+        cutoff,
+        window: 0,
+        bounds,
+        holidays: preparation.holidays.clone(),
+        gaps: preparation.gaps,
+        censored: censored
+            .into_iter()
+            .filter(|at| *at >= grid.start)
+            .collect(),
+        found: valid.verdict().clone(),
+    };
+    let mut trained_on = learned.clone();
+    let filled = fill(&mut trained_on, &grid, &about);
+    tell_filled(filled, preparation.gaps, &mut verdict);
+    let mut trained = (0..steps).filter(|i| trained_on.values[*i].is_some());
+    let first = trained.find(|i| grid.time(*i) > oldest);
+    about.window = steps - first.unwrap_or(steps);
+    tell(&grid, about.window, &mut verdict);
     if !preparation.holidays.is_empty() {
         verdict.ok(format!(
             "{} days of holidays and events",
@@ -228,14 +281,8 @@ pub fn prepare_features(valid: ValidData, preparation: &Preparation) -> Result<F
     }
     Ok(Features {
         grid,
-        about: About {
-            series,
-            cutoff,
-            window,
-            bounds,
-            holidays: preparation.holidays.clone(),
-            found: valid.verdict().clone(),
-        },
+        learned,
+        about,
         verdict,
     })
 }
@@ -276,7 +323,11 @@ fn series(valid: &ValidData, step: i64) -> Result<Series> {
     Ok(series)
 }
 
-fn grid(sums: &BTreeMap<i64, (f64, u32)>, step_seconds: u32) -> Result<Grid> {
+/// By the time of a step, the sum and the count of its rows.
+type Sums = BTreeMap<i64, (f64, u32)>;
+
+/// A grid without a value from the first to the last of `sums`.
+fn empty(sums: &Sums, step_seconds: u32) -> Result<Grid> {
     let step = i64::from(step_seconds);
     let (start, end) = match (sums.first_key_value(), sums.last_key_value()) {
         (Some((first, _)), Some((last, _))) => (*first, *last),
@@ -292,36 +343,44 @@ fn grid(sums: &BTreeMap<i64, (f64, u32)>, step_seconds: u32) -> Result<Grid> {
             "give a longer --step or a shorter --max-train",
         ));
     }
-    let mut values = vec![None; steps];
-    for (time, (sum, count)) in sums {
-        if let Some(value) = usize::try_from((time - start) / step)
-            .ok()
-            .and_then(|i| values.get_mut(i))
-        {
-            *value = Some(sum / f64::from(*count));
-        }
-    }
     Ok(Grid {
         start,
         step_seconds,
-        values,
+        values: vec![None; steps],
     })
 }
 
-/// Fills the steps that nothing was scraped in; those that were `excluded` stay empty.
-fn fill(grid: &mut Grid, excluded: &BTreeSet<i64>, policy: GapPolicy, verdict: &mut Verdict) {
-    let line = match policy {
-        GapPolicy::Keep => return,
+/// The averages of `sums` on an `empty` grid.
+fn placed(empty: &Grid, sums: &Sums) -> Grid {
+    let mut grid = empty.clone();
+    for (time, (sum, count)) in sums {
+        let i = (time - grid.start) / i64::from(grid.step_seconds);
+        if let Some(value) = usize::try_from(i).ok().and_then(|i| grid.values.get_mut(i)) {
+            *value = Some(sum / f64::from(*count));
+        }
+    }
+    grid
+}
+
+/// Fills the steps of `grid` that nothing was `observed` in, and nothing censored; says how many.
+fn fill(grid: &mut Grid, observed: &Grid, about: &About) -> usize {
+    let line = match about.gaps {
+        GapPolicy::Keep => return 0,
         GapPolicy::Zero => vec![0.0; grid.values.len()],
         GapPolicy::Interpolate => grid.filled().unwrap_or_default(),
     };
     let mut filled = 0;
     for (i, value) in line.into_iter().enumerate() {
-        if grid.values[i].is_none() && !excluded.contains(&grid.time(i)) {
+        let censored = about.censored.binary_search(&grid.time(i)).is_ok();
+        if observed.values[i].is_none() && !censored {
             grid.values[i] = Some(value);
             filled += 1;
         }
     }
+    filled
+}
+
+fn tell_filled(filled: usize, policy: GapPolicy, verdict: &mut Verdict) {
     if filled > 0 {
         let with = match policy {
             GapPolicy::Zero => "zero",

@@ -2,14 +2,15 @@
 
 use loadcast_model::backtest::Method;
 use loadcast_model::spec::{Growth, SeasonalityChoice, Spec};
+use loadcast_trainer::brake::Brake;
 use loadcast_trainer::champion::{Champion, Served};
 use loadcast_trainer::checks::Check as _;
-use loadcast_trainer::stage::prepare_features::Preparation;
+use loadcast_trainer::stage::prepare_features::{GapPolicy, OutlierPolicy, Preparation};
 use loadcast_trainer::stage::validate_model::gate::{Consequence, Gate};
 use loadcast_trainer::stage::validate_model::{Conclusion, Judgement, Outcome};
 use loadcast_trainer::verdict::Judged as _;
 
-use crate::support::{DAY, START, STEP, gates, good, judged, noise, rows, shape};
+use crate::support::{DAY, START, STEP, features, gates, good, judged, noise, rows, shape};
 
 /// What Prophet makes of it with its defaults.
 fn defaults() -> Method {
@@ -265,4 +266,186 @@ fn a_constant_series_is_promoted() {
         "{}",
         judgement.verdict()
     );
+}
+
+/// A champion that was trained on all but the last four days, and says `value` from then on.
+fn served(count: i64, value: f64) -> Champion {
+    Champion::Served(Served {
+        version: 2,
+        cutoff: START + (count - 4 * DAY) * STEP,
+        forecast: (0..count + DAY)
+            .map(|i| (START + i * STEP, value))
+            .collect(),
+    })
+}
+
+#[test]
+fn idle_series_whose_champions_say_nothing_do_not_stop_the_fleet() {
+    let idle = || {
+        let judgement = judged(
+            &rows(6 * DAY, |_| 1e-6),
+            &Preparation::default(),
+            defaults(),
+            served(6 * DAY, 0.0),
+            &[],
+        );
+        match judgement.outcome {
+            Outcome::Approved(approved) => approved.movement(),
+            Outcome::Rejected(_) => None,
+        }
+    };
+    let moves: Vec<Option<f64>> = (0..3).map(|_| idle()).collect();
+    assert!(moves.iter().all(Option::is_some), "{moves:?}");
+    let stopped = Brake::default().judge(["a", "b", "c"].into_iter().zip(moves));
+    assert_eq!(stopped, None);
+}
+
+#[test]
+fn a_hair_beside_a_champion_that_was_exact_is_not_worse() {
+    let judgement = judged(
+        &rows(6 * DAY, |_| 0.1),
+        &Preparation::default(),
+        Method::Search,
+        served(6 * DAY, 0.1),
+        &[],
+    );
+    let compared = match &judgement.outcome {
+        Outcome::Approved(approved) => approved.against_champion().cloned(),
+        Outcome::Rejected(_) => None,
+    };
+    let compared = compared.unwrap();
+    assert!(
+        compared.champion_mae == 0.0 && compared.mae > 0.0,
+        "{compared:?}"
+    );
+    let closed = gates(&judgement);
+    assert!(!closed.contains(&"champion".to_owned()), "{closed:?}");
+}
+
+#[test]
+fn a_constant_that_no_double_holds_exactly_is_promoted_by_the_search() {
+    for value in [0.1, 0.7, 536_870_912.3] {
+        let judgement = judge(6 * DAY, |_| value, Method::Search);
+        assert_eq!(
+            conclusion(&judgement),
+            Some(Conclusion::Promote),
+            "{value}: {}",
+            judgement.verdict()
+        );
+    }
+}
+
+#[test]
+fn gaps_are_filled_before_an_origin_without_what_came_after_it() {
+    let last_day = |raised: f64| {
+        let value = |i: i64| good(i) + if i < 9 * DAY { 0.0 } else { raised };
+        let mut it = rows(10 * DAY, value);
+        it.drain(8 * DAY as usize..9 * DAY as usize);
+        let preparation = Preparation {
+            gaps: GapPolicy::Interpolate,
+            ..Preparation::default()
+        };
+        let judgement = judged(&it, &preparation, defaults(), Champion::Nothing, &[]);
+        let origin = judgement.evidence.days.last().cloned().unwrap();
+        assert_eq!(origin.at as i64, 9 * DAY);
+        (origin.rows as i64, origin.model.point)
+    };
+    assert_eq!(last_day(0.0), last_day(1.0));
+    assert_eq!(last_day(0.0).0, 9 * DAY);
+}
+
+#[test]
+fn a_model_is_judged_by_what_was_observed_whatever_it_is_trained_on() {
+    let spike = 9 * DAY + 40;
+    let mut it = rows(10 * DAY, good);
+    it[spike as usize] = format!("{},40", START + spike * STEP);
+    it.drain(9 * DAY as usize + 50..9 * DAY as usize + 60);
+    let error = |gaps, outliers| {
+        let preparation = Preparation {
+            gaps,
+            outliers,
+            ..Preparation::default()
+        };
+        let judgement = judged(&it, &preparation, defaults(), Champion::Nothing, &[]);
+        let values = &judgement.evidence.grid.values;
+        assert_eq!(values[spike as usize], Some(40.0));
+        assert_eq!(values[9 * DAY as usize + 55], None);
+        match judgement.outcome {
+            Outcome::Approved(approved) => approved.skill().unwrap().model.mae.unwrap(),
+            Outcome::Rejected(rejected) => rejected.skill().unwrap().model.mae.unwrap(),
+        }
+    };
+    let kept = error(GapPolicy::Keep, OutlierPolicy::Keep);
+    assert_eq!(error(GapPolicy::Zero, OutlierPolicy::Keep), kept);
+    assert_eq!(error(GapPolicy::Interpolate, OutlierPolicy::Drop), kept);
+}
+
+#[test]
+fn a_backtest_is_scored_inside_the_bounds_that_are_served() {
+    // Idle half of the day: unbounded, waves swing below zero and above the plateau.
+    let value = |i: i64| {
+        if i % DAY < DAY / 2 {
+            0.0
+        } else {
+            4.0 + 0.2 * noise(i)
+        }
+    };
+    let preparation = Preparation {
+        floor: Some(0.0),
+        cap: Some(4.2),
+        ..Preparation::default()
+    };
+    let judgement = judged(
+        &rows(10 * DAY, value),
+        &preparation,
+        defaults(),
+        Champion::Nothing,
+        &[],
+    );
+    let Outcome::Approved(approved) = &judgement.outcome else {
+        panic!("{}", judgement.verdict());
+    };
+    let grid = &judgement.evidence.grid;
+    let mut errors = Vec::new();
+    for origin in &judgement.evidence.days {
+        let line = &origin.model;
+        let quantiles = line.quantiles.iter().flat_map(|(_, values)| values);
+        let mut all = line.point.iter().chain(quantiles);
+        assert!(all.all(|value| (0.0..=4.2).contains(value)), "{line:?}");
+        for (point, truth) in line.point.iter().zip(&grid.values[origin.at..]) {
+            errors.push((point - truth.unwrap()).abs());
+        }
+    }
+    let mae = errors.iter().sum::<f64>() / errors.len() as f64;
+    let scored = approved.skill().unwrap().model.mae.unwrap();
+    assert!((mae - scored).abs() < 1e-12, "{mae} {scored}");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_say_what_it_serves_keeps_a_model_from_being_promoted() {
+    let (rows, preparation) = (rows(14 * DAY, good), Preparation::default());
+    // Nobody listens where a listener was closed.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", closed.local_addr().unwrap());
+    drop(closed);
+    let client = loadcast_client::Client::new(&address).unwrap();
+    let champion = Champion::ask(&client, &features(&rows, &preparation)).await;
+    let judgement = judged(&rows, &preparation, defaults(), champion, &[]);
+    assert_eq!(gates(&judgement), ["champion"]);
+    assert_eq!(conclusion(&judgement), Some(Conclusion::CandidateOnly));
+    let Outcome::Approved(approved) = &judgement.outcome else {
+        panic!("{}", judgement.verdict());
+    };
+    let reason = &approved.reasons()[0];
+    assert!(
+        reason
+            .message
+            .contains("the server did not say what it serves: cannot reach"),
+        "{reason:?}"
+    );
+
+    // Nobody was asked: nothing is held against the model.
+    let unasked = Champion::Unknown("no server was asked (--dry-run)".to_owned());
+    let judgement = judged(&rows, &preparation, defaults(), unasked, &[]);
+    assert_eq!(conclusion(&judgement), Some(Conclusion::Promote));
 }

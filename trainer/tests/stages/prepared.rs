@@ -28,16 +28,16 @@ fn holed() -> Vec<String> {
 #[test]
 fn gaps_stay_empty_or_are_filled_as_asked_and_what_is_left_out_stays_out() {
     let empty = |features: &Features| -> Vec<usize> {
-        let values = &features.grid().values;
+        let values = &features.window().values;
         (0..values.len()).filter(|i| values[*i].is_none()).collect()
     };
     let kept = features(&holed(), &Preparation::default());
     assert_eq!(empty(&kept), [200, 201, 202, 203, 400]);
-    assert_eq!(kept.grid().values[300], Some(40.0));
+    assert_eq!(kept.window().values[300], Some(40.0));
 
     let zero = features(&holed(), &with(|it| it.gaps = GapPolicy::Zero));
     assert_eq!(
-        (empty(&zero), zero.grid().values[201]),
+        (empty(&zero), zero.window().values[201]),
         (vec![400], Some(0.0))
     );
     let text = zero.verdict().to_string();
@@ -48,7 +48,7 @@ fn gaps_stay_empty_or_are_filled_as_asked_and_what_is_left_out_stays_out() {
 
     let line = features(&holed(), &with(|it| it.gaps = GapPolicy::Interpolate));
     let between =
-        (good(199) + 0.4 * (good(204) - good(199)) - line.grid().values[201].unwrap()).abs();
+        (good(199) + 0.4 * (good(204) - good(199)) - line.window().values[201].unwrap()).abs();
     assert!(between < 1e-9 && empty(&line) == [400]);
 
     let dropped = features(
@@ -82,6 +82,7 @@ fn prepared_features_cross_processes_whole() {
     let about = serde_json::to_string(prepared.about()).unwrap();
     let again = Features::new(
         prepared.grid().clone(),
+        prepared.learned().clone(),
         serde_json::from_str(&about).unwrap(),
     )
     .unwrap();
@@ -89,7 +90,7 @@ fn prepared_features_cross_processes_whole() {
     assert_eq!(again.data_sha256(), prepared.data_sha256());
     let mut grid = prepared.grid().clone();
     grid.values.truncate(3);
-    let error = Features::new(grid, prepared.about().clone()).unwrap_err();
+    let error = Features::new(grid.clone(), grid, prepared.about().clone()).unwrap_err();
     assert!(error.remedy().contains("prepare it again"));
 }
 

@@ -1,10 +1,11 @@
-//! Features as a Parquet file: the grid, a row a step, what it is in the schema's metadata. For the next stage in another
+//! Features as a Parquet file: a row a step, what was observed beside what may be learned from, what it is in the schema's
+//! metadata. For the next stage in another
 //! process; within one, only the stage itself makes them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{AsArray as _, Float64Array, RecordBatch, TimestampMillisecondArray};
+use arrow::array::{ArrayRef, AsArray as _, Float64Array, RecordBatch, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field, Float64Type, Schema, TimeUnit};
 use bytes::Bytes;
 use loadcast_model::grid::Grid;
@@ -44,12 +45,18 @@ impl Features {
                 false,
             ),
             Field::new("y", DataType::Float64, true),
+            Field::new("learned", DataType::Float64, true),
         ];
         let schema = Schema::new_with_metadata(fields, HashMap::from([(ABOUT.to_owned(), about)]));
         let times = (0..self.grid.values.len()).map(|i| self.grid.time(i) * 1000);
         let times = TimestampMillisecondArray::from_iter_values(times);
-        let values = Float64Array::from(self.grid.values.clone());
-        let batch = RecordBatch::try_new(Arc::new(schema), vec![Arc::new(times), Arc::new(values)]);
+        let column = |grid: &Grid| Arc::new(Float64Array::from(grid.values.clone()));
+        let columns = vec![
+            Arc::new(times) as ArrayRef,
+            column(&self.grid),
+            column(&self.learned),
+        ];
+        let batch = RecordBatch::try_new(Arc::new(schema), columns);
         let batch = batch.map_err(|error| {
             Error::output(format!("the grid is no table: {error}"), "run again")
         })?;
@@ -72,14 +79,52 @@ impl Features {
         let about = about.ok_or_else(|| foreign(&"it says nothing of its series"))?;
         let Stored { start, about } =
             serde_json::from_str(about).map_err(|error| foreign(&error))?;
-        let batch = parquet::columns(place, bytes, &[0, 1])?;
-        let values = batch.column(1).as_primitive_opt::<Float64Type>();
-        let values = values.ok_or_else(|| foreign(&"its columns are others"))?;
-        let grid = Grid {
-            start,
-            step_seconds: about.series.step_seconds,
-            values: values.iter().collect(),
+        let batch = parquet::columns(place, bytes, &[0, 1, 2])?;
+        let grid = |column: usize| -> Result<Grid> {
+            let values = batch.column(column).as_primitive_opt::<Float64Type>();
+            let values = values.ok_or_else(|| foreign(&"its columns are others"))?;
+            Ok(Grid {
+                start,
+                step_seconds: about.series.step_seconds,
+                values: values.iter().collect(),
+            })
         };
-        Self::new(grid, about)
+        let (observed, learned) = (grid(1)?, grid(2)?);
+        Self::new(observed, learned, about)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::source::table::Table;
+    use crate::stage::prepare_features::{GapPolicy, OutlierPolicy, Preparation, prepare_features};
+    use crate::stage::validate_data::{Column, Rules, validate_data};
+
+    #[test]
+    fn a_file_keeps_what_was_observed_and_what_is_learned_from() {
+        let value = |i: i64| if i == 60 { 90 } else { i % 7 };
+        let line = |i: i64| format!("{},{}\n", 1_767_225_600 + i * 3600, value(i));
+        let rows = (0..120).filter(|i| !(70..74).contains(i)).map(line);
+        let csv = format!("time,cpu\n{}", rows.collect::<String>());
+        let table = Table::new("m.csv", csv.into_bytes()).unwrap();
+        let column = Column::new(&table, "a=cpu".parse().unwrap(), None, BTreeMap::new()).unwrap();
+        let preparation = Preparation {
+            gaps: GapPolicy::Zero,
+            outliers: OutlierPolicy::Drop,
+            ..Preparation::default()
+        };
+        let valid = validate_data(column, &Rules::default()).unwrap();
+        let made = prepare_features(valid, &preparation).unwrap();
+        assert_eq!(
+            (made.grid.values[60], made.learned.values[60]),
+            (Some(90.0), None)
+        );
+        let again = Features::decode("a", &made.encode().unwrap()).unwrap();
+        assert_eq!((&again.grid, &again.learned), (&made.grid, &made.learned));
+        assert_eq!(again.about, made.about);
+        assert_eq!(again.window().values[71], Some(0.0));
     }
 }

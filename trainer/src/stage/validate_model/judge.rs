@@ -5,16 +5,13 @@ use loadcast_model::grid::Grid;
 use loadcast_model::score::mean;
 
 use super::gate::{Consequence, Gate};
-use super::measure::{Ahead, Measured, Rolled};
+use super::measure::{Ahead, Measured, Rolled, negligible};
 use super::{Bar, Conclusion, Reason, STAGE};
 use crate::champion::Champion;
 use crate::checks::{Check as _, Checks};
 use crate::stage::train::Trained;
 use crate::time::show_length;
 use crate::verdict::{Checked, Level, Verdict};
-
-/// The share of the largest value that counts as no error: less changes no decision.
-const NEGLIGIBLE: f64 = 0.01;
 
 /// What the gates say together.
 #[derive(Debug)]
@@ -42,13 +39,15 @@ pub(super) fn judge(trained: &Trained, ahead: &Ahead, measured: &Measured, bar: 
         verdict: Verdict::new(STAGE),
         against: Vec::new(),
     };
-    judging.forecasts(ahead, &trained.features.grid);
+    // A gap that is filled with zero says that zero is plausible.
+    judging.forecasts(ahead, &trained.features.trained_on());
     if ahead.not_finite.is_some() {
         return judging.conclude();
     }
     judging.days(&measured.days, &trained.features.grid);
     judging.month(&measured.month);
-    judging.champion(measured, &bar.champion);
+    let negligible = negligible(&trained.features.grid);
+    judging.champion(measured, &bar.champion, negligible);
     judging.censored(trained.features.censored());
     judging.conclude()
 }
@@ -134,9 +133,8 @@ impl Judging<'_> {
             1 => "on the last day".to_owned(),
             n => format!("on each of the last {n} days"),
         };
-        let seen = Extent::of(grid.values.iter().copied().flatten());
         let of_use = self.floor(days, backtest, grid);
-        match skill(backtest, seen) {
+        match skill(backtest, negligible(grid)) {
             Some((skill, text)) => {
                 let text = format!("{text} {origins}");
                 // What is of no use at all is the other gate's to say.
@@ -212,12 +210,14 @@ impl Judging<'_> {
         }
     }
 
-    fn champion(&mut self, measured: &Measured, champion: &Champion) {
+    /// Errors below `negligible` are none, whoever makes them.
+    fn champion(&mut self, measured: &Measured, champion: &Champion, negligible: f64) {
         match (&measured.against_champion, champion.served()) {
             (Ok(it), _) => {
-                let worse = match it.champion_mae {
-                    0.0 if it.mae == 0.0 => 0.0,
-                    served => (it.mae / served).min(f64::MAX) - 1.0,
+                let (own, served) = (it.mae.max(negligible), it.champion_mae.max(negligible));
+                let worse = match own == served {
+                    true => 0.0,
+                    false => (own / served).min(f64::MAX) - 1.0,
                 };
                 let passed = worse <= self.limit(Gate::Champion);
                 let text = format!(
@@ -232,7 +232,9 @@ impl Judging<'_> {
             }
             (Err(why), None) => {
                 let text = format!("not compared with what is served: {why}");
-                self.gate(Gate::Champion, None, true, text);
+                // Where something may be served, not to know it is no leave to replace it.
+                let passed = !matches!(champion, Champion::NoAnswer(_));
+                self.gate(Gate::Champion, None, passed, text);
             }
         }
     }
@@ -300,10 +302,9 @@ impl Judging<'_> {
     }
 }
 
-/// Skill and its words; an error below [`NEGLIGIBLE`] is none, whoever makes it.
-fn skill(backtest: &Backtest, seen: Extent) -> Option<(f64, String)> {
+/// Skill and its words; an error below `negligible` is none, whoever makes it.
+fn skill(backtest: &Backtest, negligible: f64) -> Option<(f64, String)> {
     let (own, naive) = (&backtest.model, &backtest.seasonal_naive);
-    let negligible = NEGLIGIBLE * seen.largest();
     let (mae, naive_mae) = (own.mae?, naive.mae?);
     if let (Some(mase), Some(naive), Some(skill)) = (own.mase, naive.mase, backtest.skill)
         && naive_mae > negligible
@@ -346,10 +347,6 @@ impl Extent {
         let all = (f64::INFINITY, f64::NEG_INFINITY);
         let (low, high) = values.fold(all, |(low, high), value| (low.min(value), high.max(value)));
         Self { low, high }
-    }
-
-    fn largest(self) -> f64 {
-        self.low.abs().max(self.high.abs())
     }
 
     /// How many ranges of `seen` this reaches beyond it, to either side. A range is at least a tenth of the largest

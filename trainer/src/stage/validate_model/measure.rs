@@ -1,7 +1,7 @@
 //! What the gates look at: the model's own forecasts, its recipe's backtests, and the comparison with what is served.
 
 use loadcast_model::artifact::decode_model_pr;
-use loadcast_model::backtest::{self, Backtest, Method, Origin, Plan};
+use loadcast_model::backtest::{self, Backtest, Origin, Plan};
 use loadcast_model::error::Error as ModelError;
 use loadcast_model::forecaster::{Forecaster, Question};
 use loadcast_model::grid::Grid;
@@ -9,6 +9,7 @@ use loadcast_model::grid::Grid;
 use super::AgainstChampion;
 use crate::champion::{Champion, Served};
 use crate::error::{Error, Result};
+use crate::stage::prepare_features::Features;
 use crate::stage::train::Trained;
 use crate::time::{DAY, WEEK, show_length};
 
@@ -23,6 +24,12 @@ const MONTH_DAYS: i64 = 30;
 
 /// The share of a day that must have come since the champion's cutoff, for a comparison over less than a day.
 const LEAST_OF_A_DAY: i64 = 4;
+
+/// The share of the largest value that counts as no error: less changes no decision.
+const NEGLIGIBLE: f64 = 0.01;
+
+/// What an autoscaler cannot tell from nothing, in any unit: KEDA hands its metrics on in thousandths.
+const UNSEEN: f64 = 0.001;
 
 /// What the model says of the time after the history, as a server will serve it: restored from its bytes, inside its
 /// clamps.
@@ -95,18 +102,18 @@ impl Ahead {
 
 impl Measured {
     pub(super) fn measure(trained: &Trained, ahead: &Ahead, champion: &Champion) -> Result<Self> {
-        let (method, grid) = (&trained.method, &trained.features.grid);
-        let window = trained.features.about.window;
-        let days = days(method, grid, window)?;
-        let month = month(method, grid, window);
+        let grid = &trained.features.grid;
+        let days = days(trained)?;
+        let month = month(trained);
         let against_champion = match champion {
             Champion::Nothing => Err("nothing is served yet".to_owned()),
             Champion::Unknown(why) => Err(why.clone()),
-            Champion::Served(served) => compare(method, grid, window, &days.origins, served)?,
+            Champion::NoAnswer(why) => Err(format!("the server did not say what it serves: {why}")),
+            Champion::Served(served) => compare(trained, &days.origins, served)?,
         };
         let movement = champion
             .served()
-            .and_then(|served| movement(&ahead.next_day, served));
+            .and_then(|served| movement(&ahead.next_day, served, negligible(grid).max(UNSEEN)));
         Ok(Self {
             days,
             month,
@@ -124,37 +131,44 @@ impl Rolled {
         }
     }
 
-    fn roll(method: &Method, grid: &Grid, plan: &Plan) -> Result<Self> {
-        match backtest::origins(method, grid, plan) {
+    fn roll(trained: &Trained, plan: &Plan) -> Result<Self> {
+        let (features, grid) = (&trained.features, &trained.features.grid);
+        match backtest::origins_after(&trained.method, grid, plan, |at| features.before(at)) {
             Err(ModelError::NotEnoughData { reason }) => Ok(Self::missing(reason)),
             Err(error @ ModelError::NonFinite { .. }) => Ok(Self::missing(error.to_string())),
             Err(other) => Err(Error::of_model(other)),
-            Ok(origins) => Ok(Self {
-                backtest: Some(Backtest::of(&origins, grid, plan)),
-                origins,
-                missing: String::new(),
-            }),
+            Ok(origins) => {
+                let clamps = trained.clamps.unwrap_or_default();
+                let served = origins.into_iter().map(|origin| origin.clamped(clamps));
+                let origins: Vec<Origin> = served.collect();
+                Ok(Self {
+                    backtest: Some(Backtest::of(&origins, grid, plan)),
+                    origins,
+                    missing: String::new(),
+                })
+            }
         }
     }
 }
 
-fn plan(horizon: i64, season: i64, origins: u32, grid: &Grid, window: usize) -> Plan {
+fn plan(horizon: i64, season: i64, origins: u32, features: &Features) -> Plan {
     let seconds = |length: i64| u32::try_from(length).unwrap_or(u32::MAX);
     Plan {
         horizon_seconds: seconds(horizon),
         season_seconds: seconds(season),
         origins,
         max_train_seconds: Some(seconds(
-            i64::try_from(window)
+            i64::try_from(features.about.window)
                 .unwrap_or(i64::MAX)
-                .saturating_mul(i64::from(grid.step_seconds)),
+                .saturating_mul(i64::from(features.grid.step_seconds)),
         )),
         levels: BAND.to_vec(),
     }
 }
 
 /// One-day forecasts against "the same as the day before", or why there are none.
-fn days(method: &Method, grid: &Grid, window: usize) -> Result<Rolled> {
+fn days(trained: &Trained) -> Result<Rolled> {
+    let grid = &trained.features.grid;
     let step = i64::from(grid.step_seconds);
     if DAY % step != 0 {
         return Ok(Rolled::missing(format!(
@@ -170,11 +184,12 @@ fn days(method: &Method, grid: &Grid, window: usize) -> Result<Rolled> {
             "{days} whole days of history leave none to hold back"
         )));
     }
-    Rolled::roll(method, grid, &plan(DAY, DAY, origins, grid, window))
+    Rolled::roll(trained, &plan(DAY, DAY, origins, &trained.features))
 }
 
 /// The latest 30 days from one origin against "the same as the week before", or why there is none.
-fn month(method: &Method, grid: &Grid, window: usize) -> Rolled {
+fn month(trained: &Trained) -> Rolled {
+    let grid = &trained.features.grid;
     let step = i64::from(grid.step_seconds);
     let (horizon, days) = (MONTH_DAYS * DAY, grid.values.len() as i64 * step / DAY);
     if DAY % step != 0 || days < MONTH_DAYS + 2 * WEEK / DAY {
@@ -184,18 +199,17 @@ fn month(method: &Method, grid: &Grid, window: usize) -> Rolled {
         ));
     }
     // The day decides; what cannot be measured at a month is not known.
-    let rolled = Rolled::roll(method, grid, &plan(horizon, WEEK, 1, grid, window));
+    let rolled = Rolled::roll(trained, &plan(horizon, WEEK, 1, &trained.features));
     rolled.unwrap_or_else(|error| Rolled::missing(error.to_string()))
 }
 
 /// Candidate and champion over what came after both, or why there is nothing.
 fn compare(
-    method: &Method,
-    grid: &Grid,
-    window: usize,
+    trained: &Trained,
     days: &[Origin],
     served: &Served,
 ) -> Result<Result<AgainstChampion, String>> {
+    let (features, grid) = (&trained.features, &trained.features.grid);
     let unseen = |origin: &&Origin| origin.ds.first().is_some_and(|ds| *ds > served.cutoff);
     let later: Vec<&Origin> = days.iter().filter(unseen).collect();
     if !later.is_empty() {
@@ -212,9 +226,12 @@ fn compare(
             show_length(length)
         )));
     }
-    let plan = plan(length, DAY.max(step), 1, grid, window);
-    match backtest::origin(method, grid, n - since, &plan) {
-        Ok(origin) => Ok(score(grid, &[&origin], served)),
+    let plan = plan(length, DAY.max(step), 1, features);
+    match backtest::origin_after(&trained.method, &features.before(n - since), &plan) {
+        Ok(origin) => {
+            let origin = origin.clamped(trained.clamps.unwrap_or_default());
+            Ok(score(grid, &[&origin], served))
+        }
         Err(ModelError::NotEnoughData { reason }) => Ok(Err(reason)),
         Err(error @ ModelError::NonFinite { .. }) => Ok(Err(error.to_string())),
         Err(other) => Err(Error::of_model(other)),
@@ -245,7 +262,8 @@ fn score(grid: &Grid, origins: &[&Origin], served: &Served) -> Result<AgainstCha
 }
 
 /// By how much the next day's mean or peak moves, the larger, relative to what is served.
-fn movement(next_day: &[(i64, f64)], served: &Served) -> Option<f64> {
+/// Changes are relative to no less than `least`, so that noise around nothing is no move.
+fn movement(next_day: &[(i64, f64)], served: &Served, least: f64) -> Option<f64> {
     let pairs = next_day.iter();
     let pairs = pairs.filter_map(|(time, value)| Some((*value, *served.forecast.get(time)?)));
     let pairs: Vec<(f64, f64)> = pairs.collect();
@@ -259,15 +277,17 @@ fn movement(next_day: &[(i64, f64)], served: &Served) -> Option<f64> {
         return None;
     }
     let ((mean, peak), (mean_before, peak_before)) = (of(|pair| pair.0), of(|pair| pair.1));
+    let change = |after: f64, before: f64| match (after - before).abs() {
+        0.0 => 0.0,
+        by => (by / before.abs().max(least)).min(f64::MAX),
+    };
     Some(change(mean, mean_before).max(change(peak, peak_before)))
 }
 
-/// The relative change; from nothing to something it is as large as can be.
-fn change(after: f64, before: f64) -> f64 {
-    match (after - before).abs() {
-        0.0 => 0.0,
-        by => (by / before.abs()).min(f64::MAX),
-    }
+/// An error or a difference that changes no decision about the series on `grid`, in its unit.
+pub(super) fn negligible(grid: &Grid) -> f64 {
+    let observed = grid.values.iter().flatten();
+    NEGLIGIBLE * observed.fold(0.0, |largest: f64, value| largest.max(value.abs()))
 }
 
 #[cfg(test)]
@@ -282,10 +302,12 @@ mod tests {
             forecast: [(10, values[0]), (20, values[1])].into(),
         };
         let next = [(10, 1.0), (20, 3.0)];
-        assert_eq!(movement(&next, &served([1.0, 3.0])), Some(0.0));
-        assert_eq!(movement(&next, &served([3.0, 1.0])), Some(0.0));
-        assert_eq!(movement(&next, &served([2.0, 2.0])), Some(0.5));
-        assert_eq!(movement(&next, &served([0.0, 0.0])), Some(f64::MAX));
-        assert_eq!(movement(&[(30, 1.0)], &served([1.0, 1.0])), None);
+        let moved = |next: &[(i64, f64)], values| movement(next, &served(values), 0.5);
+        assert_eq!(moved(&next, [1.0, 3.0]), Some(0.0));
+        assert_eq!(moved(&next, [3.0, 1.0]), Some(0.0));
+        assert_eq!(moved(&next, [2.0, 2.0]), Some(0.5));
+        // From nothing to something: relative to what would be noticed.
+        assert_eq!(moved(&next, [0.0, 0.0]), Some(6.0));
+        assert_eq!(moved(&[(30, 1.0)], [1.0, 1.0]), None);
     }
 }
