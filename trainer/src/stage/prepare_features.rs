@@ -6,17 +6,18 @@
 //! whatever the policy. Nothing here transforms a value: Prophet's format could not say so, and Python would forecast
 //! something else.
 
+mod rows;
 mod stored;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use loadcast_model::artifact::{Clamps, sha256_hex};
 use loadcast_model::grid::Grid;
-use loadcast_model::history::MAX_ROWS;
 use loadcast_model::holiday::Holiday;
 use loadcast_model::series::Series;
 use serde::{Deserialize, Serialize};
 
+use self::rows::{Sums, empty, placed};
 use crate::checks::Check as _;
 use crate::error::{Error, Result};
 use crate::stage::validate_data::ValidData;
@@ -323,45 +324,6 @@ fn series(valid: &ValidData, step: i64) -> Result<Series> {
     Ok(series)
 }
 
-/// By the time of a step, the sum and the count of its rows.
-type Sums = BTreeMap<i64, (f64, u32)>;
-
-/// A grid without a value from the first to the last of `sums`.
-fn empty(sums: &Sums, step_seconds: u32) -> Result<Grid> {
-    let step = i64::from(step_seconds);
-    let (start, end) = match (sums.first_key_value(), sums.last_key_value()) {
-        (Some((first, _)), Some((last, _))) => (*first, *last),
-        _ => (0, -step),
-    };
-    let steps = usize::try_from((end - start) / step + 1).unwrap_or(usize::MAX);
-    if steps > MAX_ROWS {
-        return Err(Error::settings(
-            format!(
-                "the history has {steps} steps of {}; at most {MAX_ROWS} are trained on",
-                show_length(step)
-            ),
-            "give a longer --step or a shorter --max-train",
-        ));
-    }
-    Ok(Grid {
-        start,
-        step_seconds,
-        values: vec![None; steps],
-    })
-}
-
-/// The averages of `sums` on an `empty` grid.
-fn placed(empty: &Grid, sums: &Sums) -> Grid {
-    let mut grid = empty.clone();
-    for (time, (sum, count)) in sums {
-        let i = (time - grid.start) / i64::from(grid.step_seconds);
-        if let Some(value) = usize::try_from(i).ok().and_then(|i| grid.values.get_mut(i)) {
-            *value = Some(sum / f64::from(*count));
-        }
-    }
-    grid
-}
-
 /// Fills the steps of `grid` that nothing was `observed` in, and nothing censored; says how many.
 fn fill(grid: &mut Grid, observed: &Grid, about: &About) -> usize {
     let line = match about.gaps {
@@ -420,6 +382,8 @@ impl Judged for Features {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::source::table::Table;
     use crate::stage::validate_data::{Column, Rules, validate_data};
