@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use loadcast_model::catalog::{Catalog, Entry, Source};
-use loadcast_model::series::Series;
+use loadcast_model::series::{Series, SeriesName};
 use loadcast_model::zone::Zone;
 
 use super::dataset::{Collected, Dataset};
@@ -56,6 +57,8 @@ enum Where {
     /// With the seconds of history that are read.
     Dataset(Collected, i64),
     Result(usize),
+    /// Nowhere: its entry could not be asked, and why.
+    Failed(Arc<Error>),
 }
 
 impl Supply {
@@ -120,6 +123,7 @@ impl Supply {
                 let one = &results[*at];
                 named::table(one.series.name.as_ref(), &one.samples).map(Cow::Owned)
             }
+            (_, Where::Failed(error)) => Err(Error::source(error.to_string(), error.remedy())),
             _ => Err(Error::source(
                 format!("{} is of another supply", declared.declaration.name),
                 "open it again",
@@ -139,6 +143,13 @@ impl Declared {
             settings: Settings::default(),
             rows: Where::Column,
         }
+    }
+
+    /// An entry that could not be asked stands for its series, and stops no other.
+    fn failed(entry: &Entry, error: Error) -> Self {
+        let series = Series::new(SeriesName::cleaned(entry.name.as_str()));
+        let rows = Where::Failed(Arc::new(error));
+        Self::of_series(&series, entry.name.as_str(), Some(entry), rows)
     }
 
     /// What the catalog says now comes before what it said when the series was collected.
@@ -219,8 +230,15 @@ async fn results(plan: &Plan, prometheus: &Prometheus) -> Result<(Supply, Vec<De
         };
         let window = window(entry, history(plan, Some(entry)), plan.now);
         let found = prometheus.range(expression, window).await;
-        let found = found.map_err(|error| error.of_place(entry.name.as_str()))?;
-        for one in named::name(entry, found)? {
+        let named = found.and_then(|found| named::name(entry, found));
+        let named = match named {
+            Ok(named) => named,
+            Err(error) => {
+                declared.push(Declared::failed(entry, error));
+                continue;
+            }
+        };
+        for one in named {
             declared.push(Declared::of_series(
                 &one.series,
                 entry.name.as_str(),
@@ -230,7 +248,7 @@ async fn results(plan: &Plan, prometheus: &Prometheus) -> Result<(Supply, Vec<De
             results.push(one);
         }
     }
-    if results.is_empty() {
+    if declared.is_empty() {
         return Err(Error::data(
             format!(
                 "{} has no history of what the catalog asks",
