@@ -49,6 +49,8 @@ pub struct Served {
     pub cutoff: i64,
     /// Its point forecast by times of the wall clock: of the latest days, and of the day after the history.
     pub forecast: BTreeMap<i64, f64>,
+    /// The mean absolute error that its backtest found, in the series' unit; `None` when nobody said.
+    pub mae: Option<f64>,
 }
 
 impl Champion {
@@ -103,6 +105,7 @@ impl Champion {
             version: served.version,
             cutoff: wall(served.cutoff.as_second()),
             forecast: points.collect(),
+            mae: served.scores.and_then(|scores| scores.mae),
         }))
     }
 

@@ -3,6 +3,7 @@
 //! What is made waits on disk ([`spool`]), so that memory holds what is at work and a report of the rest, and a run that was
 //! killed goes on where it was. One series that fails stops no other.
 
+pub mod drift;
 pub mod shard;
 pub mod spool;
 
@@ -60,7 +61,7 @@ pub async fn run(
         console.line(format!("going on with the run of {}", spool.now()));
     }
     let plan = as_of(plan, spool.now());
-    declared.retain(|declared| plan.shard.has(&declared.declaration.name));
+    declared.retain(|declared| plan.has(&declared.declaration.name));
     let mut report = RunReport::new(&plan, client.is_none());
     let (jobs, report_html) = (plan.jobs.max(1), plan.report_html.clone());
     let fleet = Arc::new(Fleet {

@@ -1,6 +1,6 @@
 //! What a run is to do, and the way of one series through the four stages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use loadcast_client::Client;
 use loadcast_model::backtest::Method;
 use loadcast_model::catalog::Catalog;
+use loadcast_model::series::SeriesName;
 
 use crate::brake::Brake;
 use crate::champion::Champion;
@@ -40,6 +41,8 @@ pub struct Plan {
     pub series: Vec<Declaration>,
     /// Which of them are run here.
     pub shard: Shard,
+    /// Of those, the ones that are run; `None`: all.
+    pub only: Option<BTreeSet<SeriesName>>,
     /// How many series are trained at once.
     pub jobs: usize,
     /// The time column's name; `None`: one of the usual names.
@@ -81,6 +84,7 @@ impl Plan {
             history_seconds: None,
             series: Vec::new(),
             shard: Shard::default(),
+            only: None,
             jobs: cores(),
             time_column: None,
             labels: BTreeMap::new(),
@@ -99,6 +103,14 @@ impl Plan {
             journal: None,
             now,
         }
+    }
+}
+
+impl Plan {
+    /// Whether `series` is run here.
+    #[must_use]
+    pub fn has(&self, series: &SeriesName) -> bool {
+        self.shard.has(series) && self.only.as_ref().is_none_or(|only| only.contains(series))
     }
 }
 

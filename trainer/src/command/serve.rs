@@ -1,19 +1,22 @@
 //! `loadcast-trainer serve`: runs again and again.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use loadcast_model::series::SeriesName;
 use tokio::net::TcpListener;
 
 use super::run;
 use crate::error::{Error, Result};
+use crate::fleet::drift::drifted;
 use crate::fleet::spool::Spool;
 use crate::service::{Service, next};
 use crate::time::read_length;
 
-/// Run again and again: at once, and then at intervals. Tells of itself on the HTTP port: /livez, /readyz, /metrics.
+/// Run again and again: at once, and then at intervals; sooner what has drifted. Tells of itself on the HTTP port: /livez, /readyz, /metrics.
 ///
 /// With --journal it remembers across restarts: a run that was killed goes on where it was, and one that ended is not
 /// repeated before its time. What a run finds is printed as `run` prints it; a run that fails is tried again at the next
@@ -23,6 +26,12 @@ pub struct Args {
     /// From the end of a run to the beginning of the next; up to a tenth of it is added, so that trainers drift apart
     #[arg(long, env = "LOADCAST_EVERY", default_value = "6h", value_parser = read_length, value_name = "DURATION")]
     every: i64,
+    /// How often it is looked whether what is served still is as good as its backtest said; 0s: never
+    #[arg(long, env = "LOADCAST_DRIFT_EVERY", default_value = "30m", value_parser = read_length, value_name = "DURATION")]
+    drift_every: i64,
+    /// A series whose error of the latest day is more than so many times its backtest's is trained anew at once
+    #[arg(long, env = "LOADCAST_DRIFT", default_value_t = 2.0, value_parser = factor, value_name = "FACTOR")]
+    drift: f64,
     /// Where /livez, /readyz and /metrics are served. Port 0 takes a free one
     #[arg(
         long,
@@ -72,36 +81,82 @@ impl Args {
         loop {
             let due = next(last, every, rand::random(), Timestamp::now());
             service.wait(due);
-            let wait = Timestamp::now().duration_until(due);
-            tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
-            service.begin();
-            let begun = Instant::now();
-            let ended = self.once(out).await;
-            let now = Timestamp::now();
-            match &ended {
-                Ok((report, failures)) => {
-                    service.end(Some(report), begun.elapsed(), now);
-                    for error in failures {
-                        tracing::warn!(%error, remedy = error.remedy(), "not pushed");
-                    }
-                }
-                Err(error) => {
-                    service.end(None, begun.elapsed(), now);
-                    tracing::error!(%error, remedy = error.remedy(), "a run failed");
-                }
-            }
-            last = Some(now);
+            self.until(due, service, out).await;
+            self.once(None, service, out).await;
+            last = Some(Timestamp::now());
         }
     }
 
+    /// Waits until the next run is due, and meanwhile trains what has drifted: each series once, for if that is not
+    /// promoted, more of the same would not be either.
+    async fn until(&self, due: Timestamp, service: &Service, out: &mut (dyn Write + Send)) {
+        let mut tried = BTreeSet::new();
+        loop {
+            let left = Timestamp::now().duration_until(due);
+            let left = Duration::try_from(left).unwrap_or_default();
+            let pause = Duration::from_secs(self.drift_every.unsigned_abs());
+            if pause.is_zero() || pause >= left {
+                return tokio::time::sleep(left).await;
+            }
+            tokio::time::sleep(pause).await;
+            match self.drifted().await {
+                Ok(mut drifted) => {
+                    drifted.retain(|series| !tried.contains(series));
+                    if !drifted.is_empty() {
+                        tried.extend(drifted.iter().cloned());
+                        self.once(Some(drifted), service, out).await;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, remedy = error.remedy(), "cannot look for drift");
+                }
+            }
+        }
+    }
+
+    async fn drifted(&self) -> Result<BTreeSet<SeriesName>> {
+        let plan = self.run.clone().plan(Timestamp::now()).await?;
+        match self.run.client()? {
+            Some(client) => drifted(&plan, &client, self.drift).await,
+            None => Ok(BTreeSet::new()),
+        }
+    }
+
+    /// Runs all series, or `only` some.
     async fn once(
         &self,
+        only: Option<BTreeSet<SeriesName>>,
+        service: &Service,
         out: &mut (dyn Write + Send),
-    ) -> Result<(crate::report::RunReport, Vec<Error>)> {
-        let client = self.run.client()?;
-        let plan = self.run.clone().plan(Timestamp::now()).await?;
-        run::run(&plan, client.as_ref(), self.run.report(), out).await
+    ) {
+        service.begin();
+        let begun = Instant::now();
+        let ended = async {
+            let client = self.run.client()?;
+            let mut plan = self.run.clone().plan(Timestamp::now()).await?;
+            plan.only = only;
+            run::run(&plan, client.as_ref(), self.run.report(), out).await
+        };
+        let (ended, now) = (ended.await, Timestamp::now());
+        match &ended {
+            Ok((report, failures)) => {
+                service.end(Some(report), begun.elapsed(), now);
+                for error in failures {
+                    tracing::warn!(%error, remedy = error.remedy(), "not pushed");
+                }
+            }
+            Err(error) => {
+                service.end(None, begun.elapsed(), now);
+                tracing::error!(%error, remedy = error.remedy(), "a run failed");
+            }
+        }
     }
+}
+
+fn factor(text: &str) -> std::result::Result<f64, String> {
+    let factor = text.parse().ok();
+    let factor = factor.filter(|factor: &f64| factor.is_finite() && *factor >= 1.0);
+    factor.ok_or_else(|| "not a number from 1 on; write 2 for twice the error".to_owned())
 }
 
 /// SIGTERM, as Kubernetes sends it, or Ctrl-C.

@@ -279,6 +279,7 @@ fn digest(plan: &Plan, server: Option<&str>) -> String {
         history_seconds,
         series,
         shard,
+        only,
         jobs: _,
         time_column,
         labels,
@@ -297,7 +298,7 @@ fn digest(plan: &Plan, server: Option<&str>) -> String {
     let mut rules = rules.clone();
     (rules.now, rules.shift_to) = (None, rules.shift_to.map(|_| 0));
     let parts = format!(
-        "{data:?} {catalog:?} {history_seconds:?} {series:?} {shard:?} {time_column:?} {labels:?} {rules:?} {preparation:?} {method:?} {gates:?} {brake:?} {alias:?} {mask_column:?} {output_dir:?} {server:?}"
+        "{data:?} {catalog:?} {history_seconds:?} {series:?} {shard:?} {only:?} {time_column:?} {labels:?} {rules:?} {preparation:?} {method:?} {gates:?} {brake:?} {alias:?} {mask_column:?} {output_dir:?} {server:?}"
     );
     sha256_hex(parts.as_bytes())
 }

@@ -24,8 +24,8 @@ use serde::{Deserialize, Serialize};
 
 use self::gate::Gate;
 use self::judge::judge;
-pub use self::measure::MAX_ORIGINS;
 use self::measure::{Ahead, Measured};
+pub use self::measure::{MAX_ORIGINS, negligible};
 use crate::champion::Champion;
 use crate::checks::Checks;
 use crate::error::{Error, Result};

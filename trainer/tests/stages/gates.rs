@@ -95,6 +95,7 @@ fn against(gate: Gate) -> Judgement {
             let right = |i: i64| (START + i * STEP, good(i) + 0.01 * noise(-i));
             let champion = Champion::Served(Served {
                 version: 7,
+                mae: None,
                 cutoff: START + 10 * DAY * STEP,
                 forecast: (0..15 * DAY).map(right).collect(),
             });
@@ -221,6 +222,7 @@ fn a_champion_is_compared_only_where_neither_has_seen_what_came() {
     let champion = |cutoff: i64| {
         Champion::Served(Served {
             version: 3,
+            mae: None,
             cutoff: START + cutoff * STEP,
             forecast: (0..15 * DAY)
                 .map(|i| (START + i * STEP, shape(i) + 0.5))
@@ -272,6 +274,7 @@ fn a_constant_series_is_promoted() {
 fn served(count: i64, value: f64) -> Champion {
     Champion::Served(Served {
         version: 2,
+        mae: None,
         cutoff: START + (count - 4 * DAY) * STEP,
         forecast: (0..count + DAY)
             .map(|i| (START + i * STEP, value))

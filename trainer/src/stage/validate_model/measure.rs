@@ -285,7 +285,7 @@ fn movement(next_day: &[(i64, f64)], served: &Served, least: f64) -> Option<f64>
 }
 
 /// An error or a difference that changes no decision about the series on `grid`, in its unit.
-pub(super) fn negligible(grid: &Grid) -> f64 {
+pub fn negligible(grid: &Grid) -> f64 {
     let observed = grid.values.iter().flatten();
     NEGLIGIBLE * observed.fold(0.0, |largest: f64, value| largest.max(value.abs()))
 }
@@ -298,6 +298,7 @@ mod tests {
     fn a_move_is_that_of_the_mean_or_of_the_peak() {
         let served = |values: [f64; 2]| Served {
             version: 1,
+            mae: None,
             cutoff: 0,
             forecast: [(10, values[0]), (20, values[1])].into(),
         };
