@@ -60,6 +60,8 @@ impl House {
             "--grpc-addr=127.0.0.1:0",
             "--http-addr=127.0.0.1:0",
             "--registry=memory:",
+            // What a test commits is in no registry: a poll would tell that, in the middle of a long test.
+            "--poll-interval=1h",
             &format!("--state-dir={}", folder.path().join("state").display()),
         ]);
         let (clock, setter) = Clock::set_at(now());
