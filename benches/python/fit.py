@@ -1,6 +1,6 @@
 """Python's side of the fit rows: reads one JSON request a line, answers one JSON line: milliseconds per fit, log posterior.
 
-{"by": "prophet" | "prophet_batch", "csv": PATH, "kwargs": {...}, "series": N, "jobs": N}
+{"by": "prophet" | "prophet_batch", "csv": PATH, "kwargs": {...}, "series": N}
 """
 import json
 import logging
@@ -52,7 +52,7 @@ for line in sys.stdin:
                 for i in range(request["series"])]
         many = pd.concat(many, ignore_index=True)
         begin = time.perf_counter()
-        models = fit_many(many, n_jobs=request.get("jobs", 1), **KWARGS)
+        models = fit_many(many, **KWARGS)
         elapsed = (time.perf_counter() - begin) / request["series"]
         value = float(log_posterior(models[0], frame))
     print(json.dumps({"milliseconds": elapsed * 1e3, "log_posterior": value}), flush=True)

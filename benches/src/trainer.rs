@@ -65,8 +65,8 @@ pub fn measure() -> Result<Section> {
          same search again at each origin of the backtest, the gates, the model and a page with pictures on disk.",
     );
     section.say(
-        "python_prophet_one_fit: Prophet().fit once, on one core. prophet_batch_fit_many: one fit of each of 100 series, on \
-         every core. Neither searches, backtests or judges.",
+        "python_prophet_one_fit: Prophet().fit once. prophet_batch_fit_many: one fit of each of 100 series. Each in one \
+         process, and neither searches, backtests or judges.",
     );
     Ok(section)
 }
@@ -91,8 +91,7 @@ fn measure_python(
 }
 
 fn ask(python: &mut Python, by: &str, csv: &Path) -> Result<f64> {
-    let answer =
-        python.ask(&json!({"by": by, "csv": csv, "series": BATCH, "jobs": -1, "kwargs": {}}))?;
+    let answer = python.ask(&json!({"by": by, "csv": csv, "series": BATCH, "kwargs": {}}))?;
     let milliseconds = answer["milliseconds"].as_f64();
     Ok(milliseconds.with_context(|| format!("{by} answered {answer}"))? / 1e3)
 }
