@@ -27,6 +27,7 @@ bench-replay:
 # Writes target/bench/report.json; Python's Prophet is measured in the same run.
 bench:
 	@.ci/tools.sh
+	cargo build --release --package loadcast-trainer
 	cargo bench --package loadcast-benches
 
 # Long runs and big numbers of peers.

@@ -5,3 +5,4 @@ pub mod fanout;
 pub mod python;
 pub mod report;
 pub mod timing;
+pub mod trainer;

@@ -5,14 +5,22 @@ use std::{fs, path::Path};
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 
-/// Pairs of one section, in the order in which they were measured.
+/// Pairs of one section, in the order in which they were measured, and what a reader must know to compare them.
 #[derive(Debug, Default, Clone, PartialEq)]
-pub struct Section(Vec<(String, f64)>);
+pub struct Section {
+    pairs: Vec<(String, f64)>,
+    notes: Vec<String>,
+}
 
 impl Section {
     /// Adds a figure.
     pub fn put(&mut self, name: impl Into<String>, value: f64) {
-        self.0.push((name.into(), value));
+        self.pairs.push((name.into(), value));
+    }
+
+    /// Adds a line below the table.
+    pub fn say(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
     }
 
     /// Adds `theirs / ours` beside the two: `NAME_THEIRS_UNIT`, `NAME_UNIT`, `NAME_ratio`.
@@ -23,18 +31,19 @@ impl Section {
     }
 
     fn to_pairs(&self) -> Map<String, Value> {
-        let pairs = self.0.iter();
+        let pairs = self.pairs.iter();
         pairs
             .map(|(name, value)| (name.clone(), json!(value)))
             .collect()
     }
 
     fn to_table(&self) -> String {
-        let width = self.0.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-        let lines = self.0.iter();
-        lines
-            .map(|(name, value)| format!("  {name:width$}  {value:>14.3}\n"))
-            .collect()
+        let names = self.pairs.iter().map(|(name, _)| name.len());
+        let width = names.max().unwrap_or(0);
+        let lines = self.pairs.iter();
+        let lines = lines.map(|(name, value)| format!("  {name:width$}  {value:>14.3}\n"));
+        let notes = self.notes.iter().map(|note| format!("  {note}\n"));
+        lines.chain(notes).collect()
     }
 }
 
