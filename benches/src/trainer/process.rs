@@ -51,7 +51,7 @@ pub(super) fn run(rows: &Path, catalog: &Path, report: &Path) -> Result<Usage> {
     // A process that has ended has no memory, and until it is waited for still tells what CPU time it took.
     while let Some(peak) = peak(&proc)? {
         peak_bytes = peak_bytes.max(peak);
-        thread::sleep(LOOK);
+        thread::park_timeout(LOOK);
     }
     let seconds = begun.elapsed().as_secs_f64();
     let cpu_seconds = cpu_seconds(&proc)?;
