@@ -213,7 +213,9 @@ impl Handover {
                 self.place.shown(),
                 stage.command()
             ),
-            format!("give the place that was the --output of `loadcast-trainer {before}`"),
+            format!(
+                "give the place that was the --output of `loadcast-trainer {before}`; a stage that wrote into its input cannot be repeated there"
+            ),
         ))
     }
 

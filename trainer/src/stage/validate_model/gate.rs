@@ -118,7 +118,7 @@ impl Gate {
                 "give --search, growth = \"flat\" in --spec, or --floor and --cap"
             }
             Self::Skill | Self::SkillFloor | Self::MonthSkill | Self::Coverage => {
-                "give --search, or another --spec; `loadcast-trainer backtest` shows what each would have forecast"
+                "wait for more history, or give another --spec or --search; `loadcast-trainer backtest` shows what each would have forecast"
             }
             Self::Champion => "keep what is served, or see what the report says of both",
             Self::Censored => {
