@@ -2,10 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use futures::StreamExt as _;
-use loadcast_client::{
-    Code, Error, ModelEventKind, ModelUpdate, Push, Reason, RejectionReport, Selector, Update,
-};
+use loadcast_client::{Code, Error, Push, Reason, RejectionReport};
 
 use crate::{
     storm::{SERIES, question, until_served},
@@ -144,7 +141,8 @@ async fn p12_a_damaged_version_in_the_registry_is_refused_and_other_series_go_on
         };
         assert_eq!(client.push(unpromoted).await.unwrap().version, 2);
     }
-    let mut events = client.watch_models(Selector::all());
+    let mut changed = server.cache.subscribe();
+    let before = *changed.borrow();
     // Behind this server's back: a version goes bad on the disk, and both aliases move.
     let registry = server.folder.path().join("state/registry");
     let file = registry.join("models/web.cpu/versions/2/model.pr");
@@ -155,22 +153,16 @@ async fn p12_a_damaged_version_in_the_registry_is_refused_and_other_series_go_on
         let alias = registry.join("aliases/champion").join(series);
         fs::write(alias, r#"{"version":2}"#).unwrap();
     }
-    let mut seen = Vec::new();
-    while seen.len() < 2 {
-        let update = tokio::time::timeout(Duration::from_secs(20), events.next());
-        if let Update::Message(ModelUpdate::Event(event)) = update.await.unwrap().unwrap().unwrap()
-        {
-            seen.push((event.series.unwrap(), event.kind));
-        }
-    }
-    seen.sort_by(|a, b| a.0.cmp(&b.0));
-    assert_eq!(
-        seen,
-        [
-            ("other".to_owned(), ModelEventKind::Served),
-            (SERIES.to_owned(), ModelEventKind::Rejected),
-        ]
-    );
+    let both = changed.wait_for(|revision| *revision >= before + 2);
+    let both = tokio::time::timeout(Duration::from_secs(60), both);
+    both.await.unwrap().unwrap();
+    let events = server.cache.events_after(before, usize::MAX).unwrap();
+    let mut seen: Vec<(&str, &str)> = events
+        .iter()
+        .filter_map(|event| Some((event.kind.series()?.0.as_ref(), event.kind.name())))
+        .collect();
+    seen.sort_unstable();
+    assert_eq!(seen, [("other", "SERVED"), (SERIES, "REJECTED")]);
     let (version, .., level) = standing(&server).await;
     assert_eq!((version, level), (1, 1.0));
     let rejection = client.model(SERIES).await.unwrap().last_rejection.unwrap();
