@@ -1,6 +1,6 @@
 //! grpcurl, a stranger with no proto file: lists, describes, asks and watches.
 
-use std::{path::Path, process::Output, time::Duration};
+use std::{process::Output, time::Duration};
 
 use futures::StreamExt as _;
 use tonic_reflection::pb::v1alpha::{
@@ -8,21 +8,13 @@ use tonic_reflection::pb::v1alpha::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-use crate::support::{TestServer, component, push};
+use loadcast_components::tools::tool;
+
+use crate::support::{TestServer, push};
 
 /// Runs the pinned grpcurl; `None` where it could not be installed.
 async fn grpcurl(server: &TestServer, flags: &[&str], call: &[&str]) -> Option<Output> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/bin/grpcurl");
-    if !path.is_file() {
-        assert!(
-            std::env::var_os("LOADCAST_REQUIRE_ALL").is_none(),
-            "grpcurl is required and absent: run make test, which installs it (Go is needed)"
-        );
-        eprintln!("skipped: no grpcurl at {}", path.display());
-        component("grpcurl: skipped, not installed (Go is needed)");
-        return None;
-    }
-    component("grpcurl: exercised");
+    let path = tool("grpcurl", "bin/grpcurl", "Go")?;
     let output = tokio::process::Command::new(path)
         .arg("-plaintext")
         .args(flags)

@@ -301,12 +301,3 @@ pub(crate) fn staged_files(folder: &Path) -> Vec<String> {
     }
     found
 }
-
-/// A line for the list that ends `make test`.
-pub(crate) fn component(line: &str) {
-    use std::io::Write as _;
-    if let Some(path) = std::env::var_os("LOADCAST_TEST_COMPONENTS") {
-        let file = fs::OpenOptions::new().append(true).create(true).open(path);
-        writeln!(file.unwrap(), "{line}").unwrap();
-    }
-}

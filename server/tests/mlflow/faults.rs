@@ -12,10 +12,8 @@ use loadcast_server::event::Event;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::{
-    proxy::{Fault, Proxy},
-    scene::{Scene, serve, until},
-};
+use crate::scene::{Scene, serve, until};
+use loadcast_components::proxy::{Fault, Proxy};
 
 fn says(reason: &'static str) -> impl Fn(&Model) -> bool {
     move |model| model.reason.as_deref() == Some(reason)

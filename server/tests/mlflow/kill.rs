@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::{
-    proxy::{Fault, Proxy},
     real::Mlflow,
     scene::{PATIENCE, soak},
     support::{Process, push},
 };
+use loadcast_components::proxy::{Fault, Proxy};
 
 const SERIES: &str = "kill.cpu";
 

@@ -9,11 +9,6 @@ mod follow;
 mod kill;
 mod many;
 mod outage;
-#[path = "../../registry/tests/it/real/process.rs"]
-mod process;
-#[path = "../../registry/tests/it/proxy.rs"]
-#[allow(dead_code)]
-mod proxy;
 mod pushes;
 mod real;
 mod scene;

@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use crate::{
-    proxy::Proxy,
     real::Mlflow,
     scene::{make, soak, until},
     support::TestServer,
 };
+use loadcast_components::proxy::Proxy;
 
 /// MLflow is asked for pages of so many models.
 const PAGE: usize = 200;

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use loadcast_client::{Model, ModelState};
 
 use crate::{
-    proxy::Proxy,
     real::Mlflow,
     scene::{Load, make, serve, soak, until, until_said},
 };
+use loadcast_components::proxy::Proxy;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn soak_mlflow_is_killed_and_back_no_forecast_fails_and_it_is_followed_again() {

@@ -10,10 +10,13 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::{
-    proxy::{Fault, Proxy},
-    real::{minio, mlflow},
+    real::mlflow,
     scene::{PATIENCE, Scene, serve, until},
     support::{Process, TestServer, push},
+};
+use loadcast_components::{
+    minio,
+    proxy::{Fault, Proxy},
 };
 
 /// The code and the reason that a push was refused with, and the server's words.
@@ -225,7 +228,7 @@ async fn of_two_servers_on_one_bucket_exactly_one_wins_and_the_other_is_aborted_
         }
     }
     let url = format!("s3://{}/servers", minio::BUCKET);
-    let registry = loadcast_registry::open::open_with(&url, &minio.environment()).unwrap();
+    let registry = loadcast_registry::open::open_with(&url, &minio.variables().into()).unwrap();
     let versions = registry.versions(&series.parse().unwrap()).await.unwrap();
     assert_eq!(versions.len(), 10, "{versions:?}");
 }

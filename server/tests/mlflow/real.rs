@@ -2,23 +2,19 @@
 
 use std::{
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
+use loadcast_components::{
+    process::Process,
+    tools::{free_port, tool},
+};
 use loadcast_registry::{environment::Environment, open::open_with, registry::Registry};
 use reqwest::Method;
 use serde_json::Value;
 use tempfile::TempDir;
-
-// What minio.rs finds in the module above it.
-use crate::process;
-use crate::support::component;
-
-#[path = "../../registry/tests/it/real/minio.rs"]
-pub(crate) mod minio;
 
 /// First start on a busy machine: imports and sixty migrations.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -30,7 +26,7 @@ pub(crate) struct Mlflow {
     port: u16,
     /// Of one whose files outlive its process.
     folder: Option<Arc<TempDir>>,
-    _process: process::Process,
+    _process: Process,
 }
 
 /// The MLflow of this test binary; `None`, with the reason said, where it is not installed. Nothing drops it, so its files
@@ -60,7 +56,7 @@ impl Mlflow {
             ("_MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS", "true"),
             ("MLFLOW_WEBHOOK_CACHE_TTL", "0"),
         ];
-        let mut process = process::Process::start("mlflow", &environment, |own| {
+        let mut process = Process::start("mlflow", &environment, |own| {
             let root = folder.as_ref().map_or(own, |folder| folder.path());
             fs::create_dir_all(root.join("artifacts")).unwrap();
             let root = root.display();
@@ -139,31 +135,7 @@ fn installed() -> bool {
     tool("MLflow 3", "python/bin/mlflow", "Python").is_some()
 }
 
-/// The program `name` under `.tools/`; `None`, with the reason said, where it could not be put there.
-fn tool(name: &str, path: &str, needs: &str) -> Option<PathBuf> {
-    let program = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../.tools")
-        .join(path);
-    if program.is_file() {
-        component(&format!("{name}: exercised"));
-        return Some(program);
-    }
-    assert!(
-        std::env::var_os("LOADCAST_REQUIRE_ALL").is_none(),
-        "{name} is required and absent: run make test, which installs it ({needs} is needed)"
-    );
-    eprintln!("skipped: no {name} at {}", program.display());
-    component(&format!(
-        "{name}: skipped, not installed ({needs} is needed)"
-    ));
-    None
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
+/// The folder of the pinned Python's programs.
 fn tools() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/python/bin")
 }

@@ -10,10 +10,10 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    proxy::{Fault, Proxy},
     real::{Mlflow, mlflow},
     support::{TestServer, constant_model, metadata, now},
 };
+use loadcast_components::proxy::{Fault, Proxy};
 
 /// Longer than any of these waits takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

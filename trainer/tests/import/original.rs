@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
+use loadcast_components::tools::python;
 use serde_json::Value;
 
 /// What original.py set up.
@@ -28,7 +29,7 @@ pub(crate) fn original() -> Option<&'static Original> {
 }
 
 fn start() -> Option<Original> {
-    let python = python()?;
+    let python = python("import of pickles from MLflow")?;
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("import");
     // What an earlier run left there.
     let _ = fs::remove_dir_all(&folder);
@@ -58,31 +59,6 @@ fn start() -> Option<Original> {
         python,
         _process: process,
     })
-}
-
-fn python() -> Option<PathBuf> {
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools");
-    let python = tools.join("python/bin/python");
-    // The stamp is written when the installation is complete.
-    if python.is_file() && tools.join("python.version").is_file() {
-        component("import of pickles from MLflow: exercised");
-        return Some(python);
-    }
-    assert!(
-        std::env::var_os("LOADCAST_REQUIRE_ALL").is_none(),
-        "Python's Prophet and MLflow are required and absent: run make test, which installs them (python3 is needed)"
-    );
-    eprintln!("skipped: no Python with Prophet at {}", python.display());
-    component("import of pickles from MLflow: skipped, no Python (python3 and PyPI are needed)");
-    None
-}
-
-/// A line for the list that ends `make test`.
-fn component(line: &str) {
-    if let Some(path) = std::env::var_os("LOADCAST_TEST_COMPONENTS") {
-        let file = fs::OpenOptions::new().append(true).create(true).open(path);
-        writeln!(file.unwrap(), "{line}").unwrap();
-    }
 }
 
 impl Original {

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::{shared, trainer};
+use loadcast_components::tools::shared;
+
+use crate::support::trainer;
 
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
@@ -31,7 +33,7 @@ fn refit(folder: &Path, name: &str, output: &Path) -> Value {
 
 #[test]
 fn refits_of_golden_models_reach_the_log_posterior_of_stan_and_the_known_maximum() {
-    let Some(golden) = shared("golden", "golden Prophet files") else {
+    let Some(golden) = shared("golden Prophet files", "golden") else {
         return;
     };
     let mut fitted = 0;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::support::{generated, shared, trainer};
+use loadcast_components::tools::shared;
+
+use crate::support::{generated, trainer};
 
 /// Python's models of the golden folder.
 const GOLDEN: [&str; 16] = [
@@ -105,7 +107,7 @@ fn the_command_line_forecasts_pythons_models_as_python_does() {
     for name in OURS {
         assert_as_python(&ours, name);
     }
-    let Some(golden) = shared("golden", "golden Prophet files") else {
+    let Some(golden) = shared("golden Prophet files", "golden") else {
         return;
     };
     for name in GOLDEN {

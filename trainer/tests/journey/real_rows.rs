@@ -2,11 +2,13 @@
 
 use loadcast_trainer::stage::validate_model::Conclusion;
 
-use crate::support::{NOW, Server, plan, run, shared};
+use loadcast_components::tools::shared;
+
+use crate::support::{NOW, Server, plan, run};
 
 #[tokio::test]
 async fn every_recorded_series_flows_from_rows_to_a_served_forecast() {
-    let Some(folder) = shared("data/nab", "recorded CloudWatch series") else {
+    let Some(folder) = shared("recorded CloudWatch series", "data/nab") else {
         return;
     };
     let server = Server::start().await;

@@ -9,7 +9,9 @@ use loadcast_client::{
 use loadcast_model::backtest::Method;
 use loadcast_trainer::checks::Checks;
 
-use crate::support::{NOW, Server, generated, grpcurl, plan, run, trainer, try_run};
+use loadcast_components::tools::tool;
+
+use crate::support::{NOW, Server, generated, plan, run, trainer, try_run};
 
 /// Longer than any message takes; a message that does not come fails the test.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -77,7 +79,9 @@ async fn a_second_push_reaches_open_watches_as_an_event_and_a_forecast() {
 
 #[tokio::test]
 async fn grpcurl_reads_exactly_what_the_registered_artifact_says_offline_before_and_after_a_swap() {
-    let Some(grpcurl) = grpcurl() else { return };
+    let Some(grpcurl) = tool("grpcurl", "bin/grpcurl", "Go") else {
+        return;
+    };
     let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
     let mut plan = plan(&generated(folder.path()));
     plan.rules.drop_last_seconds = Some(6 * HOUR);

@@ -1,7 +1,5 @@
 //! A server in this process, rows to train on, and the trainer as a process.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -106,47 +104,4 @@ pub(crate) fn trainer(args: &[&str]) -> Output {
         .args(args)
         .output()
         .unwrap()
-}
-
-/// A folder of `../shared` beside the project; `None`, said and listed, where it is absent.
-pub(crate) fn shared(folder: &str, what: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../shared")
-        .join(folder);
-    if path.is_dir() {
-        component(&format!("{what}: exercised"));
-        return Some(path);
-    }
-    assert!(
-        std::env::var_os("LOADCAST_REQUIRE_ALL").is_none(),
-        "{what} are required and absent: {}",
-        path.display()
-    );
-    eprintln!("skipped: no {what} at {}", path.display());
-    component(&format!("{what}: skipped, not beside the project"));
-    None
-}
-
-/// The pinned grpcurl; `None`, said and listed, where it could not be installed.
-pub(crate) fn grpcurl() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/bin/grpcurl");
-    if path.is_file() {
-        component("grpcurl: exercised");
-        return Some(path);
-    }
-    assert!(
-        std::env::var_os("LOADCAST_REQUIRE_ALL").is_none(),
-        "grpcurl is required and absent: run make test, which installs it (Go is needed)"
-    );
-    eprintln!("skipped: no grpcurl at {}", path.display());
-    component("grpcurl: skipped, not installed (Go is needed)");
-    None
-}
-
-/// A line for the list that ends `make test`.
-fn component(line: &str) {
-    if let Some(path) = std::env::var_os("LOADCAST_TEST_COMPONENTS") {
-        let file = OpenOptions::new().append(true).create(true).open(path);
-        writeln!(file.unwrap(), "{line}").unwrap();
-    }
 }

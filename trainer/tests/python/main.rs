@@ -13,6 +13,7 @@ use std::{
     process::{Command, Output},
 };
 
+use loadcast_components::tools::python;
 use loadcast_model::artifact::{decode_model_pr, encode_model_pr};
 
 /// What log_models.py logs.
@@ -24,33 +25,6 @@ const KINDS: [&str; 6] = [
     "logistic",
     "multiplicative",
 ];
-
-/// The interpreter with the pinned packages; `None`, said and listed, where they could not be installed.
-fn python() -> Option<PathBuf> {
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools");
-    let python = tools.join("python/bin/python");
-    // The stamp is written when the installation is complete.
-    if python.is_file() && tools.join("python.version").is_file() {
-        component("Python's Prophet and MLflow: exercised");
-        return Some(python);
-    }
-    assert!(
-        std::env::var_os("LOADCAST_REQUIRE_ALL").is_none(),
-        "Python's Prophet and MLflow are required and absent: run make test, which installs them (python3 is needed)"
-    );
-    eprintln!("skipped: no Python with Prophet at {}", python.display());
-    component("Python's Prophet and MLflow: skipped, not installed (python3 and PyPI are needed)");
-    None
-}
-
-/// A line for the list that ends `make test`.
-fn component(line: &str) {
-    use std::io::Write as _;
-    if let Some(path) = std::env::var_os("LOADCAST_TEST_COMPONENTS") {
-        let file = fs::OpenOptions::new().append(true).create(true).open(path);
-        writeln!(file.unwrap(), "{line}").unwrap();
-    }
-}
 
 fn succeed(command: &mut Command) -> Output {
     let output = command.output().unwrap();
@@ -132,7 +106,9 @@ fn trained(folder: &Path) -> PathBuf {
 
 #[test]
 fn python_loads_what_we_write_and_we_load_what_python_logs() {
-    let Some(python) = python() else { return };
+    let Some(python) = python("Python's Prophet and MLflow") else {
+        return;
+    };
     let folder = tempfile::tempdir().unwrap();
     let logged = folder.path().join("logged");
     fs::create_dir(&logged).unwrap();

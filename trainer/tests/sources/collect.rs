@@ -8,8 +8,9 @@ use std::time::Duration;
 use loadcast_trainer::source::dataset::Dataset;
 use loadcast_trainer::source::location::Location;
 
+use loadcast_components::minio::{BUCKET, minio};
+
 use crate::house::{command, done, refused};
-use crate::minio::{BUCKET, minio};
 use crate::wire::{Asked, Scripted, whole};
 
 /// Longer than anything takes.

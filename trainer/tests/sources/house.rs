@@ -1,9 +1,7 @@
 //! What every scene needs: the trainer as a process, a server in this one, free ports, tools.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::net::SocketAddr;
 use std::process::{Command, Output};
 
 use clap::Parser as _;
@@ -94,37 +92,4 @@ pub(crate) async fn refused(arguments: &[&str], variables: &[(&str, &str)]) -> S
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
     told
-}
-
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-/// The program under `.tools/`; `None`, with the reason said, where `.ci/tools.sh` could not put it there.
-pub(crate) fn tool(name: &str, path: &str, needs: &str) -> Option<PathBuf> {
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools");
-    let program = tools.join(path);
-    if program.is_file() {
-        component(&format!("{name}: exercised"));
-        return Some(program);
-    }
-    assert!(
-        std::env::var_os("LOADCAST_REQUIRE_ALL").is_none(),
-        "{name} is required and absent: run make test, which installs it ({needs} is needed)"
-    );
-    eprintln!("skipped: no {name} at {}", program.display());
-    component(&format!(
-        "{name}: skipped, not installed ({needs} is needed)"
-    ));
-    None
-}
-
-/// A line for the list that ends `make test`.
-fn component(line: &str) {
-    if let Some(path) = std::env::var_os("LOADCAST_TEST_COMPONENTS") {
-        let file = OpenOptions::new().append(true).create(true).open(path);
-        writeln!(file.unwrap(), "{line}").unwrap();
-    }
 }

@@ -11,8 +11,6 @@ mod killed;
 mod kubernetes;
 mod minio;
 mod names;
-#[path = "../../../server/registry/tests/it/real/process.rs"]
-mod process;
 mod prometheus;
 mod scripted;
 mod secured;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::house::{free_port, tool};
-use crate::process::Process;
+use loadcast_components::process::Process;
+use loadcast_components::tools::{free_port, tool};
 
 /// A first start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);

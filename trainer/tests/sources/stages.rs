@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
-use crate::house::{Server, done, refused, tool};
-use crate::minio::{BUCKET, Minio, ORIGINAL, minio};
+use loadcast_components::minio::{BUCKET, Minio, ORIGINAL, minio};
+use loadcast_components::tools::tool;
+
+use crate::house::{Server, done, refused};
+use crate::minio::{get, put};
 
 const SERIES: &str = "web.cpu=cpu_mean_5m:cores";
 
@@ -87,16 +90,14 @@ async fn stages_as_processes_make_the_bytes_that_one_process_makes_of_csv_and_of
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    minio
-        .put(BUCKET, "rows/metrics.csv", csv(folder.path()).await)
-        .await;
-    minio
-        .put(
-            BUCKET,
-            "rows/metrics.parquet",
-            parquet(folder.path(), &python),
-        )
-        .await;
+    put(minio, BUCKET, "rows/metrics.csv", csv(folder.path()).await).await;
+    put(
+        minio,
+        BUCKET,
+        "rows/metrics.parquet",
+        parquet(folder.path(), &python),
+    )
+    .await;
     let variables = minio.variables();
     let spec = folder.path().join("spec.toml").display().to_string();
     std::fs::write(&spec, "weekly_seasonality = false\n").unwrap();
@@ -121,9 +122,7 @@ async fn stages_as_processes_make_the_bytes_that_one_process_makes_of_csv_and_of
             stages(minio, &data, &format!("s3://{BUCKET}/{place}"), method).await;
             made.push((
                 format!("stages, {format}, search {search}"),
-                minio
-                    .get(&format!("{place}/approved/web.cpu/model.pr"))
-                    .await,
+                get(minio, &format!("{place}/approved/web.cpu/model.pr")).await,
             ));
         }
         for (what, bytes) in &made {
@@ -141,9 +140,7 @@ async fn stages_as_processes_make_the_bytes_that_one_process_makes_of_csv_and_of
 async fn what_the_stages_hand_to_push_is_the_version_that_run_pushes_and_nothing_unvalidated_is() {
     let Some(minio) = minio() else { return };
     let folder = tempfile::tempdir().unwrap();
-    minio
-        .put(BUCKET, "push/metrics.csv", csv(folder.path()).await)
-        .await;
+    put(minio, BUCKET, "push/metrics.csv", csv(folder.path()).await).await;
     let data = format!("s3://{BUCKET}/push/metrics.csv");
     let place = format!("s3://{BUCKET}/push");
     stages(minio, &data, &place, &[]).await;
@@ -185,9 +182,13 @@ async fn what_the_stages_hand_to_push_is_the_version_that_run_pushes_and_nothing
     );
 
     // A model.pr of somewhere else in the folder of a validated one.
-    minio
-        .put(BUCKET, "push/approved/web.cpu/model.pr", b"{}".to_vec())
-        .await;
+    put(
+        minio,
+        BUCKET,
+        "push/approved/web.cpu/model.pr",
+        b"{}".to_vec(),
+    )
+    .await;
     let told = refused(
         &["push", "--input", &approved, "--server", &url],
         &variables,
@@ -207,9 +208,13 @@ async fn what_the_stages_hand_to_push_is_the_version_that_run_pushes_and_nothing
 async fn the_profile_of_the_pipeline_that_came_before_needs_no_other_flag() {
     let Some(minio) = minio() else { return };
     let folder = tempfile::tempdir().unwrap();
-    minio
-        .put(ORIGINAL, "metrics_dataset.csv", csv(folder.path()).await)
-        .await;
+    put(
+        minio,
+        ORIGINAL,
+        "metrics_dataset.csv",
+        csv(folder.path()).await,
+    )
+    .await;
     let run = ["run", "--profile", "original", "--dry-run"];
     let printed = done(&run, &minio.variables()).await;
     assert!(

@@ -14,12 +14,10 @@ use loadcast_registry::{
 use url::Url;
 
 use crate::{
-    real::{
-        minio::{BUCKET, minio},
-        mlflow::{mlflow, mlflow_2},
-    },
+    mlflow::{mlflow, mlflow_2},
     sample::{new_version, series},
 };
+use loadcast_components::minio::{BUCKET, minio};
 
 /// A registry, and the beginning of the names that are this suite's own: a real one may hold other series.
 struct Suite<'a> {
@@ -301,7 +299,11 @@ async fn a_folder_conforms() {
 #[tokio::test]
 async fn minio_conforms() {
     let Some(minio) = minio() else { return };
-    let registry = open_with(&format!("s3://{BUCKET}/deep/down"), &minio.environment()).unwrap();
+    let registry = open_with(
+        &format!("s3://{BUCKET}/deep/down"),
+        &minio.variables().into(),
+    )
+    .unwrap();
     conforms(&registry, "minio").await;
 }
 
@@ -392,7 +394,7 @@ async fn a_push_that_died_before_its_manifest_is_invisible_and_finished_by_its_r
 async fn two_servers_on_one_bucket_make_one_version_of_one_key_and_one_of_them_moves_the_alias() {
     let Some(minio) = minio() else { return };
     let url = format!("s3://{BUCKET}/two");
-    let servers = [(); 2].map(|()| open_with(&url, &minio.environment()).unwrap());
+    let servers = [(); 2].map(|()| open_with(&url, &minio.variables().into()).unwrap());
     let a = series("a");
     for round in 0..20 {
         let key = format!("k{round}");
@@ -420,7 +422,7 @@ async fn two_servers_on_one_bucket_make_one_version_of_one_key_and_one_of_them_m
 async fn a_poll_of_a_bucket_reads_only_what_changed() {
     let Some(minio) = minio() else { return };
     let url = format!("s3://{BUCKET}/poll");
-    let proxy = crate::proxy::Proxy::start(&minio.endpoint).await;
+    let proxy = loadcast_components::proxy::Proxy::start(&minio.endpoint).await;
     let mut variables: Vec<_> = minio.variables().into();
     variables[0].1 = &proxy.url;
     let environment: Environment = variables
@@ -459,7 +461,7 @@ async fn an_unknown_key_and_a_missing_bucket_are_told_apart_from_an_empty_regist
     let registry = open_with(&format!("s3://{BUCKET}/x"), &variables.into()).unwrap();
     let error = registry.poll("champion").await.unwrap_err();
     assert!(matches!(error, Error::Denied { .. }), "{error}");
-    let registry = open_with("s3://no-such-bucket/x", &minio.environment()).unwrap();
+    let registry = open_with("s3://no-such-bucket/x", &minio.variables().into()).unwrap();
     let error = registry.poll("champion").await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
 }

@@ -11,10 +11,10 @@ use loadcast_registry::{
 };
 
 use crate::{
-    proxy::{Fault, Proxy},
-    real::mlflow::{Mlflow, mlflow, open_at},
+    mlflow::{Mlflow, mlflow, open_at},
     sample::{new_version, series},
 };
+use loadcast_components::proxy::{Fault, Proxy};
 
 /// A model.pr long enough to be cut.
 const MODEL_PR: &str = "0123456789012345678901234567890123456789";

@@ -17,10 +17,10 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::{
-    proxy::Proxy,
-    real::mlflow::{Mlflow, mlflow, open_at},
+    mlflow::{Mlflow, mlflow, open_at},
     sample::{new_version, series},
 };
+use loadcast_components::proxy::Proxy;
 
 /// What MLflow says of one series.
 async fn aspired(registry: &dyn Registry, name: &str) -> Option<(u64, Rule)> {
@@ -247,7 +247,8 @@ async fn credentials_and_workspace_are_sent_and_not_to_where_a_redirect_leads() 
             proxy.log()
         );
         let target = format!("{}/elsewhere", elsewhere.url);
-        let redirect = crate::proxy::Fault::Answer(302, vec![("location", target)], "".into());
+        let redirect =
+            loadcast_components::proxy::Fault::Answer(302, vec![("location", target)], "".into());
         proxy.fail("registered-models", redirect);
         let error = registry.poll("champion").await.unwrap_err();
         proxy.heal();

@@ -7,10 +7,7 @@ mod conformance;
 mod faults;
 mod follow;
 mod mirror;
-// Shared with the server's tests, each of which use a part.
-#[allow(dead_code)]
-mod proxy;
+mod mlflow;
 mod prunes;
 mod pushes;
-mod real;
 mod sample;

@@ -12,18 +12,18 @@ use loadcast_registry::{
 use serde_json::json;
 
 use crate::{
-    proxy::{Fault, Proxy},
-    real::{
-        minio::{BUCKET, Minio, minio},
-        mlflow::mlflow,
-    },
+    mlflow::mlflow,
     sample::{new_version, series},
+};
+use loadcast_components::{
+    minio::{BUCKET, Minio, minio},
+    proxy::{Fault, Proxy},
 };
 
 /// A server's registry: MLflow behind `proxy`, and its copy on `minio`.
 fn mirrored(proxy: &Proxy, minio: &Minio, bucket: &str) -> Arc<dyn Registry> {
     let url = format!("mlflow+{},s3://{bucket}/copy", proxy.url);
-    open_with(&url, &minio.environment()).unwrap()
+    open_with(&url, &minio.variables().into()).unwrap()
 }
 
 /// What `poll` says of the series that begin with `place`.

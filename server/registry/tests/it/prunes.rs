@@ -5,10 +5,10 @@ use std::path::Path;
 use loadcast_registry::{environment::Environment, error::Error};
 
 use crate::{
-    proxy::{Fault, Proxy},
-    real::mlflow::{mlflow, open_at},
+    mlflow::{mlflow, open_at},
     sample::{new_version, series},
 };
+use loadcast_components::proxy::{Fault, Proxy};
 
 /// How many files called model.pr below `folder` hold `bytes`.
 fn files(folder: &Path, bytes: &str) -> usize {

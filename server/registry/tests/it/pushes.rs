@@ -19,10 +19,10 @@ use loadcast_registry::{
 use serde_json::{Value, json};
 
 use crate::{
-    proxy::{Fault, Proxy},
-    real::mlflow::{Mlflow, mlflow, mlflow_2, open_at},
+    mlflow::{Mlflow, mlflow, mlflow_2, open_at},
     sample::{new_version, series},
 };
+use loadcast_components::proxy::{Fault, Proxy};
 
 /// A proxy in front of `mlflow` and a registry behind it.
 async fn proxied(mlflow: &Mlflow) -> (Proxy, Arc<dyn Registry>) {

@@ -2,26 +2,31 @@
 
 use std::{fs, sync::OnceLock, time::Duration};
 
-use loadcast_registry::environment::Environment;
-
-use super::{free_port, process::Process, tool};
+use crate::{
+    process::Process,
+    tools::{free_port, tool},
+};
 
 const USER: &str = "loadcast-test";
 const PASSWORD: &str = "not-a-secret";
 
-/// The bucket that is there from the start.
-pub(crate) const BUCKET: &str = "loadcast";
+/// A bucket that is there from the start.
+pub const BUCKET: &str = "loadcast";
+
+/// Another: that of the pipeline that came before.
+pub const ORIGINAL: &str = "mlpipeline";
 
 /// A running MinIO.
 #[derive(Debug)]
-pub(crate) struct Minio {
-    pub(crate) endpoint: String,
+pub struct Minio {
+    /// `http://HOST:PORT`
+    pub endpoint: String,
     /// Keeps it running.
     _process: Process,
 }
 
 /// The MinIO of this test binary; `None` where it is not installed.
-pub(crate) fn minio() -> Option<&'static Minio> {
+pub fn minio() -> Option<&'static Minio> {
     static MINIO: OnceLock<Option<Minio>> = OnceLock::new();
     MINIO.get_or_init(start).as_ref()
 }
@@ -38,7 +43,9 @@ fn start() -> Option<Minio> {
     ];
     let mut process = Process::start("minio", &environment, |folder| {
         // A folder on its drive is a bucket.
-        fs::create_dir_all(folder.join("drive").join(BUCKET)).unwrap();
+        for bucket in [BUCKET, ORIGINAL] {
+            fs::create_dir_all(folder.join("drive").join(bucket)).unwrap();
+        }
         vec![
             program.into_os_string(),
             "server".into(),
@@ -56,13 +63,8 @@ fn start() -> Option<Minio> {
 }
 
 impl Minio {
-    /// What a registry on it needs to be told.
-    pub(crate) fn environment(&self) -> Environment {
-        self.variables().into()
-    }
-
-    /// The same, as pairs.
-    pub(crate) fn variables(&self) -> [(&str, &str); 5] {
+    /// What a program that uses it is told, as variables of its environment.
+    pub fn variables(&self) -> [(&str, &str); 5] {
         [
             ("AWS_ENDPOINT_URL", &self.endpoint),
             ("AWS_ALLOW_HTTP", "true"),

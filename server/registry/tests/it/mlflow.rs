@@ -2,9 +2,12 @@
 
 use std::{fs, path::PathBuf, sync::OnceLock, time::Duration};
 
+use loadcast_components::{
+    minio::{self, Minio},
+    process::Process,
+    tools::{free_port, tool},
+};
 use loadcast_registry::{environment::Environment, open::open_with, registry::Registry};
-
-use super::{free_port, minio::Minio, process::Process, tool};
 
 /// First start on a busy machine: imports and sixty migrations.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -87,7 +90,7 @@ impl Mlflow {
 
     /// A registry on it that writes to an experiment of its own, whose artifacts lie directly on `minio`.
     pub(crate) async fn open_on(&self, minio: &Minio) -> std::sync::Arc<dyn Registry> {
-        let location = format!("s3://{}/mlflow", super::minio::BUCKET);
+        let location = format!("s3://{}/mlflow", minio::BUCKET);
         let experiment = serde_json::json!({"name": "on-minio", "artifact_location": location});
         self.post("experiments/create", &experiment).await;
         let variables = minio.variables().into_iter();

@@ -20,7 +20,7 @@ const MAX_BODY: usize = 64 * 1024 * 1024;
 
 /// What to do to one request.
 #[derive(Debug, Clone)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// Answer this instead.
     Answer(u16, Vec<(&'static str, String)>, Bytes),
     /// Pass on the body of what was answered up to here, then cut the connection.
@@ -44,7 +44,8 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) fn status(code: u16) -> Self {
+    /// An answer of nothing but that status.
+    pub fn status(code: u16) -> Self {
         Self::Answer(code, Vec::new(), Bytes::new())
     }
 }
@@ -59,13 +60,26 @@ struct Shared {
 }
 
 /// A running proxy; it ends with the test's runtime.
-pub(crate) struct Proxy {
-    pub(crate) url: String,
+pub struct Proxy {
+    /// `http://HOST:PORT`
+    pub url: String,
     shared: Arc<Shared>,
 }
 
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proxy")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Proxy {
-    pub(crate) async fn start(target: &str) -> Self {
+    /// A proxy in front of `target`, an address such as `http://HOST:PORT`.
+    ///
+    /// # Panics
+    /// When no port is free.
+    pub async fn start(target: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let client = reqwest::Client::builder()
@@ -85,33 +99,33 @@ impl Proxy {
     }
 
     /// From now on, asks `rule` about every request, named `METHOD path?query header: value ...`.
-    pub(crate) fn set(&self, rule: impl FnMut(&str) -> Option<Fault> + Send + 'static) {
+    pub fn set(&self, rule: impl FnMut(&str) -> Option<Fault> + Send + 'static) {
         *self.shared.rule.lock().unwrap() = Box::new(rule);
     }
 
     /// From now on, `fault` for every request whose name contains `part`.
-    pub(crate) fn fail(&self, part: &'static str, fault: Fault) {
+    pub fn fail(&self, part: &'static str, fault: Fault) {
         self.set(move |name| name.contains(part).then(|| fault.clone()));
     }
 
     /// From now on, no faults.
-    pub(crate) fn heal(&self) {
+    pub fn heal(&self) {
         self.set(|_| None);
     }
 
     /// From now on, `fault` for the first request whose name contains `part`.
-    pub(crate) fn fail_once(&self, part: &'static str, fault: Fault) {
+    pub fn fail_once(&self, part: &'static str, fault: Fault) {
         let mut left = Some(fault);
         self.set(move |name| name.contains(part).then(|| left.take()).flatten());
     }
 
     /// How many requests came.
-    pub(crate) fn requests(&self) -> usize {
+    pub fn requests(&self) -> usize {
         self.shared.log.lock().unwrap().len()
     }
 
     /// The requests that came, named as [`Proxy::set`] says, oldest first.
-    pub(crate) fn log(&self) -> Vec<String> {
+    pub fn log(&self) -> Vec<String> {
         self.shared.log.lock().unwrap().clone()
     }
 }

@@ -31,17 +31,21 @@ kill -KILL 0"#;
 
 /// A running server and its folder.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     /// Holds the pipe that keeps the server alive.
     _keeper: Child,
     /// Told when the server ends by itself.
     ended: Mutex<Receiver<()>>,
-    pub(crate) folder: PathBuf,
+    /// Its own; holds its `log`.
+    pub folder: PathBuf,
 }
 
 impl Process {
     /// Starts `command` (program and arguments) in a folder of its own.
-    pub(crate) fn start<S: AsRef<OsStr>>(
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start<S: AsRef<OsStr>>(
         name: &str,
         environment: &[(&str, &str)],
         command: impl FnOnce(&Path) -> Vec<S>,
@@ -80,7 +84,7 @@ impl Process {
     ///
     /// # Panics
     /// With the server's log, when it ended or does not answer within `patience`.
-    pub(crate) fn wait_for(&mut self, port: u16, path: &str, patience: Duration) {
+    pub fn wait_for(&mut self, port: u16, path: &str, patience: Duration) {
         let begun = Instant::now();
         while !answers(port, path) {
             let ended = self
