@@ -34,7 +34,7 @@ impl Default for Brake {
 pub struct Stopped {
     /// Those that would move by more than the set change, the farthest first.
     pub moved: Vec<String>,
-    /// Of how many whose move is known.
+    /// Of how many whose move is known, or of the fleet they are of.
     pub compared: usize,
     /// `moved` in `compared`.
     pub share: f64,
@@ -45,16 +45,18 @@ const LEAST_MOVED: usize = 2;
 
 impl Brake {
     /// Whether promotions stop, given the series that would be promoted and by how much, relative to what is served, each
-    /// would move; a move that is not known, as of a series that is new, counts neither way.
+    /// would move; a move that is not known, as of a series that is new, counts neither way. They are a share of `fleet`
+    /// series, where that is more than are compared.
     #[must_use]
     pub fn judge<'a>(
         &self,
         moves: impl IntoIterator<Item = (&'a str, Option<f64>)>,
+        fleet: usize,
     ) -> Option<Stopped> {
         let known = moves.into_iter();
         let known = known.filter_map(|(series, by)| Some((series, by?)));
         let mut moves: Vec<(&str, f64)> = known.collect();
-        let compared = moves.len();
+        let compared = moves.len().max(fleet);
         moves.retain(|(_, by)| *by > self.change);
         moves.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
         let share = moves.len() as f64 / compared.max(1) as f64;
@@ -107,7 +109,7 @@ mod tests {
     fn stopped(moves: &[Option<f64>], share: f64, change: f64) -> Option<usize> {
         let names: Vec<String> = (0..moves.len()).map(|i| format!("s{i}")).collect();
         let moves = names.iter().map(String::as_str).zip(moves.iter().copied());
-        let stopped = Brake { share, change }.judge(moves);
+        let stopped = Brake { share, change }.judge(moves, 0);
         stopped.map(|stopped| stopped.moved.len())
     }
 
@@ -132,10 +134,23 @@ mod tests {
     }
 
     #[test]
+    fn the_few_that_drifted_are_a_share_of_their_fleet() {
+        let moves = || [("a", Some(0.9)), ("b", Some(0.9))];
+        let brake = Brake::default();
+        assert!(brake.judge(moves(), 0).is_some());
+        assert!(brake.judge(moves(), 100).is_none());
+        assert!(
+            brake
+                .judge(moves(), 5)
+                .is_some_and(|stopped| stopped.share > 0.39)
+        );
+    }
+
+    #[test]
     fn the_message_names_the_share_and_the_farthest() {
         let brake = Brake::default();
         let moves = (0..8).map(|i| (NAMES[i], Some(1.0 + i as f64)));
-        let message = brake.judge(moves).unwrap().message(&brake);
+        let message = brake.judge(moves, 0).unwrap().message(&brake);
         assert!(message.contains("8 of 8 series (100 %)"), "{message}");
         assert!(
             message.contains("by more than 50 %: h, g, f, e, d and 3 others"),

@@ -9,8 +9,10 @@ pub mod forecast;
 pub mod generate;
 pub mod import;
 mod judging;
+mod method;
 mod preparing;
 mod prometheus;
+mod pushing;
 pub mod replay;
 pub mod run;
 pub mod serve;
@@ -98,6 +100,20 @@ impl Failures {
     pub fn errors(&self) -> &[Error] {
         &self.0
     }
+}
+
+/// The end of a command: what failed, if anything did.
+fn ended(failures: Vec<Error>) -> Result<(), Failures> {
+    match failures.is_empty() {
+        true => Ok(()),
+        false => Err(Failures(failures)),
+    }
+}
+
+/// Prints a result.
+fn print(text: &str, out: &mut (dyn Write + Send)) -> crate::error::Result<()> {
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|error| Error::output(format!("standard output: {error}"), "keep it open"))
 }
 
 impl From<Error> for Failures {

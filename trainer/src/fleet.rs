@@ -201,7 +201,7 @@ impl Fleet {
             let promoted = done.conclusion == Conclusion::Promote;
             promoted.then_some((report.series(), done.movement))
         });
-        Some(brake.judge(promoted)?.message(brake))
+        Some(brake.judge(promoted, self.plan.fleet)?.message(brake))
     }
 
     /// Pushes what was approved, and tells of what was rejected, unless that was done before the run was interrupted.

@@ -43,6 +43,8 @@ pub struct Plan {
     pub shard: Shard,
     /// Of those, the ones that are run; `None`: all.
     pub only: Option<BTreeSet<SeriesName>>,
+    /// How many series these are of, for the brake, where they are some of a fleet; 0: they are all.
+    pub fleet: usize,
     /// How many series are trained at once.
     pub jobs: usize,
     /// The time column's name; `None`: one of the usual names.
@@ -85,6 +87,7 @@ impl Plan {
             series: Vec::new(),
             shard: Shard::default(),
             only: None,
+            fleet: 0,
             jobs: cores(),
             time_column: None,
             labels: BTreeMap::new(),

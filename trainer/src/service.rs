@@ -25,6 +25,7 @@ struct Standing {
     running: bool,
     succeeded: u64,
     failed: u64,
+    drifted: u64,
     last: Option<Last>,
     next: Option<Timestamp>,
 }
@@ -51,7 +52,7 @@ pub fn next(last: Option<Timestamp>, every: Duration, jitter: f64, now: Timestam
 }
 
 impl Service {
-    /// `/livez`: the process answers. `/readyz`: its last run did not fail as a whole. `/metrics` for Prometheus.
+    /// `/livez`: the process answers. `/readyz`: a run has succeeded, or none has failed yet. `/metrics` for Prometheus.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/livez", get(|| async { "alive\n" }))
@@ -89,6 +90,11 @@ impl Service {
             failed: report.series.len() - promoted - candidates - rejected,
             braked: report.stopped.is_some(),
         });
+    }
+
+    /// So many series were trained anew between runs, because what was served had drifted.
+    pub fn drifted(&self, series: usize) {
+        self.lock().drifted += series as u64;
     }
 
     /// The next run is then.
@@ -134,6 +140,12 @@ impl Standing {
                 ("{outcome=\"ended\"}", self.succeeded as f64),
                 ("{outcome=\"failed\"}", self.failed as f64),
             ],
+        );
+        family(
+            "loadcast_trainer_drifted_total",
+            "counter",
+            "Series that were trained anew between runs, because what was served had drifted from its backtest.",
+            &[("", self.drifted as f64)],
         );
         family(
             "loadcast_trainer_running",

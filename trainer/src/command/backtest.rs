@@ -15,8 +15,8 @@ use loadcast_model::grid::Grid;
 use loadcast_model::series::SeriesName;
 use serde::Serialize;
 
+use super::method;
 use super::replay::read_positive;
-use super::run::method;
 use crate::checks::{Checks, Override};
 use crate::declaration::Declaration;
 use crate::error::{Error, Result};
@@ -127,7 +127,8 @@ struct Outcome {
 
 impl Args {
     pub(super) async fn run(self, out: &mut (dyn Write + Send)) -> Result<()> {
-        let method = method(self.search, self.spec.as_deref()).await?;
+        let method = method::read(self.search, self.spec.as_deref()).await?;
+        let method = method.unwrap_or_else(|| backtest::Method::Spec(Box::default()));
         let table = Table::open(&self.data).await?;
         if !self.leads.is_empty() {
             let text = leads::text(&self, &method, &table)?;

@@ -7,7 +7,7 @@ use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use loadcast_model::catalog::{Entry, Source};
 
-use super::{Failures, declared, prometheus};
+use super::{Failures, declared, ended, prometheus};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::source::dataset::Writer;
@@ -109,11 +109,7 @@ impl Args {
             )
             .into());
         }
-        if failures.is_empty() {
-            Ok(())
-        } else {
-            Err(Failures(failures))
-        }
+        ended(failures)
     }
 }
 

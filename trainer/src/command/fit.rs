@@ -13,6 +13,7 @@ use loadcast_model::spec::{Growth, Spec};
 use loadcast_model::zone::Zone;
 use serde::Serialize;
 
+use super::print;
 use crate::error::{Error, Result};
 use crate::push::TRAINER_VERSION;
 use crate::source::table::Table;
@@ -96,12 +97,7 @@ impl Args {
         let report = report(&fitted)?;
         match &self.report {
             Some(path) => output::write(path, report.as_bytes()),
-            None => out
-                .write_all(report.as_bytes())
-                .and_then(|()| out.flush())
-                .map_err(|error| {
-                    Error::output(format!("standard output: {error}"), "keep it open")
-                }),
+            None => print(&report, out),
         }
     }
 

@@ -6,6 +6,7 @@ use loadcast_model::artifact::Clamps;
 use loadcast_model::forecaster::{Forecast, Forecaster, Question};
 use loadcast_model::zone::Zone;
 
+use super::print;
 use crate::answer::Answer;
 use crate::error::{Error, Result};
 use crate::source::columns;
@@ -95,8 +96,7 @@ impl Args {
             Format::Csv => answer.to_csv()?,
             Format::Json => answer.to_json()?,
         };
-        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        written.map_err(|error| Error::output(format!("standard output: {error}"), "keep it open"))
+        print(&text, out)
     }
 }
 

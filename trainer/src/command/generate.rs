@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use crate::error::{Error, Result};
+use super::print;
+use crate::error::Result;
 use crate::generate::{Plan, Workload, to_csv};
 use crate::output;
 use crate::time::{floor_seconds, read_instant, read_length, show_instant, show_length};
@@ -59,15 +60,14 @@ impl Args {
         let [first, .., last] = rows.as_slice() else {
             return Ok(());
         };
-        writeln!(
-            out,
-            "wrote {} synthetic rows to {}: every {}, from {} to {}",
+        let told = format!(
+            "wrote {} synthetic rows to {}: every {}, from {} to {}\n",
             rows.len(),
             path.display(),
             show_length(step),
             show_instant(first.instant),
             show_instant(last.instant)
-        )
-        .map_err(|error| Error::output(format!("standard output: {error}"), "keep it open"))
+        );
+        print(&told, out)
     }
 }

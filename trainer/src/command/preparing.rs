@@ -33,7 +33,7 @@ pub(super) struct Args {
     /// Holidays and events, past and to come: a CSV file with the columns holiday, ds, and where they last longer than
     /// their day lower_window and upper_window
     #[arg(long, env = "LOADCAST_HOLIDAYS", value_name = "PATH|URL")]
-    pub(super) holidays: Option<String>,
+    holidays: Option<String>,
 }
 
 impl Args {

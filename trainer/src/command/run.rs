@@ -6,19 +6,16 @@ use std::path::{Path, PathBuf};
 use clap::builder::FalseyValueParser;
 use jiff::Timestamp;
 use loadcast_client::Client;
-use loadcast_model::backtest::Method;
 use loadcast_model::zone::Zone;
 
-use super::{Failures, data, judging, preparing};
+use super::{Failures, data, ended, judging, method, preparing, pushing};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::fleet;
 use crate::fleet::shard::Shard;
 use crate::output;
 use crate::pipeline::Plan;
-use crate::push;
 use crate::report::RunReport;
-use crate::source::spec;
 
 /// Train a model of each series and push it: validate the data, prepare it, fit, validate the model
 /// by a backtest, push. The rows are in a CSV or Parquet file, in a dataset that was collected, or
@@ -31,28 +28,10 @@ use crate::source::spec;
 pub struct Args {
     #[command(flatten)]
     data: data::Args,
-    /// What to fit: Prophet's arguments as TOML [default: --search; with --holidays, Prophet's own defaults]; a catalog says its own
-    #[arg(long, env = "LOADCAST_SPEC", value_name = "FILE.toml")]
-    spec: Option<String>,
-    /// Search the best forecast instead of fitting a spec: candidates combined, anchored, and distilled into one model
-    #[arg(long, env = "LOADCAST_SEARCH", value_parser = FalseyValueParser::new(), conflicts_with_all = ["spec", "holidays"])]
-    search: bool,
-    /// Where to push
-    #[arg(
-        long,
-        env = "LOADCAST_SERVER",
-        default_value = "http://127.0.0.1:50051",
-        value_name = "URL"
-    )]
-    server: String,
-    /// The alias that is to point at the new version; empty moves none
-    #[arg(
-        long,
-        env = "LOADCAST_ALIAS",
-        default_value = "champion",
-        value_name = "NAME"
-    )]
-    alias: String,
+    #[command(flatten)]
+    method: method::Args,
+    #[command(flatten)]
+    pushing: pushing::Args,
     #[command(flatten)]
     preparing: preparing::Args,
     #[command(flatten)]
@@ -106,18 +85,14 @@ impl Args {
         let (client, report) = (self.client()?, self.report.clone());
         let plan = self.plan(now).await?;
         let (_, failures) = run(&plan, client.as_ref(), report.as_deref(), out).await?;
-        if failures.is_empty() {
-            Ok(())
-        } else {
-            Err(Failures(failures))
-        }
+        ended(failures)
     }
 
     /// The server to push to; `None` for a dry run.
     pub(super) fn client(&self) -> Result<Option<Client>> {
         match self.dry_run {
             true => Ok(None),
-            false => push::connect(&self.server).map(Some),
+            false => self.pushing.connect().map(Some),
         }
     }
 
@@ -140,12 +115,11 @@ impl Args {
         };
         let mut plan = self.data.plan(now).await?;
         plan.preparation = self.preparing.preparation().await?;
-        // Prophet's defaults lose to "the same as yesterday" more often than not, and would not pass the gates.
-        let search = self.search || (self.spec.is_none() && self.preparing.holidays.is_none());
-        plan.method = method(search, self.spec.as_deref()).await?;
+        let asked = self.method.asked().await?;
+        plan.method = asked.method(!plan.preparation.holidays.is_empty());
         plan.gates = self.gates.checks();
         plan.brake = self.brakes.brake();
-        plan.alias = Some(self.alias).filter(|alias| !alias.is_empty());
+        plan.alias = self.pushing.alias().map(str::to_owned);
         plan.shard = shard;
         plan.jobs = self.jobs.map_or(plan.jobs, usize::from);
         plan.journal = self.journal;
@@ -176,13 +150,4 @@ pub(super) fn read_zone(name: &str) -> Result<Zone> {
             "write an IANA name such as UTC or Europe/Berlin",
         )
     })
-}
-
-/// What `--search` and `--spec` ask for; Prophet's defaults where neither does.
-pub(super) async fn method(search: bool, spec: Option<&str>) -> Result<Method> {
-    match spec {
-        _ if search => Ok(Method::Search),
-        Some(place) => Ok(Method::Spec(Box::new(spec::read(place).await?))),
-        None => Ok(Method::Spec(Box::default())),
-    }
 }

@@ -6,13 +6,13 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use loadcast_model::series::SeriesName;
 use tokio::net::TcpListener;
 
 use super::run;
 use crate::error::{Error, Result};
-use crate::fleet::drift::drifted;
+use crate::fleet::drift::{Drifted, drifted};
 use crate::fleet::spool::Spool;
+use crate::report::RunReport;
 use crate::service::{Service, next};
 use crate::time::read_length;
 
@@ -26,9 +26,9 @@ pub struct Args {
     /// From the end of a run to the beginning of the next; up to a tenth of it is added, so that trainers drift apart
     #[arg(long, env = "LOADCAST_EVERY", default_value = "6h", value_parser = read_length, value_name = "DURATION")]
     every: i64,
-    /// How often it is looked whether what is served still is as good as its backtest said; 0s: never
-    #[arg(long, env = "LOADCAST_DRIFT_EVERY", default_value = "30m", value_parser = read_length, value_name = "DURATION")]
-    drift_every: i64,
+    /// How often it is looked whether what is served still is as good as its backtest said, or `never`
+    #[arg(long, env = "LOADCAST_DRIFT_EVERY", default_value = "30m", value_parser = read_interval, value_name = "DURATION")]
+    drift_every: Interval,
     /// A series whose error of the latest day is more than so many times its backtest's is trained anew at once
     #[arg(long, env = "LOADCAST_DRIFT", default_value_t = 2.0, value_parser = factor, value_name = "FACTOR")]
     drift: f64,
@@ -82,7 +82,7 @@ impl Args {
             let due = next(last, every, rand::random(), Timestamp::now());
             service.wait(due);
             self.until(due, service, out).await;
-            self.once(None, service, out).await;
+            self.once(service, out).await;
             last = Some(Timestamp::now());
         }
     }
@@ -94,17 +94,18 @@ impl Args {
         loop {
             let left = Timestamp::now().duration_until(due);
             let left = Duration::try_from(left).unwrap_or_default();
-            let pause = Duration::from_secs(self.drift_every.unsigned_abs());
-            if pause.is_zero() || pause >= left {
-                return tokio::time::sleep(left).await;
-            }
+            let pause = match self.drift_every {
+                Interval::Every(pause) if pause < left => pause,
+                _ => return tokio::time::sleep(left).await,
+            };
             tokio::time::sleep(pause).await;
             match self.drifted().await {
                 Ok(mut drifted) => {
-                    drifted.retain(|series| !tried.contains(series));
-                    if !drifted.is_empty() {
-                        tried.extend(drifted.iter().cloned());
-                        self.once(Some(drifted), service, out).await;
+                    drifted.series.retain(|series| !tried.contains(series));
+                    if !drifted.series.is_empty() {
+                        tried.extend(drifted.series.iter().cloned());
+                        service.drifted(drifted.series.len());
+                        self.train_anew(drifted, out).await;
                     }
                 }
                 Err(error) => {
@@ -114,42 +115,69 @@ impl Args {
         }
     }
 
-    async fn drifted(&self) -> Result<BTreeSet<SeriesName>> {
+    async fn drifted(&self) -> Result<Drifted> {
         let plan = self.run.clone().plan(Timestamp::now()).await?;
         match self.run.client()? {
-            Some(client) => drifted(&plan, &client, self.drift).await,
-            None => Ok(BTreeSet::new()),
+            Some(client) => drifted(plan, &client, self.drift).await,
+            None => Ok(Drifted::default()),
         }
     }
 
-    /// Runs all series, or `only` some.
-    async fn once(
-        &self,
-        only: Option<BTreeSet<SeriesName>>,
-        service: &Service,
-        out: &mut (dyn Write + Send),
-    ) {
+    /// Runs all series.
+    async fn once(&self, service: &Service, out: &mut (dyn Write + Send)) {
         service.begin();
         let begun = Instant::now();
         let ended = async {
             let client = self.run.client()?;
-            let mut plan = self.run.clone().plan(Timestamp::now()).await?;
-            plan.only = only;
+            let plan = self.run.clone().plan(Timestamp::now()).await?;
             run::run(&plan, client.as_ref(), self.run.report(), out).await
         };
-        let (ended, now) = (ended.await, Timestamp::now());
-        match &ended {
-            Ok((report, failures)) => {
-                service.end(Some(report), begun.elapsed(), now);
-                for error in failures {
-                    tracing::warn!(%error, remedy = error.remedy(), "not pushed");
-                }
+        let report = told(ended.await);
+        service.end(report.as_ref(), begun.elapsed(), Timestamp::now());
+    }
+
+    /// Runs what has drifted: not the run that reports, journal and figures are about.
+    async fn train_anew(&self, drifted: Drifted, out: &mut (dyn Write + Send)) {
+        let ended = async {
+            let client = self.run.client()?;
+            let mut plan = self.run.clone().plan(Timestamp::now()).await?;
+            (plan.only, plan.fleet) = (Some(drifted.series), drifted.fleet);
+            (plan.journal, plan.report_html) = (None, None);
+            run::run(&plan, client.as_ref(), None, out).await
+        };
+        told(ended.await);
+    }
+}
+
+/// The report of a run that ended with one; what went wrong is in the log.
+fn told(ended: Result<(RunReport, Vec<Error>)>) -> Option<RunReport> {
+    match ended {
+        Ok((report, failures)) => {
+            for error in failures {
+                tracing::warn!(%error, remedy = error.remedy(), "not pushed");
             }
-            Err(error) => {
-                service.end(None, begun.elapsed(), now);
-                tracing::error!(%error, remedy = error.remedy(), "a run failed");
-            }
+            Some(report)
         }
+        Err(error) => {
+            tracing::error!(%error, remedy = error.remedy(), "a run failed");
+            None
+        }
+    }
+}
+
+/// How often something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Interval {
+    Every(Duration),
+    Never,
+}
+
+fn read_interval(text: &str) -> std::result::Result<Interval, String> {
+    match text {
+        "never" => Ok(Interval::Never),
+        _ => read_length(text)
+            .map(|seconds| Interval::Every(Duration::from_secs(seconds.unsigned_abs())))
+            .map_err(|what| format!("{what}; or write never")),
     }
 }
 
@@ -173,5 +201,18 @@ async fn stopped() {
     tokio::select! {
         () = terminated => {}
         _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drift_is_looked_for_at_an_interval_or_never() {
+        let half_an_hour = Interval::Every(Duration::from_secs(1_800));
+        assert_eq!(read_interval("30m"), Ok(half_an_hour));
+        assert_eq!(read_interval("never"), Ok(Interval::Never));
+        assert!(read_interval("0s").unwrap_err().contains("or write never"));
     }
 }

@@ -12,9 +12,9 @@ use std::io::Write;
 
 use bytes::Bytes;
 
-use super::Failures;
+use super::{Failures, ended};
 use crate::console::Console;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::handover::{self, Handover, Outcome, Refusal, Stage};
 use crate::source::location::Location;
 use crate::verdict::{Judged, Verdict};
@@ -109,12 +109,4 @@ async fn each(
         failures.extend(done.map_err(|error| error.of_place(&name)).err());
     }
     ended(failures)
-}
-
-fn ended(failures: Vec<Error>) -> std::result::Result<(), Failures> {
-    if failures.is_empty() {
-        Ok(())
-    } else {
-        Err(Failures(failures))
-    }
 }

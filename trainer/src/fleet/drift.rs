@@ -2,11 +2,13 @@
 //! next run to be trained anew.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use futures::StreamExt as _;
 use loadcast_client::Client;
 use loadcast_model::grid::Grid;
 use loadcast_model::series::SeriesName;
+use tokio::runtime::Handle;
 
 use crate::champion::{Champion, Served};
 use crate::error::Result;
@@ -19,6 +21,9 @@ use crate::time::DAY;
 
 /// What is looked at: the latest day, as far as the model was not trained on it.
 const LOOKED_AT: i64 = DAY;
+
+/// What is read for that: a history is of two days at least, and what is served is asked of the latest three.
+const HISTORY: i64 = 4 * DAY;
 
 /// The least of it that says anything: an hour can be bad by chance.
 const LEAST: i64 = 3 * 3600;
@@ -44,33 +49,49 @@ pub fn drift(served: &Served, grid: &Grid) -> Option<f64> {
     (observed_seconds >= LEAST && promised > 0.0).then(|| sum / f64::from(count) / promised)
 }
 
-/// The series of `plan` whose error is more than `factor` times what their backtests said. One that cannot be judged has
-/// not drifted: its next run says what is wrong with it.
+/// What was looked at, and what of it has drifted.
+#[derive(Debug, Default)]
+pub struct Drifted {
+    /// Whose error is more than so many times what their backtests said.
+    pub series: BTreeSet<SeriesName>,
+    /// How many were looked at.
+    pub fleet: usize,
+}
+
+/// Looks at every series of `plan`. One that cannot be judged has not drifted: its next run says what is wrong with it.
 ///
 /// # Errors
 /// When the data cannot be read at all.
-pub async fn drifted(plan: &Plan, client: &Client, factor: f64) -> Result<BTreeSet<SeriesName>> {
-    let (supply, mut declared) = Supply::open(plan).await?;
+pub async fn drifted(mut plan: Plan, client: &Client, factor: f64) -> Result<Drifted> {
+    plan.history_seconds = Some(HISTORY);
+    let (supply, mut declared) = Supply::open(&plan).await?;
     declared.retain(|declared| plan.has(&declared.declaration.name));
+    let fleet = declared.len();
+    let shared = Arc::new((plan, supply, client.clone()));
     let looking = futures::stream::iter(declared)
-        .map(|declared| look(&supply, declared, plan, client))
-        .buffered(plan.jobs.max(1));
+        .map(|declared| {
+            let (shared, handle) = (Arc::clone(&shared), Handle::current());
+            // Rows are parsed there, which takes long.
+            tokio::task::spawn_blocking(move || handle.block_on(look(&shared, declared)))
+        })
+        .buffered(shared.0.jobs.max(1));
     let mut looking = std::pin::pin!(looking);
-    let mut drifted = BTreeSet::new();
-    while let Some((name, by)) = looking.next().await {
-        if let Some(by) = by.filter(|by| *by > factor) {
+    let mut series = BTreeSet::new();
+    while let Some(looked) = looking.next().await {
+        let Ok((name, Some(by))) = looked else {
+            continue;
+        };
+        if by > factor {
             tracing::warn!(series = %name, by, factor, "what is served has drifted from its backtest");
-            drifted.insert(name);
+            series.insert(name);
         }
     }
-    Ok(drifted)
+    Ok(Drifted { series, fleet })
 }
 
 async fn look(
-    supply: &Supply,
+    (plan, supply, client): &(Plan, Supply, Client),
     declared: Declared,
-    plan: &Plan,
-    client: &Client,
 ) -> (SeriesName, Option<f64>) {
     let plan = declared.plan(plan);
     let by = async {

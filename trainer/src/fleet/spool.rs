@@ -280,6 +280,7 @@ fn digest(plan: &Plan, server: Option<&str>) -> String {
         series,
         shard,
         only,
+        fleet: _,
         jobs: _,
         time_column,
         labels,

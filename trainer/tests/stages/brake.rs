@@ -14,9 +14,12 @@ use loadcast_trainer::checks::Checks;
 use loadcast_trainer::console::Console;
 use loadcast_trainer::error::Error;
 use loadcast_trainer::fleet;
-use loadcast_trainer::pipeline::Plan;
+use loadcast_trainer::pipeline::{self, Plan};
+use loadcast_trainer::push::push;
+use loadcast_trainer::push::validated::Validated;
 use loadcast_trainer::report::RunReport;
-use loadcast_trainer::stage::validate_model::Conclusion;
+use loadcast_trainer::source::supply::Supply;
+use loadcast_trainer::stage::validate_model::{Conclusion, Outcome};
 use tokio::sync::oneshot;
 
 use crate::support::{DAY, START, STEP, good};
@@ -35,13 +38,19 @@ fn now() -> Timestamp {
 }
 
 async fn server() -> Server {
+    server_with(&[]).await
+}
+
+async fn server_with(flags: &[&str]) -> Server {
     let folder = tempfile::tempdir().unwrap();
-    let config = Config::parse_from([
+    let state = format!("--state-dir={}", folder.path().join("state").display());
+    let own = [
         "loadcast-server",
         "--grpc-addr=127.0.0.1:0",
         "--http-addr=127.0.0.1:0",
-        &format!("--state-dir={}", folder.path().join("state").display()),
-    ]);
+        &state,
+    ];
+    let config = Config::parse_from(own.iter().chain(flags));
     let (clock, _) = Clock::set_at(now());
     let app = App::bind(config, clock).await.unwrap();
     let client = Client::new(&format!("http://{}", app.grpc_addr())).unwrap();
@@ -83,6 +92,23 @@ async fn run(plan: &Plan, client: &Client) -> (RunReport, Vec<Error>) {
     fleet::run(plan, Some(client), &mut Console::new(&mut out))
         .await
         .unwrap()
+}
+
+/// The pages that are registered beside models.
+fn pages(server: &Server) -> Vec<String> {
+    let mut pages = Vec::new();
+    let mut folders = vec![server.folder.path().join("state")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.file_name().is_some_and(|name| name == "report.html") {
+                pages.push(std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    pages
 }
 
 fn served(models: &[loadcast_client::Model]) -> Vec<Option<u64>> {
@@ -131,6 +157,17 @@ async fn a_fleet_that_would_double_at_once_is_not_promoted_before_a_human_has_lo
     }
     let models = client.models(&Selector::all()).await.unwrap();
     assert_eq!(served(&models), [Some(1); 3]);
+    let held = pages(&server).into_iter();
+    let held: Vec<String> = held.filter(|page| page.contains("FLEET_BRAKE")).collect();
+    assert_eq!(
+        held.len(),
+        3,
+        "what is registered beside a model says what became of it"
+    );
+    for page in held {
+        assert!(page.contains(">CANDIDATE_ONLY<") && !page.contains(">PROMOTE<"));
+        assert!(!page.contains("Every gate was passed."));
+    }
 
     // The human says yes.
     doubled.brake = None;
@@ -138,6 +175,69 @@ async fn a_fleet_that_would_double_at_once_is_not_promoted_before_a_human_has_lo
     assert!(failures.is_empty(), "{failures:?}");
     let models = client.models(&Selector::all()).await.unwrap();
     assert_eq!(served(&models), [Some(3); 3]);
+}
+
+#[tokio::test]
+async fn a_model_is_not_promoted_over_another_than_it_was_judged_beside() {
+    let server = server().await;
+    let client = &server.client;
+    for (name, days) in [("first.csv", DAYS - 2), ("second.csv", DAYS - 1)] {
+        let mut earlier = plan(server.folder.path(), name, days, 1.0);
+        earlier.series.truncate(1);
+        let (_, failures) = run(&earlier, client).await;
+        assert!(failures.is_empty(), "{failures:?}");
+    }
+    let mut third = plan(server.folder.path(), "third.csv", DAYS, 1.0);
+    third.series.truncate(1);
+    let (supply, declared) = Supply::open(&third).await.unwrap();
+    let (_, judged) = pipeline::judge(&supply, &declared[0], &third, Some(client)).await;
+    let Outcome::Approved(approved) = judged.unwrap().outcome else {
+        panic!("it is as good as those before");
+    };
+    let validated = Validated::of(*approved, third.now).unwrap();
+    assert_eq!(validated.beside(), Some(2));
+
+    // Somebody goes back while it waits.
+    client.rollback("shop.a", None).await.unwrap();
+    let refused = push(validated.clone(), client, Some("champion")).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(
+        refused.contains("judged beside version 2, and version 1 is served by now"),
+        "{refused}"
+    );
+    client.rollback("shop.a", Some(2)).await.unwrap();
+    let pushed = push(validated.clone(), client, Some("champion"))
+        .await
+        .unwrap();
+    // The same again, as after a lost answer: what is served by now is the model itself.
+    let again = push(validated, client, Some("champion")).await.unwrap();
+    assert_eq!(
+        (again.version, again.already_registered),
+        (pushed.version, true)
+    );
+}
+
+#[tokio::test]
+async fn a_run_that_could_not_push_goes_on_with_what_it_made() {
+    let server = server_with(&["--registry=memory:", "--read-only-registry"]).await;
+    let mut plan = plan(server.folder.path(), "first.csv", DAYS, 1.0);
+    let journal = server.folder.path().join("journal");
+    plan.journal = Some(journal.clone());
+    let made = || {
+        let model = journal.join("series/shop.a/model.pr");
+        std::fs::metadata(model).unwrap().modified().unwrap()
+    };
+    let (report, failures) = run(&plan, &server.client).await;
+    assert_eq!(failures.len(), 3);
+    assert!(failures[0].to_string().contains("refused"), "{failures:?}");
+    assert!(report.series.iter().all(|series| series.done().is_none()));
+    let before = made();
+    let mut told = Vec::new();
+    let again = fleet::run(&plan, Some(&server.client), &mut Console::new(&mut told)).await;
+    assert_eq!(again.unwrap().1.len(), 3);
+    let told = String::from_utf8(told).unwrap();
+    assert!(told.starts_with("going on with the run of "), "{told}");
+    assert_eq!(made(), before, "nothing was trained again");
 }
 
 #[tokio::test]
@@ -191,18 +291,7 @@ async fn a_page_lies_beside_the_model_and_names_what_was_found() {
     let mut plan = plan(server.folder.path(), "first.csv", DAYS, 1.0);
     plan.report_html = Some(server.folder.path().join("all.html"));
     run(&plan, &server.client).await;
-    let mut pages = Vec::new();
-    let mut folders = vec![server.folder.path().join("state")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.file_name().is_some_and(|name| name == "report.html") {
-                pages.push(std::fs::read_to_string(path).unwrap());
-            }
-        }
-    }
+    let pages = pages(&server);
     assert_eq!(pages.len(), 3);
     for page in &pages {
         assert!(page.starts_with("<!DOCTYPE html>") && page.contains("PROMOTE"));

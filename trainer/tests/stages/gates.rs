@@ -299,7 +299,7 @@ fn idle_series_whose_champions_say_nothing_do_not_stop_the_fleet() {
     };
     let moves: Vec<Option<f64>> = (0..3).map(|_| idle()).collect();
     assert!(moves.iter().all(Option::is_some), "{moves:?}");
-    let stopped = Brake::default().judge(["a", "b", "c"].into_iter().zip(moves));
+    let stopped = Brake::default().judge(["a", "b", "c"].into_iter().zip(moves), 0);
     assert_eq!(stopped, None);
 }
 

@@ -2,15 +2,14 @@
 
 use std::io::Write;
 
-use super::ended;
 use crate::brake::braked;
-use crate::command::{Failures, judging};
+use crate::command::{Failures, ended, judging, pushing};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::fleet;
 use crate::handover::{self, Handover};
 use crate::push::validated::Validated;
-use crate::push::{connect, push, report_rejection};
+use crate::push::{push, report_rejection};
 use crate::source::location::Location;
 use crate::stage::validate_model::Conclusion;
 
@@ -21,22 +20,8 @@ pub struct Args {
     /// The --output of validate-model: a folder, or a place in a bucket (s3://BUCKET/PREFIX)
     #[arg(long, env = "LOADCAST_INPUT", value_name = "PATH|URL")]
     input: String,
-    /// Where to push
-    #[arg(
-        long,
-        env = "LOADCAST_SERVER",
-        default_value = "http://127.0.0.1:50051",
-        value_name = "URL"
-    )]
-    server: String,
-    /// The alias that is to point at the new version; empty moves none
-    #[arg(
-        long,
-        env = "LOADCAST_ALIAS",
-        default_value = "champion",
-        value_name = "NAME"
-    )]
-    alias: String,
+    #[command(flatten)]
+    pushing: pushing::Args,
     #[command(flatten)]
     brakes: judging::Brakes,
 }
@@ -46,8 +31,8 @@ impl Args {
         self,
         out: &mut (dyn Write + Send),
     ) -> std::result::Result<(), Failures> {
-        let client = connect(&self.server)?;
-        let alias = Some(self.alias.as_str()).filter(|alias| !alias.is_empty());
+        let client = self.pushing.connect()?;
+        let alias = self.pushing.alias();
         let input = Location::of(&self.input)?;
         let mut console = Console::new(out);
         let mut failures = Vec::new();
@@ -68,7 +53,7 @@ impl Args {
         }
         let moves = promoted.iter().map(|(name, by)| (name.as_str(), *by));
         let held = self.brakes.brake().and_then(|brake| {
-            let stopped = brake.judge(moves)?;
+            let stopped = brake.judge(moves, 0)?;
             Some(stopped.message(&brake))
         });
         if let Some(stopped) = &held {

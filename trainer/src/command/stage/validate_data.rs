@@ -5,8 +5,8 @@ use std::io::Write;
 
 use jiff::Timestamp;
 
-use super::{Made, ended};
-use crate::command::{Failures, data};
+use super::Made;
+use crate::command::{Failures, data, ended};
 use crate::console::Console;
 use crate::error::Result;
 use crate::handover::{self, Stage};
