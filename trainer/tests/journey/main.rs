@@ -7,4 +7,7 @@ mod fit;
 mod offline;
 mod real_rows;
 mod served;
+#[path = "../shared/server.rs"]
+#[allow(dead_code, reason = "several test binaries share it, each uses a part")]
+mod server;
 mod support;

@@ -4,14 +4,14 @@ use loadcast_trainer::stage::validate_model::Conclusion;
 
 use loadcast_components::tools::shared;
 
-use crate::support::{NOW, Server, plan, run};
+use crate::support::{NOW, plan, run, server};
 
 #[tokio::test]
 async fn every_recorded_series_flows_from_rows_to_a_served_forecast() {
     let Some(folder) = shared("recorded CloudWatch series", "data/nab") else {
         return;
     };
-    let server = Server::start().await;
+    let server = server().await;
     let client = server.client();
     let files = std::fs::read_dir(folder)
         .unwrap()

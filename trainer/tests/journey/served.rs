@@ -11,7 +11,7 @@ use loadcast_trainer::checks::Checks;
 
 use loadcast_components::tools::tool;
 
-use crate::support::{NOW, Server, generated, plan, run, trainer, try_run};
+use crate::support::{NOW, generated, plan, run, server, trainer, try_run};
 
 /// Longer than any message takes; a message that does not come fails the test.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -36,7 +36,7 @@ async fn next<T: Unpin, R>(watch: &mut Watch<T>, pick: impl Fn(T) -> Option<R>) 
 
 #[tokio::test]
 async fn a_second_push_reaches_open_watches_as_an_event_and_a_forecast() {
-    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let (server, folder) = (server().await, tempfile::tempdir().unwrap());
     let client = server.client();
     let mut plan = plan(&generated(folder.path()));
     plan.rules.drop_last_seconds = Some(6 * HOUR);
@@ -82,7 +82,7 @@ async fn grpcurl_reads_exactly_what_the_registered_artifact_says_offline_before_
     let Some(grpcurl) = tool("grpcurl", "bin/grpcurl", "Go") else {
         return;
     };
-    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let (server, folder) = (server().await, tempfile::tempdir().unwrap());
     let mut plan = plan(&generated(folder.path()));
     plan.rules.drop_last_seconds = Some(6 * HOUR);
     // Prophet's defaults are worse than "the same as yesterday" here; this test is about what is served.
@@ -159,7 +159,7 @@ fn offline(model: &std::path::Path, times: &std::path::Path) -> [Vec<f64>; 3] {
 
 #[tokio::test]
 async fn pushing_the_same_rows_again_registers_nothing_again() {
-    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let (server, folder) = (server().await, tempfile::tempdir().unwrap());
     let mut plan = plan(&generated(folder.path()));
     let first = run(&plan, &server.client()).await.series[0]
         .done()
@@ -188,7 +188,7 @@ async fn pushing_the_same_rows_again_registers_nothing_again() {
 
 #[tokio::test]
 async fn without_an_alias_a_version_is_registered_and_not_served() {
-    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let (server, folder) = (server().await, tempfile::tempdir().unwrap());
     let mut plan = plan(&generated(folder.path()));
     plan.alias = None;
     let receipt = run(&plan, &server.client()).await.series[0]
@@ -202,7 +202,7 @@ async fn without_an_alias_a_version_is_registered_and_not_served() {
 
 #[tokio::test]
 async fn a_model_that_forecasts_no_number_is_refused_and_the_server_is_told_why() {
-    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let (server, folder) = (server().await, tempfile::tempdir().unwrap());
     let client = server.client();
     run(&plan(&generated(folder.path())), &client).await;
     // Four days that grow to the largest number there is, as a counter does: tomorrow is none.
@@ -234,7 +234,7 @@ async fn a_model_that_forecasts_no_number_is_refused_and_the_server_is_told_why(
 #[tokio::test]
 async fn the_trace_of_a_run_is_in_the_event_it_causes() {
     loadcast_trainer::telemetry::init();
-    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let (server, folder) = (server().await, tempfile::tempdir().unwrap());
     let client = server.client();
     let mut plan = plan(&generated(folder.path()));
     run(&plan, &client).await;

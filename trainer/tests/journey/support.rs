@@ -1,66 +1,26 @@
 //! A server in this process, rows to train on, and the trainer as a process.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use clap::Parser as _;
 use jiff::Timestamp;
 use loadcast_client::Client;
-use loadcast_server::app::App;
 use loadcast_server::clock::Clock;
-use loadcast_server::config::Config;
 use loadcast_trainer::console::Console;
 use loadcast_trainer::error::Error;
 use loadcast_trainer::fleet;
 use loadcast_trainer::pipeline::Plan;
 use loadcast_trainer::report::RunReport;
-use tempfile::TempDir;
-use tokio::sync::oneshot;
+
+use crate::server::Server;
 
 /// The last generated row, and the instant at which the server's clock stands.
 pub(crate) const NOW: &str = "2026-01-31T12:00:00Z";
 
-/// A server that stops when it is dropped.
-pub(crate) struct Server {
-    pub(crate) addr: SocketAddr,
-    folder: TempDir,
-    _stop: oneshot::Sender<()>,
-}
-
-impl Server {
-    pub(crate) async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let config = Config::parse_from([
-            "loadcast-server",
-            "--grpc-addr=127.0.0.1:0",
-            "--http-addr=127.0.0.1:0",
-            &format!("--state-dir={}", folder.path().join("state").display()),
-        ]);
-        let (clock, _) = Clock::set_at(NOW.parse().unwrap());
-        let app = App::bind(config, clock).await.unwrap();
-        let addr = app.grpc_addr();
-        let (stop, stopped) = oneshot::channel::<()>();
-        tokio::spawn(async move { app.serve(async { drop(stopped.await) }).await.unwrap() });
-        Self {
-            addr,
-            folder,
-            _stop: stop,
-        }
-    }
-
-    pub(crate) fn client(&self) -> Client {
-        Client::new(&format!("http://{}", self.addr)).unwrap()
-    }
-
-    /// The MLflow folder of a registered version.
-    pub(crate) fn artifact(&self, series: &str, version: u64) -> PathBuf {
-        let models = self.folder.path().join("state/registry/models");
-        models
-            .join(series)
-            .join("versions")
-            .join(version.to_string())
-    }
+/// A server whose clock stands at [`NOW`].
+pub(crate) async fn server() -> Server {
+    let (clock, _) = Clock::set_at(NOW.parse().unwrap());
+    Server::start(clock, &[]).await
 }
 
 /// Two weeks of generated rows that end at [`NOW`].

@@ -4,7 +4,7 @@
 use loadcast_client::Selector;
 
 use crate::exposition::{DAY, Family, load, now, serve, write};
-use crate::house::{Server, done};
+use crate::house::{done, server};
 use crate::prometheus::{Prometheus, Setting, installed};
 
 const STEP: i64 = 300;
@@ -47,7 +47,7 @@ async fn weeks_in_prometheus_are_collected_trained_pushed_and_served_and_a_live_
     let Some(prometheus) = Prometheus::start(&setting) else {
         return;
     };
-    let server = Server::start().await;
+    let server = server().await;
     let dataset = folder.path().join("dataset").display().to_string();
     let collect = [
         "collect",
@@ -149,7 +149,7 @@ async fn five_hundred_series_of_one_expression_become_five_hundred_served_models
     let Some(prometheus) = Prometheus::start(&setting) else {
         return;
     };
-    let server = Server::start().await;
+    let server = server().await;
     let dataset = folder.path().join("dataset").display().to_string();
     let collect = [
         "collect",

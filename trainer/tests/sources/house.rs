@@ -1,61 +1,14 @@
 //! What every scene needs: the trainer as a process, a server in this one, free ports, tools.
 
-use std::fs;
-use std::net::SocketAddr;
 use std::process::{Command, Output};
 
-use clap::Parser as _;
-use loadcast_client::Client;
-use loadcast_server::app::App;
 use loadcast_server::clock::Clock;
-use loadcast_server::config::Config;
-use tempfile::TempDir;
-use tokio::sync::oneshot;
 
-/// A server on the wall clock that stops when it is dropped.
-pub(crate) struct Server {
-    addr: SocketAddr,
-    folder: TempDir,
-    _stop: oneshot::Sender<()>,
-}
+use crate::server::Server;
 
-impl Server {
-    pub(crate) async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let config = Config::parse_from([
-            "loadcast-server",
-            "--grpc-addr=127.0.0.1:0",
-            "--http-addr=127.0.0.1:0",
-            &format!("--state-dir={}", folder.path().join("state").display()),
-        ]);
-        let app = App::bind(config, Clock::system()).await.unwrap();
-        let addr = app.grpc_addr();
-        let (stop, stopped) = oneshot::channel::<()>();
-        tokio::spawn(async move { app.serve(async { drop(stopped.await) }).await.unwrap() });
-        Self {
-            addr,
-            folder,
-            _stop: stop,
-        }
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.addr)
-    }
-
-    /// How many versions there are in its registry.
-    pub(crate) fn versions(&self) -> usize {
-        let series = fs::read_dir(self.folder.path().join("state/registry/models"));
-        let versions = series.unwrap().flat_map(|series| {
-            let versions = series.unwrap().path().join("versions");
-            fs::read_dir(versions).unwrap()
-        });
-        versions.count()
-    }
-
-    pub(crate) fn client(&self) -> Client {
-        Client::new(&self.url()).unwrap()
-    }
+/// A server on the wall clock.
+pub(crate) async fn server() -> Server {
+    Server::start(Clock::system(), &[]).await
 }
 
 /// The trainer with these arguments and variables beside those of this process.

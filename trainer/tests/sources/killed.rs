@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use tokio::io::AsyncBufReadExt as _;
 
 use crate::exposition::{load, now};
-use crate::house::{Server, command, done};
+use crate::house::{command, done, server};
 
 /// Series of the fleet.
 const FLEET: i64 = 16;
@@ -91,7 +91,7 @@ async fn killed_when(arguments: &[String], journal: &Path, enough: impl Fn(usize
 #[tokio::test]
 async fn a_fleet_run_that_is_killed_repeats_no_finished_series_and_makes_no_second_version() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start().await;
+    let server = server().await;
     let journal = folder.path().join("journal");
     let arguments = run(&rows(folder.path()), &journal, &server.url());
 
@@ -153,7 +153,7 @@ async fn a_fleet_run_that_is_killed_repeats_no_finished_series_and_makes_no_seco
 #[tokio::test]
 async fn shards_run_every_series_once_between_them() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start().await;
+    let server = server().await;
     let data = rows(folder.path());
     let mut told = 0;
     for index in ["0", "1", "2"] {
@@ -210,7 +210,7 @@ async fn serving(arguments: &[&str], what: &str) -> (tokio::process::Child, Stri
 #[tokio::test]
 async fn a_service_runs_at_once_and_after_a_restart_not_before_its_time() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start().await;
+    let server = server().await;
     let arguments = run(
         &rows(folder.path()),
         &folder.path().join("journal"),

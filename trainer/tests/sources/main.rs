@@ -14,5 +14,8 @@ mod names;
 mod prometheus;
 mod scripted;
 mod secured;
+#[path = "../shared/server.rs"]
+#[allow(dead_code, reason = "several test binaries share it, each uses a part")]
+mod server;
 mod stages;
 mod wire;

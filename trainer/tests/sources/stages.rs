@@ -5,7 +5,7 @@ use std::path::Path;
 use loadcast_components::minio::{BUCKET, Minio, ORIGINAL, minio};
 use loadcast_components::tools::tool;
 
-use crate::house::{Server, done, refused};
+use crate::house::{done, refused, server};
 use crate::minio::{get, put};
 
 const SERIES: &str = "web.cpu=cpu_mean_5m:cores";
@@ -144,7 +144,7 @@ async fn what_the_stages_hand_to_push_is_the_version_that_run_pushes_and_nothing
     let data = format!("s3://{BUCKET}/push/metrics.csv");
     let place = format!("s3://{BUCKET}/push");
     stages(minio, &data, &place, &[]).await;
-    let (server, variables) = (Server::start().await, minio.variables());
+    let (server, variables) = (server().await, minio.variables());
     let url = server.url();
 
     let model = format!("{place}/model");

@@ -2,13 +2,10 @@
 
 use std::path::Path;
 
-use clap::Parser as _;
 use jiff::Timestamp;
 use loadcast_client::{Client, Selector};
 use loadcast_model::backtest::Method;
-use loadcast_server::app::App;
 use loadcast_server::clock::Clock;
-use loadcast_server::config::Config;
 use loadcast_trainer::brake::Brake;
 use loadcast_trainer::checks::Checks;
 use loadcast_trainer::console::Console;
@@ -20,18 +17,12 @@ use loadcast_trainer::push::validated::Validated;
 use loadcast_trainer::report::RunReport;
 use loadcast_trainer::source::supply::Supply;
 use loadcast_trainer::stage::validate_model::{Conclusion, Outcome};
-use tokio::sync::oneshot;
 
+use crate::server::Server;
 use crate::support::{DAY, START, STEP, good};
 
 /// Days of history.
 const DAYS: i64 = 10;
-
-struct Server {
-    client: Client,
-    folder: tempfile::TempDir,
-    _stop: oneshot::Sender<()>,
-}
 
 fn now() -> Timestamp {
     Timestamp::from_second(START + DAYS * DAY * STEP).unwrap()
@@ -42,25 +33,7 @@ async fn server() -> Server {
 }
 
 async fn server_with(flags: &[&str]) -> Server {
-    let folder = tempfile::tempdir().unwrap();
-    let state = format!("--state-dir={}", folder.path().join("state").display());
-    let own = [
-        "loadcast-server",
-        "--grpc-addr=127.0.0.1:0",
-        "--http-addr=127.0.0.1:0",
-        &state,
-    ];
-    let config = Config::parse_from(own.iter().chain(flags));
-    let (clock, _) = Clock::set_at(now());
-    let app = App::bind(config, clock).await.unwrap();
-    let client = Client::new(&format!("http://{}", app.grpc_addr())).unwrap();
-    let (stop, stopped) = oneshot::channel::<()>();
-    tokio::spawn(async move { app.serve(async { drop(stopped.await) }).await.unwrap() });
-    Server {
-        client,
-        folder,
-        _stop: stop,
-    }
+    Server::start(Clock::set_at(now()).0, flags).await
 }
 
 /// A file of three series; `factor` is what the last `days` of them are multiplied with.
@@ -121,7 +94,7 @@ fn served(models: &[loadcast_client::Model]) -> Vec<Option<u64>> {
 #[tokio::test]
 async fn a_fleet_that_would_double_at_once_is_not_promoted_before_a_human_has_looked() {
     let server = server().await;
-    let client = &server.client;
+    let client = &server.client();
     let first = plan(server.folder.path(), "first.csv", DAYS - 2, 1.0);
     let (_, failures) = run(&first, client).await;
     assert!(failures.is_empty(), "{failures:?}");
@@ -180,7 +153,7 @@ async fn a_fleet_that_would_double_at_once_is_not_promoted_before_a_human_has_lo
 #[tokio::test]
 async fn a_model_is_not_promoted_over_another_than_it_was_judged_beside() {
     let server = server().await;
-    let client = &server.client;
+    let client = &server.client();
     for (name, days) in [("first.csv", DAYS - 2), ("second.csv", DAYS - 1)] {
         let mut earlier = plan(server.folder.path(), name, days, 1.0);
         earlier.series.truncate(1);
@@ -227,13 +200,13 @@ async fn a_run_that_could_not_push_goes_on_with_what_it_made() {
         let model = journal.join("series/shop.a/model.pr");
         std::fs::metadata(model).unwrap().modified().unwrap()
     };
-    let (report, failures) = run(&plan, &server.client).await;
+    let (report, failures) = run(&plan, &server.client()).await;
     assert_eq!(failures.len(), 3);
     assert!(failures[0].to_string().contains("refused"), "{failures:?}");
     assert!(report.series.iter().all(|series| series.done().is_none()));
     let before = made();
     let mut told = Vec::new();
-    let again = fleet::run(&plan, Some(&server.client), &mut Console::new(&mut told)).await;
+    let again = fleet::run(&plan, Some(&server.client()), &mut Console::new(&mut told)).await;
     assert_eq!(again.unwrap().1.len(), 3);
     let told = String::from_utf8(told).unwrap();
     assert!(told.starts_with("going on with the run of "), "{told}");
@@ -245,7 +218,7 @@ async fn a_share_that_may_move_moves() {
     let server = server().await;
     run(
         &plan(server.folder.path(), "first.csv", DAYS - 2, 1.0),
-        &server.client,
+        &server.client(),
     )
     .await;
     let mut doubled = plan(server.folder.path(), "doubled.csv", DAYS, 2.0);
@@ -253,7 +226,7 @@ async fn a_share_that_may_move_moves() {
         change: 1.5,
         ..Brake::default()
     });
-    let (report, failures) = run(&doubled, &server.client).await;
+    let (report, failures) = run(&doubled, &server.client()).await;
     assert!(failures.is_empty(), "{failures:?}");
     let movement = report.series[0].done().unwrap().movement.unwrap();
     assert!((movement - 1.0).abs() < 0.1, "{movement}");
@@ -262,7 +235,7 @@ async fn a_share_that_may_move_moves() {
 #[tokio::test]
 async fn a_rejected_model_leaves_the_champion_serving_and_the_server_says_why() {
     let server = server().await;
-    let client = &server.client;
+    let client = &server.client();
     let mut first = plan(server.folder.path(), "first.csv", DAYS - 2, 1.0);
     first.series.truncate(1);
     run(&first, client).await;
@@ -290,7 +263,7 @@ async fn a_page_lies_beside_the_model_and_names_what_was_found() {
     let server = server().await;
     let mut plan = plan(server.folder.path(), "first.csv", DAYS, 1.0);
     plan.report_html = Some(server.folder.path().join("all.html"));
-    run(&plan, &server.client).await;
+    run(&plan, &server.client()).await;
     let pages = pages(&server);
     assert_eq!(pages.len(), 3);
     for page in &pages {

@@ -8,4 +8,7 @@ mod gates;
 mod level_shift;
 mod prepared;
 mod rules;
+#[path = "../shared/server.rs"]
+#[allow(dead_code, reason = "several test binaries share it, each uses a part")]
+mod server;
 mod support;
