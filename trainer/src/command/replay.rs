@@ -11,7 +11,6 @@ use serde::Serialize;
 use super::backtest::grid;
 use crate::error::{Error, Result};
 use crate::output;
-use crate::replay::behavior::Behavior;
 use crate::replay::hpa::HpaSettings;
 use crate::replay::{Plan, Policy, Replay, page, replay};
 use crate::source::table::Table;
@@ -71,7 +70,7 @@ pub struct Args {
     /// maxReplicas
     #[arg(long, env = "LOADCAST_MAX", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     max: u32,
-    /// Kubernetes' defaults for the three settings below, whatever a later version has: none of them may be given beside it
+    /// Kubernetes' defaults for the three settings below, said outright: none of them may be given beside it
     #[arg(long, env = "LOADCAST_HPA_DEFAULTS", value_parser = FalseyValueParser::new(), conflicts_with_all = ["sync_period", "tolerance", "scale_down_stabilization"])]
     hpa_defaults: bool,
     /// Between two looks of the autoscaler
@@ -197,22 +196,18 @@ impl Args {
             || (days_of_history - DAYS_TO_LEARN).clamp(1, MOST_DAYS),
             i64::from,
         );
-        let mut behavior = Behavior::default();
+        let mut hpa = HpaSettings::kubernetes(self.min, self.max);
         if !self.hpa_defaults {
-            behavior.down.stabilization = self.scale_down_stabilization;
+            hpa.sync_period = self.sync_period;
+            hpa.tolerance = self.tolerance;
+            hpa.behavior.down.stabilization = self.scale_down_stabilization;
         }
         Ok(Plan {
-            hpa: HpaSettings {
-                sync_period: self.sync_period,
-                tolerance: self.tolerance,
-                min: self.min,
-                max: self.max,
-                behavior,
-            },
             target: self.target_per_pod,
             capacity: self
                 .pod_capacity
-                .unwrap_or(self.target_per_pod * (1.0 + self.tolerance)),
+                .unwrap_or(self.target_per_pod * (1.0 + hpa.tolerance)),
+            hpa,
             pod_start: self.pod_start,
             metric_delay: self.metric_delay,
             trigger: self.trigger()?,
@@ -303,7 +298,48 @@ fn text(column: &str, plan: &Plan, replay: &Replay) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    /// The arguments of a replay with `more`.
+    fn args(more: &[&str]) -> std::result::Result<Args, clap::Error> {
+        let always = [
+            "replay",
+            "--data",
+            "x.csv",
+            "--column",
+            "cpu",
+            "--target-per-pod",
+            "2",
+        ];
+        Line::try_parse_from(always.iter().chain(more)).map(|line| line.args)
+    }
+
+    #[test]
+    fn the_defaults_of_kubernetes_are_what_is_replayed_and_stand_beside_no_other() {
+        let plain = args(&[]).unwrap().plan(14).unwrap();
+        let defaults = args(&["--hpa-defaults"]).unwrap().plan(14).unwrap();
+        assert_eq!(plain.hpa, defaults.hpa);
+        assert_eq!(defaults.hpa, HpaSettings::kubernetes(1, 100));
+        assert_eq!(defaults.days, 7);
+        for (flag, value) in [
+            ("--sync-period", "30s"),
+            ("--tolerance", "0.2"),
+            ("--scale-down-stabilization", "60s"),
+        ] {
+            let own = args(&[flag, value]).unwrap().plan(14).unwrap();
+            assert_ne!(own.hpa, defaults.hpa, "{flag}");
+            let beside = args(&["--hpa-defaults", flag, value]).unwrap_err();
+            assert!(beside.to_string().contains(flag), "{beside}");
+        }
+    }
 
     #[test]
     fn a_setting_without_effect_is_refused_by_name_and_with_what_to_do() {
@@ -325,5 +361,13 @@ mod tests {
             assert!(error.remedy().contains(remedy), "{key}: {}", error.remedy());
         }
         assert!(SETTINGS.iter().all(|key| acts(key).is_ok()));
+        let plan = args(&["--trigger", "leadTime=10m,target=3"])
+            .unwrap()
+            .plan(14);
+        assert!(
+            plan.unwrap_err()
+                .to_string()
+                .contains("target is not read here")
+        );
     }
 }
