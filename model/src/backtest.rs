@@ -1,8 +1,9 @@
 //! Rolling origins: what a spec or the search would have forecast, beside what "the same as last season" would have.
 //!
 //! Origin `k` of `n` is `n - k + 1` horizons before the end. Training is everything before it, at most the latest
-//! [`Plan::max_train_seconds`], holes filled linearly; nothing at or after an origin is looked at. Values that were not
-//! observed are not scored. Origins run in parallel; the result does not depend on how many do.
+//! [`Plan::max_train_seconds`]; nothing at or after an origin is looked at. [`backtest`], [`origins`] and [`origin`] fill
+//! holes linearly for a spec; [`origins_after`] and [`origin_after`] fit what they are given, holes and all. Values that
+//! were not observed are not scored. Origins run in parallel; the result does not depend on how many do.
 
 mod leads;
 mod level_shift;
@@ -21,10 +22,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    artifact::Clamps,
+    artifact::{Clamps, finish},
     error::{Error, Result},
     fit::fit,
-    forecaster::{Forecast, Forecaster, Question},
+    forecaster::{Forecast, Forecaster, Quantile, Question},
     grid::Grid,
     naive::seasonal_naive,
     order::quantile,
@@ -198,10 +199,11 @@ pub fn backtest(method: &Method, grid: &Grid, plan: &Plan) -> Result<Backtest> {
 /// # Errors
 /// As [`backtest`].
 pub fn origins(method: &Method, grid: &Grid, plan: &Plan) -> Result<Vec<Origin>> {
-    origins_after(method, grid, plan, |at| grid.part(0..at))
+    origins_after(method, grid, plan, |at| filled_before(method, grid, at))
 }
 
-/// The same, each origin trained on what `past` makes of the steps before it: as many steps as there are.
+/// The same, each origin trained on what `past` makes of the steps before it: as many steps as there are, holes where
+/// nothing is to be learned.
 ///
 /// # Errors
 /// As [`backtest`].
@@ -271,10 +273,21 @@ impl Backtest {
 /// # Errors
 /// As [`backtest`].
 pub fn origin(method: &Method, grid: &Grid, at: usize, plan: &Plan) -> Result<Origin> {
-    origin_after(method, &grid.part(0..at), plan)
+    origin_after(method, &filled_before(method, grid, at), plan)
 }
 
-/// What `method` would have forecast from the end of `past` on.
+/// The steps before `at`, for a spec with their holes filled from their neighbours among them: the search looks at holes
+/// itself.
+fn filled_before(method: &Method, grid: &Grid, at: usize) -> Grid {
+    let mut past = grid.part(0..at);
+    if let (Method::Spec(_), Some(filled)) = (method, past.filled()) {
+        past.values = filled.into_iter().map(Some).collect();
+    }
+    past
+}
+
+/// What `method` would have forecast from the end of `past` on, trained on `past` as a trainer does: a spec is fitted to
+/// its values, and its holes stay holes.
 ///
 /// # Errors
 /// As [`backtest`].
@@ -294,7 +307,7 @@ pub fn origin_after(method: &Method, past: &Grid, plan: &Plan) -> Result<Origin>
         ),
     })?;
     let made = match method {
-        Method::Spec(spec) => by_spec(spec, &past, &values, &ds, plan)?,
+        Method::Spec(spec) => by_spec(spec, &past, &ds, plan)?,
         Method::Search => by_search(&past, &ds, plan)?,
     };
     Ok(Origin {
@@ -318,12 +331,8 @@ struct Made {
     recipe: Option<recipe::Report>,
 }
 
-fn by_spec(spec: &Spec, past: &Grid, values: &[f64], ds: &[i64], plan: &Plan) -> Result<Made> {
-    let filled = Grid {
-        values: values.iter().copied().map(Some).collect(),
-        ..past.clone()
-    };
-    let forecaster = Forecaster::new(fit(spec, &filled.to_history()?)?.model)?;
+fn by_spec(spec: &Spec, past: &Grid, ds: &[i64], plan: &Plan) -> Result<Made> {
+    let forecaster = Forecaster::new(fit(spec, &past.to_history()?)?.model)?;
     let asked = Question::at(ds).with_levels(&plan.levels);
     Ok(Made {
         model: line(forecaster.forecast(&asked)?),
@@ -348,10 +357,10 @@ fn by_search(past: &Grid, ds: &[i64], plan: &Plan) -> Result<Made> {
     };
     let searched = recipe::search(past, &options)?;
     let forecaster = Forecaster::new(searched.model.clone())?;
-    let own = line(forecaster.forecast(&Question::at(ds).with_levels(&plan.levels))?);
+    let own = forecaster.forecast(&Question::at(ds).with_levels(&plan.levels))?;
     let around = |point: &[f64]| served(&searched, point, &own.quantiles, ds);
     Ok(Made {
-        model: around(&own.point),
+        model: around(&own.yhat),
         undistilled: Some(around(&searched.undistilled)),
         spec: searched.model.spec.clone(),
         recipe: Some(searched.report.clone()),
@@ -359,22 +368,23 @@ fn by_search(past: &Grid, ds: &[i64], plan: &Plan) -> Result<Made> {
 }
 
 /// A point forecast as it is served: calibrated and clamped.
-fn served(searched: &Searched, point: &[f64], own: &[(f64, Vec<f64>)], ds: &[i64]) -> Line {
-    let floor = searched.clamps.min.unwrap_or(f64::NEG_INFINITY);
-    let cutoff = searched.model.ends.last.0;
-    let quantiles = own.iter().map(|(level, own)| {
-        let values = ds.iter().zip(point).zip(own).map(|((time, point), own)| {
-            let value = searched.calibration.as_ref().map_or(*own, |calibration| {
-                calibration.quantile(*level, time - cutoff, *point, *own)
-            });
-            value.max(floor)
-        });
-        (*level, values.collect())
-    });
-    Line {
-        quantiles: quantiles.collect(),
-        point: point.iter().map(|value| value.max(floor)).collect(),
-    }
+fn served(searched: &Searched, point: &[f64], own: &[Quantile], ds: &[i64]) -> Line {
+    let mut forecast = Forecast {
+        trend: Vec::new(),
+        yhat: point.to_vec(),
+        components: Vec::new(),
+        quantiles: own.to_vec(),
+    };
+    let (cutoff, calibration) = (searched.model.ends.last.0, searched.calibration.as_ref());
+    finish(
+        &mut forecast,
+        ds,
+        cutoff,
+        calibration,
+        None,
+        searched.clamps,
+    );
+    line(forecast)
 }
 
 fn naive(values: &[f64], season: usize, horizon: usize, levels: &[f64]) -> Line {

@@ -28,12 +28,12 @@ mod template;
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
 pub use self::template::Template;
 use crate::{
     backtest::Method,
+    error::Result,
     series::{SeriesName, Unit, ZeroMeans},
+    trigger::Trigger,
     zone::Zone,
 };
 
@@ -106,56 +106,30 @@ pub struct Gates {
     pub max_censored_share: Option<f64>,
 }
 
-/// What a trigger of a ScaledObject would ask. Kept for the server: nothing evaluates it yet. Keys are those of the trigger's metadata, so
-/// that one that proved itself is copied over.
-#[derive(Debug, Clone, PartialEq)]
+/// What a trigger of a ScaledObject would ask. Kept for the server: nothing evaluates it yet. Settings are those of the
+/// trigger's metadata, so that one that proved itself is copied over.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShadowTrigger {
     /// Unique within the entry.
     pub name: String,
-    /// Per pod, in the series' unit; above 0.
-    pub target: f64,
-    /// Seconds ahead that are looked at.
-    pub lead_time_seconds: i64,
-    /// What the window is reduced to.
-    pub aggregate: Aggregate,
-    /// Which forecast.
-    pub quantile: Level,
-    /// Active strictly above.
-    pub activation_target: f64,
-    /// Multiplies the value.
-    pub scale: f64,
-    /// Added as a fraction of the value.
-    pub margin: f64,
-    /// The value is at least this.
-    pub clamp_min: Option<f64>,
-    /// The value is at most this.
-    pub clamp_max: Option<f64>,
-}
-
-/// What a window of forecasts is reduced to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Aggregate {
-    /// The largest.
-    #[default]
-    Max,
-    /// The mean.
-    Avg,
-    /// The last.
-    Last,
-}
-
-/// Which forecast of an instant.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Level {
-    /// yhat.
-    Point,
-    /// The quantile at a level in (0, 1).
-    Quantile(f64),
+    /// As a trigger's metadata would have them, without `series`.
+    settings: BTreeMap<String, String>,
 }
 
 /// The step of an expression's series for which none is declared.
 pub const DEFAULT_STEP_SECONDS: u32 = 300;
+
+impl ShadowTrigger {
+    /// The trigger for `series`, one of the entry's.
+    ///
+    /// # Errors
+    /// Those of [`Trigger::read`]; none for one that was read with its catalog.
+    pub fn of(&self, series: &SeriesName) -> Result<Trigger> {
+        let mut metadata = self.settings.clone();
+        metadata.insert("series".to_owned(), series.as_ref().to_owned());
+        Trigger::read(&metadata)
+    }
+}
 
 impl Entry {
     /// The labels of series of this entry, of which `of_result` are those of the result: what the entry says comes
@@ -166,7 +140,7 @@ impl Entry {
     pub fn series_labels(
         &self,
         of_result: &BTreeMap<String, String>,
-    ) -> crate::error::Result<BTreeMap<String, String>> {
+    ) -> Result<BTreeMap<String, String>> {
         let mut labels = of_result.clone();
         for (key, template) in &self.labels {
             labels.insert(key.clone(), template.fill(of_result)?);

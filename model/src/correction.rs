@@ -155,11 +155,12 @@ impl Correction {
 
     /// Shifts `forecast` at the times `ds` (seconds of the wall clock, as those of `state`), and sets its quantiles to the
     /// corrected ones. Times at or before the last observation stay; where [`applies`](Self::applies) says no, all do.
-    /// Returns whether anything was corrected.
+    /// Returns whether a shift was applied to any of them.
     pub fn apply(&self, state: &State, now: i64, ds: &[i64], forecast: &mut Forecast) -> bool {
         let Some(last) = state.last_observed().filter(|_| self.applies(state, now)) else {
             return false;
         };
+        let mut shifted = false;
         for (i, ds) in ds.iter().enumerate() {
             let lead = ds.saturating_sub(last);
             let Some(yhat) = forecast.yhat.get_mut(i) else {
@@ -168,6 +169,7 @@ impl Correction {
             let Some(shift) = self.shift(state, lead, *yhat) else {
                 continue;
             };
+            shifted = true;
             *yhat += shift.total();
             let point = *yhat;
             let fitted = self.fitted_share(lead);
@@ -182,7 +184,7 @@ impl Correction {
                 *value = value_in + shift.doubt(level);
             }
         }
-        true
+        shifted
     }
 
     /// The shift of the point forecast `point` at a lead in seconds after the last observation; `None` where there is none.

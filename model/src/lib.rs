@@ -30,7 +30,7 @@ pub mod live;
 pub mod naive;
 mod normal;
 pub mod optimizer;
-mod order;
+pub mod order;
 pub mod peak;
 pub mod prophet;
 pub mod recipe;

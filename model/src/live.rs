@@ -4,17 +4,14 @@ use crate::{
     artifact::{Clamps, finish},
     backtest::Method,
     calibration::BandCalibration,
-    correction::{Correction, State},
-    error::{Error, Result},
+    correction::{Correction, MEMORIES, State},
+    error::Result,
     fit::fit,
     forecaster::{Forecast, Forecaster, Question},
     grid::Grid,
     peak::PeakCalibration,
     recipe::{SearchOptions, search},
 };
-
-/// So much of the history before the cutoff the state of a new model begins with, in seconds: the longest memory.
-const WARM_UP_SECONDS: i64 = 14_400;
 
 /// A model, what its artifact declares, and the residuals since its cutoff. Times are seconds of the wall clock.
 #[derive(Debug, Clone)]
@@ -29,10 +26,11 @@ pub struct LiveModel {
 }
 
 impl LiveModel {
-    /// Trains on `past` by `method`, as a trainer does. Holes are filled linearly for a spec.
+    /// Trains on `past` by `method`, as a trainer does: a spec is fitted to what was observed, holes stay holes.
     ///
     /// # Errors
-    /// Those of [`fit`] and [`search`]; [`Error::NotEnoughData`] where nothing was observed.
+    /// Those of [`fit`] and [`search`]; [`Error::NotEnoughData`](crate::error::Error::NotEnoughData) where fewer than two
+    /// values were observed.
     pub fn train(method: &Method, past: &Grid) -> Result<Self> {
         let mut made = match method {
             Method::Search => {
@@ -40,7 +38,7 @@ impl LiveModel {
                 let cutoff = searched.model.ends.last.0;
                 Self {
                     cutoff,
-                    state: State::new(cutoff.saturating_sub(WARM_UP_SECONDS)),
+                    state: State::new(cutoff.saturating_sub(warm_up_seconds())),
                     forecaster: Forecaster::new(searched.model)?,
                     calibration: searched.calibration,
                     correction: searched.correction,
@@ -49,14 +47,7 @@ impl LiveModel {
                 }
             }
             Method::Spec(spec) => {
-                let filled = past.filled().ok_or_else(|| Error::NotEnoughData {
-                    reason: "nothing was observed before an origin".to_owned(),
-                })?;
-                let filled = Grid {
-                    values: filled.into_iter().map(Some).collect(),
-                    ..past.clone()
-                };
-                let model = fit(spec, &filled.to_history()?)?.model;
+                let model = fit(spec, &past.to_history()?)?.model;
                 Self {
                     cutoff: model.ends.last.0,
                     state: State::new(model.ends.last.0),
@@ -70,7 +61,7 @@ impl LiveModel {
         };
         for (i, value) in past.values.iter().enumerate() {
             if let (ds, Some(value)) = (past.time(i), value)
-                && ds > made.cutoff.saturating_sub(WARM_UP_SECONDS)
+                && ds > made.cutoff.saturating_sub(warm_up_seconds())
             {
                 made.observe(ds, *value)?;
             }
@@ -158,4 +149,9 @@ impl LiveModel {
     pub fn correction(&self) -> Option<&Correction> {
         self.correction.as_ref()
     }
+}
+
+/// So much of the history before the cutoff the state of a new model begins with, in seconds: the longest memory.
+fn warm_up_seconds() -> i64 {
+    MEMORIES.into_iter().max().map_or(0, i64::from)
 }

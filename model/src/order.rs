@@ -1,14 +1,14 @@
-//! Order statistics.
+//! Order statistics: what a few wild values do not move.
 
 /// The median; 0 of nothing. Reorders `values`.
-pub(crate) fn median(values: &mut [f64]) -> f64 {
+pub fn median(values: &mut [f64]) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     quantile(values, 0.5)
 }
 
 /// The quantile of ascending `sorted` at `level`, linear between order statistics (Hyndman and Fan's type 7); 0 of
 /// nothing.
-pub(crate) fn quantile(sorted: &[f64], level: f64) -> f64 {
+pub fn quantile(sorted: &[f64], level: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else {
         return 0.0;
     };
@@ -20,6 +20,14 @@ pub(crate) fn quantile(sorted: &[f64], level: f64) -> f64 {
         return sorted[below];
     }
     sorted[below] + share * (sorted[above] - sorted[below])
+}
+
+/// The standard deviation of a normal distribution with the same median absolute deviation from zero; 0 of nothing.
+pub fn spread(residuals: &[f64]) -> f64 {
+    /// 1 over the 75 % quantile of the standard normal distribution.
+    const NORMAL: f64 = 1.482_602_218_505_602;
+    let mut sizes: Vec<f64> = residuals.iter().map(|residual| residual.abs()).collect();
+    NORMAL * median(&mut sizes)
 }
 
 #[cfg(test)]

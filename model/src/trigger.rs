@@ -146,13 +146,7 @@ impl Trigger {
         if let (true, Some(observed)) = (self.floor_at_observed, observed) {
             asked = asked.max(observed);
         }
-        let mut value = asked.max(0.0);
-        if let Some(min) = self.clamps.min {
-            value = value.max(min);
-        }
-        if let Some(max) = self.clamps.max {
-            value = value.min(max);
-        }
+        let value = self.clamps.of(asked.max(0.0));
         // `max` swallows what is not a number.
         if !asked.is_finite() || !value.is_finite() {
             return Err(Error::NonFinite {

@@ -68,6 +68,13 @@ fn a_level_that_jumps_by_half_is_followed_within_the_hour() {
 }
 
 #[test]
+fn without_factors_no_model_is_trained_for_jumps() {
+    // One day, on which none could be.
+    let shifts = level_shift(&Method::Search, &history(1, 4), &plan(3), &[]);
+    assert_eq!(shifts.unwrap(), []);
+}
+
+#[test]
 fn the_peak_of_a_window_holds_as_many_maxima_as_it_says_and_more_than_the_maximum_of_quantiles() {
     let grid = history(40, 5);
     let steps = 12_u32;

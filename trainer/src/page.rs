@@ -80,7 +80,8 @@ pub fn write(path: &Path, report: &RunReport, file: impl Fn(&str) -> PathBuf) ->
     })
 }
 
-fn document(title: &str, body: &Markup) -> Markup {
+/// A whole page with the style of all.
+pub(crate) fn document(title: &str, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {

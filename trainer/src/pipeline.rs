@@ -32,7 +32,7 @@ pub struct Plan {
     /// A local path or URL: of a CSV or Parquet file, or of a dataset. The address of Prometheus where that is asked.
     pub data: String,
     /// What is declared of series; `None`: the columns below.
-    pub catalog: Option<Catalog>,
+    pub catalog: Option<Arc<Catalog>>,
     /// Who is asked for the catalog's expressions; `None`: the data are read.
     pub prometheus: Option<Arc<Prometheus>>,
     /// How much history is asked of Prometheus, and read of a dataset; `None`: what training and its gates need.

@@ -51,9 +51,9 @@ pub struct LeadScores {
     pub corrected: Option<f64>,
     /// Of the same without observations since the cutoff.
     pub uncorrected: Option<f64>,
-    /// Of "it stays as it is".
+    /// Of "it stays as it is": the last value that had been observed.
     pub last_value: Option<f64>,
-    /// Of "the same as a day before".
+    /// Of "the same as a day before", or as many days before as were over when it was asked.
     pub seasonal_naive: Option<f64>,
     /// Share of observations inside the band from 0.1 to 0.9 of what would have been served.
     pub coverage: Option<f64>,
@@ -93,9 +93,7 @@ pub fn leads(method: &Method, grid: &Grid, plan: &LeadPlan) -> Result<LeadTable>
             reason: format!("{n} steps; these leads take at least {needed}"),
         });
     }
-    let filled = grid.filled().ok_or_else(|| Error::NotEnoughData {
-        reason: "nothing was observed".to_owned(),
-    })?;
+    let known = carried(&grid.values);
     let steps: Vec<usize> = plan
         .leads_seconds
         .iter()
@@ -105,7 +103,7 @@ pub fn leads(method: &Method, grid: &Grid, plan: &LeadPlan) -> Result<LeadTable>
         .rev()
         .map(|back| n - back * day)
         .collect();
-    let of_day = |start: &usize| one_day(method, grid, &filled, *start, &steps, plan);
+    let of_day = |start: &usize| one_day(method, grid, &known, *start, &steps, plan);
     let days = in_parallel(&starts, of_day);
     let days = days.into_iter().collect::<Result<Vec<_>>>()?;
     let correction = days
@@ -134,11 +132,29 @@ pub fn leads(method: &Method, grid: &Grid, plan: &LeadPlan) -> Result<LeadTable>
     })
 }
 
+/// Of each step the last value that had been observed by its end; `None` before the first.
+fn carried(values: &[Option<f64>]) -> Vec<Option<f64>> {
+    let carry = |last: &mut Option<f64>, value: &Option<f64>| {
+        *last = value.or(*last);
+        Some(*last)
+    };
+    values.iter().scan(None, carry).collect()
+}
+
+/// What two forecasts without a model say before step `at` of the step `steps` later than the one before it: the last
+/// value, and that of whole days of `day` steps ago, as few as were over; `known` is [`carried`]. `None` where nothing
+/// had been observed.
+fn naive(known: &[Option<f64>], at: usize, steps: usize, day: usize) -> Option<(f64, f64)> {
+    let last = at.checked_sub(1)?;
+    let ago = (last + steps).checked_sub(steps.div_ceil(day) * day)?;
+    Some(((*known.get(last)?)?, (*known.get(ago)?)?))
+}
+
 /// One model, trained on what comes before step `start`, asked at every step of the day from there on.
 fn one_day(
     method: &Method,
     grid: &Grid,
-    filled: &[f64],
+    known: &[Option<f64>],
     start: usize,
     steps: &[usize],
     plan: &LeadPlan,
@@ -158,6 +174,9 @@ fn one_day(
             let Some(truth) = grid.values.get(target).copied().flatten() else {
                 continue;
             };
+            let Some((last_value, seasonal_naive)) = naive(known, at, *steps, day) else {
+                continue;
+            };
             let ds = [grid.time(target)];
             let served = model.forecast(now, &ds, &BAND)?;
             let bare = model.uncorrected(&ds, &BAND)?;
@@ -169,8 +188,8 @@ fn one_day(
                 lead,
                 corrected: (truth - served.yhat[0]).abs(),
                 uncorrected: (truth - bare.yhat[0]).abs(),
-                last_value: (truth - filled[at - 1]).abs(),
-                seasonal_naive: (truth - filled[target - day]).abs(),
+                last_value: (truth - last_value).abs(),
+                seasonal_naive: (truth - seasonal_naive).abs(),
                 inside: inside(&served),
                 inside_uncorrected: inside(&bare),
             });
@@ -180,4 +199,32 @@ fn one_day(
         }
     }
     Ok((model, found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forecasts_without_a_model_know_nothing_from_the_step_that_asks_on() {
+        let day = 4;
+        let values: Vec<Option<f64>> = (0..20)
+            .map(|i| (i != 10 && i != 6).then(|| f64::from(i)))
+            .collect();
+        // Step 10 is a hole when step 11 is asked: 9 is the last value, whatever 11 becomes.
+        for (steps, ago) in [(1, 7.0), (4, 9.0), (5, 7.0), (8, 9.0), (9, 7.0)] {
+            assert_eq!(
+                naive(&carried(&values), 11, steps, day),
+                Some((9.0, ago)),
+                "{steps}"
+            );
+            let mut other = values.clone();
+            other[11..].fill(Some(99.0));
+            assert_eq!(
+                naive(&carried(&other), 11, steps, day),
+                naive(&carried(&values), 11, steps, day)
+            );
+        }
+        assert_eq!(naive(&carried(&[None, None]), 1, 1, 1), None);
+    }
 }

@@ -47,7 +47,7 @@ struct Asked {
 }
 
 /// Multiplies `grid` by each of `factors` from several instants of the last days on, one jump at a time, and scores the
-/// hour after it. Models are trained daily, before the jump; the plan's leads are not used.
+/// hour after it. Models are trained daily, before the jump; none where there are no factors. The plan's leads are not used.
 ///
 /// # Errors
 /// As [`leads`](super::leads).
@@ -57,6 +57,9 @@ pub fn level_shift(
     plan: &LeadPlan,
     factors: &[f64],
 ) -> Result<Vec<ShiftScores>> {
+    if factors.is_empty() {
+        return Ok(Vec::new());
+    }
     let step = grid.step_seconds.max(1);
     let day = (DAY / step).max(1) as usize;
     let hour = (HOUR / step).max(1) as usize;

@@ -5,23 +5,18 @@ use std::{collections::BTreeMap, collections::BTreeSet, str::FromStr};
 use serde::Deserialize;
 use toml::de::Error as TomlError;
 
-use super::{Aggregate, Catalog, Entry, Gates, Level, Schedule, ShadowTrigger, Source, Template};
+use super::{Catalog, Entry, Gates, Schedule, ShadowTrigger, Source, Template};
 use crate::{
     backtest::Method,
     error::{Error, Result},
-    length::{DAY, MINUTE, read_length},
+    length::{DAY, read_length},
     series::{SeriesName, ZeroMeans},
     spec::Spec,
+    trigger::unknown_keys,
 };
 
 /// Entries beyond this are not a catalog but a listing: one expression declares many series.
 const MAX_ENTRIES: usize = 10_000;
-
-/// What a trigger looks ahead when it does not say.
-const DEFAULT_LEAD_TIME: i64 = 5 * MINUTE;
-
-/// What a trigger asks for when it does not say.
-const DEFAULT_LEVEL: f64 = 0.9;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,7 +60,7 @@ struct Raw {
     schedule: Option<RawSchedule>,
     gates: Option<RawGates>,
     #[serde(default)]
-    shadow: Vec<RawShadow>,
+    shadow: Vec<toml::Table>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -91,27 +86,20 @@ struct RawGates {
     max_data_age: Option<toml::Value>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RawShadow {
-    name: String,
-    target: f64,
-    lead_time: Option<String>,
-    #[serde(default)]
-    aggregate: Aggregate,
-    quantile: Option<RawLevel>,
-    activation_target: Option<f64>,
-    scale: Option<f64>,
-    margin: Option<f64>,
-    clamp_min: Option<f64>,
-    clamp_max: Option<f64>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum RawLevel {
-    Number(f64),
-    Word(String),
+impl RawGates {
+    /// Gate by gate, what is not set here as `defaults` set it.
+    fn or(self, defaults: Self) -> Self {
+        Self {
+            min_skill: self.min_skill.or(defaults.min_skill),
+            min_coverage: self.min_coverage.or(defaults.min_coverage),
+            max_censored_share: self.max_censored_share.or(defaults.max_censored_share),
+            max_coverage: self.max_coverage.or(defaults.max_coverage),
+            min_value: self.min_value.or(defaults.min_value),
+            max_value: self.max_value.or(defaults.max_value),
+            max_model_age: self.max_model_age.or(defaults.max_model_age),
+            max_data_age: self.max_data_age.or(defaults.max_data_age),
+        }
+    }
 }
 
 /// An entry that is being read: where its errors are.
@@ -243,6 +231,9 @@ fn entry(number: usize, raw: Raw, defaults: &Defaults) -> Result<Entry> {
         (None, None) => None,
     };
     let schedule = raw.schedule.or_else(|| defaults.schedule.clone());
+    let (gates, of_all) = (raw.gates.unwrap_or_default(), defaults.gates.clone());
+    let gates = place.gates(&gates.or(of_all.unwrap_or_default()))?;
+    let shadow = place.shadow(raw.shadow, &name)?;
     Ok(Entry {
         name,
         labels,
@@ -258,12 +249,8 @@ fn entry(number: usize, raw: Raw, defaults: &Defaults) -> Result<Entry> {
             raw.max_train.as_ref().or(defaults.max_train.as_ref()),
         )?,
         schedule: schedule.map(|raw| place.schedule(&raw)).transpose()?,
-        gates: place.gates(
-            &raw.gates
-                .or_else(|| defaults.gates.clone())
-                .unwrap_or_default(),
-        )?,
-        shadow: place.shadow(raw.shadow)?,
+        gates,
+        shadow,
     })
 }
 
@@ -335,53 +322,53 @@ impl Place {
         })
     }
 
-    fn shadow(&self, raws: Vec<RawShadow>) -> Result<Vec<ShadowTrigger>> {
+    fn shadow(&self, raws: Vec<toml::Table>, name: &Template) -> Result<Vec<ShadowTrigger>> {
+        // Names of many series are known with their results; any stands in for them.
+        let series = match name.is_fixed() {
+            true => name.as_str(),
+            false => "series",
+        };
+        let series: SeriesName = self.read("name", series)?;
         let mut names = BTreeSet::new();
-        let mut triggers = Vec::with_capacity(raws.len());
-        for raw in raws {
-            let key = |key: &str| format!("shadow.{}.{key}", raw.name);
-            if raw.name.is_empty() || !names.insert(raw.name.clone()) {
-                return Err(self.wrong(
-                    "shadow.name",
-                    "empty, or that of two triggers; give each its own",
-                ));
-            }
-            if !raw.target.is_finite() || raw.target <= 0.0 {
-                return Err(self.wrong(
-                    &key("target"),
-                    format!("{} is not above 0; write what one pod carries", raw.target),
-                ));
-            }
-            let lead_time = self.length(&key("leadTime"), raw.lead_time.as_ref())?;
-            let quantile = match raw.quantile {
-                None => Level::Quantile(DEFAULT_LEVEL),
-                Some(RawLevel::Number(level)) if level > 0.0 && level < 1.0 => {
-                    Level::Quantile(level)
-                }
-                Some(RawLevel::Word(word)) if word == "point" => Level::Point,
-                Some(_) => {
-                    return Err(self.wrong(
-                        &key("quantile"),
-                        "write a level between 0 and 1, or \"point\"",
-                    ));
-                }
+        let read = |mut raw: toml::Table| {
+            let name = match raw.remove("name") {
+                Some(toml::Value::String(name)) if !name.is_empty() => name,
+                _ => return Err(self.wrong("shadow.name", "missing or empty; write one")),
             };
-            let number =
-                |name: &str, value: Option<f64>| self.within(&key(name), value, f64::MIN, f64::MAX);
-            triggers.push(ShadowTrigger {
-                target: raw.target,
-                lead_time_seconds: lead_time.unwrap_or(DEFAULT_LEAD_TIME),
-                aggregate: raw.aggregate,
-                quantile,
-                activation_target: number("activationTarget", raw.activation_target)?
-                    .unwrap_or(0.0),
-                scale: number("scale", raw.scale)?.unwrap_or(1.0),
-                margin: number("margin", raw.margin)?.unwrap_or(0.0),
-                clamp_min: number("clampMin", raw.clamp_min)?,
-                clamp_max: number("clampMax", raw.clamp_max)?,
-                name: raw.name.clone(),
-            });
-        }
-        Ok(triggers)
+            if !names.insert(name.clone()) {
+                return Err(self.wrong("shadow.name", "that of two triggers; give each its own"));
+            }
+            let of = |key: &str| format!("shadow.{name}.{key}");
+            let mut settings = BTreeMap::new();
+            for (key, value) in raw {
+                let value = match value {
+                    toml::Value::String(text) => text,
+                    toml::Value::Integer(number) => number.to_string(),
+                    toml::Value::Float(number) => number.to_string(),
+                    toml::Value::Boolean(choice) => choice.to_string(),
+                    _ => return Err(self.wrong(&of(&key), "write text, a number, true or false")),
+                };
+                settings.insert(key, value);
+            }
+            if settings.contains_key("series") {
+                return Err(self.wrong(&of("series"), "take it out: it is the entry's"));
+            }
+            if let Some(key) = unknown_keys(&settings).first() {
+                return Err(self.wrong(
+                    &of(key),
+                    "no setting of a trigger; write target, leadTime, aggregate, quantile or another that a ScaledObject takes",
+                ));
+            }
+            let trigger = ShadowTrigger {
+                settings,
+                name: name.clone(),
+            };
+            match trigger.of(&series) {
+                Ok(_) => Ok(trigger),
+                Err(Error::Invalid { field, reason }) => Err(self.wrong(&of(&field), reason)),
+                Err(other) => Err(other),
+            }
+        };
+        raws.into_iter().map(read).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! What a catalog may say, and what each mistake is told.
 
 use super::*;
-use crate::error::Result;
+use crate::trigger::{Aggregate, Level};
 
 const WHOLE: &str = r#"
 [defaults]
@@ -9,6 +9,7 @@ step = "1m"
 time_zone = "Europe/Berlin"
 labels = { cluster = "east" }
 schedule = { every = "6h", jitter = "10m" }
+gates = { min_skill = -0.5, max_censored_share = 0.1 }
 
 [[series]]
 name = "{namespace}.{workload}.cpu"
@@ -51,12 +52,10 @@ fn every_key_is_read_and_defaults_fill_what_an_entry_leaves_out() {
     assert_eq!(many.zone.to_string(), "Europe/Berlin");
     assert_eq!(many.method, Some(Method::Search));
     assert_eq!(many.schedule.unwrap().every_seconds, 21_600);
-    assert_eq!(many.gates.min_coverage, Some(0.6));
-    let trigger = &many.shadow[0];
-    assert_eq!(
-        (trigger.lead_time_seconds, trigger.quantile),
-        (600, Level::Point)
-    );
+    let series = "shop.web.cpu".parse().unwrap();
+    let trigger = many.shadow[0].of(&series).unwrap();
+    assert_eq!((trigger.series, trigger.target), (series, 0.7));
+    assert_eq!((trigger.lead_seconds, trigger.level), (600, Level::Point));
     assert_eq!((trigger.aggregate, trigger.scale), (Aggregate::Max, 1.0));
     let result = labels(&[
         ("namespace", "shop"),
@@ -151,11 +150,11 @@ fn every_mistake_names_the_entry_the_key_and_what_to_write() {
         ),
         (
             "[[series]]\nname = \"a\"\ncolumn = \"x\"\nshadow = [{ name = \"s\", target = 0 }]\n",
-            "key shadow.s.target: 0 is not above 0",
+            "key shadow.s.target: \"0\"; give a number above 0",
         ),
         (
             "[[series]]\nname = \"a\"\ncolumn = \"x\"\nshadow = [{ name = \"s\", target = 1, quantile = 2 }]\n",
-            "between 0 and 1",
+            "key shadow.s.quantile: \"2\"; give point, or a number above 0 and below 1",
         ),
         (
             "[[series]]\nname = \"a\"\ncolumn = \"x\"\n[[series]]\nname = \"a\"\ncolumn = \"y\"\n",
@@ -165,6 +164,54 @@ fn every_mistake_names_the_entry_the_key_and_what_to_write() {
         let read: Result<Catalog> = text.parse();
         let error = read.unwrap_err().to_string();
         assert!(error.contains(says), "{text}\n{error}");
+    }
+}
+
+#[test]
+fn gates_of_an_entry_add_to_those_of_all_and_come_before_them() {
+    let catalog: Catalog = WHOLE.parse().unwrap();
+    let gates = |of: usize| catalog.entries[of].gates;
+    assert_eq!(
+        (gates(0).min_skill, gates(1).min_skill),
+        (Some(0.0), Some(-0.5))
+    );
+    assert_eq!(
+        (gates(0).min_coverage, gates(1).min_coverage),
+        (Some(0.6), None)
+    );
+    assert_eq!(gates(0).max_censored_share, Some(0.1));
+}
+
+#[test]
+fn a_shadow_trigger_takes_what_a_scaled_object_takes_and_refuses_what_it_refuses() {
+    let read = |settings: &str| -> Result<Catalog> {
+        let shadow = format!("shadow = [{{ name = \"s\", target = 1, {settings} }}]");
+        format!("[[series]]\nname = \"a\"\ncolumn = \"x\"\n{shadow}\n").parse()
+    };
+    let taken = "floorAtObserved = true, onUnavailable = \"lastGood:15m\", minSkill = 0, maxDataAge = \"15m\"";
+    let catalog = read(taken).unwrap();
+    let shadow = &catalog.entries[0].shadow[0];
+    let trigger = shadow.of(&"a".parse().unwrap()).unwrap();
+    assert_eq!(
+        (trigger.floor_at_observed, trigger.max_data_age_seconds),
+        (true, Some(900))
+    );
+    for (settings, says) in [
+        (
+            "scale = 0",
+            "key shadow.s.scale: \"0\"; give a number above 0",
+        ),
+        (
+            "clampMin = 5, clampMax = 4",
+            "key shadow.s.clampMax: 4 is below clampMin",
+        ),
+        ("leadTime = \"8d\"", "key shadow.s.leadTime: "),
+        ("leedTime = \"5m\"", "key shadow.s.leedTime: no setting"),
+        ("series = \"b\"", "key shadow.s.series: take it out"),
+        ("margin = [1]", "key shadow.s.margin: write text, a number"),
+    ] {
+        let error = read(settings).unwrap_err().to_string();
+        assert!(error.contains(says), "{settings}: {error}");
     }
 }
 

@@ -262,3 +262,24 @@ fn it_survives_json_and_nonsense_is_refused_by_name() {
         assert!(error.to_string().contains("correction"), "{error}");
     }
 }
+
+#[test]
+fn what_no_shift_reaches_is_not_said_to_be_corrected() {
+    let correction = fitted(0.9);
+    let (state, now) = seen(&correction, &[0.5; 12]);
+    let last = i64::from(correction.leads().last().unwrap().lead_seconds);
+    let later = now + i64::from(REACH) * last;
+    for (ds, corrected) in [
+        (vec![now - 600, now], false),
+        (vec![later + 1, later + 600], false),
+        (vec![now, now + 300], true),
+    ] {
+        let mut answer = forecast(2);
+        assert_eq!(
+            correction.apply(&state, now, &ds, &mut answer),
+            corrected,
+            "{ds:?}"
+        );
+        assert_eq!(answer != forecast(2), corrected, "{ds:?}");
+    }
+}

@@ -37,7 +37,7 @@ const EVERYTHING: i64 = 100 * 365 * DAY;
 /// defaults are fitted.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The rows: a CSV file with a header line, by path or URL (file://)
+    /// The rows: a CSV file with a header line or a Parquet file, by path or URL (s3://, gs://, az://, file://)
     #[arg(long, env = "LOADCAST_DATA", value_name = "PATH|URL")]
     data: String,
     /// A column of values; repeat for more
@@ -140,15 +140,15 @@ impl Args {
             let grid = grid(&table, column, self.time_column.as_deref())?;
             let begun = Instant::now();
             let of_column = |error| Error::of_model(error).of_place(column);
-            let backtest = backtest::backtest(&method, &grid, &plan).map_err(of_column)?;
+            let origins = backtest::origins(&method, &grid, &plan).map_err(of_column)?;
             outcomes.push(Outcome {
                 series: column.clone(),
                 step_seconds: grid.step_seconds,
-                backtest,
+                backtest: Backtest::of(&origins, &grid, &plan),
                 seconds: begun.elapsed().as_secs_f64(),
             });
             if let Some(folder) = &self.plot {
-                plot::write(folder, column, &method, &grid, &plan)?;
+                plot::write(folder, column, &method, &grid, &origins)?;
             }
         }
         let text = match self.output {

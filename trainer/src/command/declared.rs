@@ -1,5 +1,7 @@
 //! The flags that declare series: a catalog, or one expression.
 
+use std::sync::Arc;
+
 use loadcast_model::catalog::Catalog;
 
 use crate::error::{Error, Result};
@@ -43,7 +45,7 @@ impl Args {
     ///
     /// # Errors
     /// [`Error::Source`] when the file cannot be read; [`Error::Settings`] naming entry, key and remedy.
-    pub(super) async fn catalog(&self, step: Option<i64>) -> Result<Option<Catalog>> {
+    pub(super) async fn catalog(&self, step: Option<i64>) -> Result<Option<Arc<Catalog>>> {
         let (text, place) = match (&self.catalog, &self.promql, &self.name) {
             (Some(place), ..) => {
                 let bytes = location::read(place).await?;
@@ -58,7 +60,7 @@ impl Args {
             _ => return Ok(None),
         };
         let catalog: std::result::Result<Catalog, _> = text.parse();
-        catalog.map(Some).map_err(|error| {
+        catalog.map(|it| Some(Arc::new(it))).map_err(|error| {
             Error::settings(
                 format!("{place}: {error}"),
                 "change what it names; deploy/catalog/kubernetes.toml shows every kind of entry",

@@ -11,17 +11,28 @@ use serde::Serialize;
 use super::backtest::grid;
 use crate::error::{Error, Result};
 use crate::output;
-use crate::replay::behavior::Behavior;
 use crate::replay::hpa::HpaSettings;
 use crate::replay::{Plan, Policy, Replay, page, replay};
 use crate::source::table::Table;
 use crate::time::{DAY, read_length, show_instant, show_length};
 
-/// Days of history that are kept for the first model when --days is not given: two weeks to learn from, or half.
+/// Days of history that are kept for the first model to learn from when --days is not given.
 const DAYS_TO_LEARN: i64 = 7;
 
 /// The most days that are replayed when --days is not given.
 const MOST_DAYS: i64 = 28;
+
+/// The settings of a trigger that a replay acts on.
+const SETTINGS: [&str; 8] = [
+    "leadTime",
+    "aggregate",
+    "quantile",
+    "scale",
+    "margin",
+    "clampMin",
+    "clampMax",
+    "floorAtObserved",
+];
 
 /// Walk real history with a Horizontal Pod Autoscaler: reactive only, with the same metric of a season ago beside it, and
 /// with Loadcast beside it as its KEDA scaler would answer.
@@ -32,7 +43,7 @@ const MOST_DAYS: i64 = 28;
 /// under-provisioned when the load is more than the ready pods can carry.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The rows: a CSV file with a header line, by path or URL (file://)
+    /// The rows: a CSV file with a header line or a Parquet file, by path or URL (s3://, gs://, az://, file://)
     #[arg(long, env = "LOADCAST_DATA", value_name = "PATH|URL")]
     data: String,
     /// The column of the workload's total load
@@ -59,7 +70,7 @@ pub struct Args {
     /// maxReplicas
     #[arg(long, env = "LOADCAST_MAX", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     max: u32,
-    /// Insist on Kubernetes' defaults for the three settings below
+    /// Kubernetes' defaults for the three settings below, said outright: none of them may be given beside it
     #[arg(long, env = "LOADCAST_HPA_DEFAULTS", value_parser = FalseyValueParser::new(), conflicts_with_all = ["sync_period", "tolerance", "scale_down_stabilization"])]
     hpa_defaults: bool,
     /// Between two looks of the autoscaler
@@ -122,6 +133,33 @@ fn read_setting(text: &str) -> std::result::Result<(String, String), String> {
     }
 }
 
+/// That a replay acts on the setting `key` of a trigger: what it would ignore is refused.
+fn acts(key: &str) -> Result<()> {
+    if SETTINGS.contains(&key) {
+        return Ok(());
+    }
+    let of_trigger = BTreeMap::from([(key.to_owned(), String::new())]);
+    let takes = format!("write {}", SETTINGS.join(", "));
+    let (what, remedy) = match key {
+        "series" => ("is not asked here", "give --column instead".to_owned()),
+        "target" => (
+            "is not read here",
+            "give --target-per-pod instead".to_owned(),
+        ),
+        "minSkill" | "onUnavailable" | "maxModelAge" | "maxDataAge" => (
+            "has no effect here: each day has a new model, and every question an answer",
+            "take it out".to_owned(),
+        ),
+        "activationTarget" => (
+            "has no effect here: no workload is scaled to zero",
+            "take it out, and give --min".to_owned(),
+        ),
+        _ if unknown_keys(&of_trigger).is_empty() => ("has no effect here", takes),
+        _ => ("is no setting of a trigger", takes),
+    };
+    Err(Error::settings(format!("--trigger: {key} {what}"), remedy))
+}
+
 impl Args {
     pub(super) async fn run(self, out: &mut (dyn Write + Send)) -> Result<()> {
         let table = Table::open(&self.data).await?;
@@ -158,20 +196,18 @@ impl Args {
             || (days_of_history - DAYS_TO_LEARN).clamp(1, MOST_DAYS),
             i64::from,
         );
-        let mut behavior = Behavior::default();
-        behavior.down.stabilization = self.scale_down_stabilization;
+        let mut hpa = HpaSettings::kubernetes(self.min, self.max);
+        if !self.hpa_defaults {
+            hpa.sync_period = self.sync_period;
+            hpa.tolerance = self.tolerance;
+            hpa.behavior.down.stabilization = self.scale_down_stabilization;
+        }
         Ok(Plan {
-            hpa: HpaSettings {
-                sync_period: self.sync_period,
-                tolerance: self.tolerance,
-                min: self.min,
-                max: self.max,
-                behavior,
-            },
             target: self.target_per_pod,
             capacity: self
                 .pod_capacity
-                .unwrap_or(self.target_per_pod * (1.0 + self.tolerance)),
+                .unwrap_or(self.target_per_pod * (1.0 + hpa.tolerance)),
+            hpa,
             pod_start: self.pod_start,
             metric_delay: self.metric_delay,
             trigger: self.trigger()?,
@@ -186,12 +222,9 @@ impl Args {
             ("series".to_owned(), "replay".to_owned()),
             ("target".to_owned(), self.target_per_pod.to_string()),
         ]);
-        metadata.extend(self.trigger.iter().cloned());
-        if let Some(key) = unknown_keys(&metadata).first() {
-            return Err(Error::settings(
-                format!("--trigger: {key} is no setting of a trigger"),
-                "write leadTime, aggregate, quantile, scale, margin, clampMin, clampMax or another that a ScaledObject takes",
-            ));
+        for (key, value) in &self.trigger {
+            acts(key)?;
+            metadata.insert(key.clone(), value.clone());
         }
         Trigger::read(&metadata).map_err(|error| Error::of_model(error).of_place("--trigger"))
     }
@@ -261,4 +294,80 @@ fn text(column: &str, plan: &Plan, replay: &Replay) -> String {
     }
     text.push('\n');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    /// The arguments of a replay with `more`.
+    fn args(more: &[&str]) -> std::result::Result<Args, clap::Error> {
+        let always = [
+            "replay",
+            "--data",
+            "x.csv",
+            "--column",
+            "cpu",
+            "--target-per-pod",
+            "2",
+        ];
+        Line::try_parse_from(always.iter().chain(more)).map(|line| line.args)
+    }
+
+    #[test]
+    fn the_defaults_of_kubernetes_are_what_is_replayed_and_stand_beside_no_other() {
+        let plain = args(&[]).unwrap().plan(14).unwrap();
+        let defaults = args(&["--hpa-defaults"]).unwrap().plan(14).unwrap();
+        assert_eq!(plain.hpa, defaults.hpa);
+        assert_eq!(defaults.hpa, HpaSettings::kubernetes(1, 100));
+        assert_eq!(defaults.days, 7);
+        for (flag, value) in [
+            ("--sync-period", "30s"),
+            ("--tolerance", "0.2"),
+            ("--scale-down-stabilization", "60s"),
+        ] {
+            let own = args(&[flag, value]).unwrap().plan(14).unwrap();
+            assert_ne!(own.hpa, defaults.hpa, "{flag}");
+            let beside = args(&["--hpa-defaults", flag, value]).unwrap_err();
+            assert!(beside.to_string().contains(flag), "{beside}");
+        }
+    }
+
+    #[test]
+    fn a_setting_without_effect_is_refused_by_name_and_with_what_to_do() {
+        for (key, remedy) in [
+            ("series", "--column"),
+            ("target", "--target-per-pod"),
+            ("minSkill", "take it out"),
+            ("onUnavailable", "take it out"),
+            ("maxModelAge", "take it out"),
+            ("maxDataAge", "take it out"),
+            ("activationTarget", "--min"),
+            ("leadTimeFromEnv", "write leadTime"),
+            ("scalerAddress", "write leadTime"),
+            ("leedTime", "write leadTime"),
+        ] {
+            let error = acts(key).unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains(&format!("--trigger: {key} ")), "{text}");
+            assert!(error.remedy().contains(remedy), "{key}: {}", error.remedy());
+        }
+        assert!(SETTINGS.iter().all(|key| acts(key).is_ok()));
+        let plan = args(&["--trigger", "leadTime=10m,target=3"])
+            .unwrap()
+            .plan(14);
+        assert!(
+            plan.unwrap_err()
+                .to_string()
+                .contains("target is not read here")
+        );
+    }
 }

@@ -19,6 +19,20 @@ pub struct HpaSettings {
     pub behavior: Behavior,
 }
 
+impl HpaSettings {
+    /// Kubernetes' defaults within these replicas.
+    #[must_use]
+    pub fn kubernetes(min: u32, max: u32) -> Self {
+        Self {
+            sync_period: 15,
+            tolerance: 0.1,
+            min,
+            max,
+            behavior: Behavior::default(),
+        }
+    }
+}
+
 /// The controller of one workload.
 #[derive(Debug, Clone)]
 pub struct Hpa {

@@ -1,33 +1,41 @@
 //! The page that a team looks at before it switches a forecast on: one file, nothing to load.
 
-use std::fmt::Write as _;
+use maud::{Markup, PreEscaped, html};
 
 use super::{Plan, Policy, Replay, Run};
-use crate::time::{DAY, show_instant, show_length};
+use crate::page::document;
+use crate::plot::{FORECAST, FOUND, OBSERVED, Plot, Stroke};
+use crate::time::{show_instant, show_length};
 
-const WIDTH: f64 = 1_080.0;
-const HEIGHT: f64 = 220.0;
-const LEFT: f64 = 48.0;
-const RIGHT: f64 = 12.0;
-const TOP: f64 = 24.0;
-const BOTTOM: f64 = 24.0;
+const HEIGHT: f64 = 240.0;
 
-/// Of load, pods, and where they did not suffice.
-const LOAD: &str = "#30363d";
-const PODS: &str = "#0b62c4";
-const SHORT: &str = "#c62828";
-const GUIDE: &str = "#d0d7de";
-
-const STYLE: &str = "body{font:14px/1.5 system-ui,sans-serif;color:#1f2328;max-width:1100px;margin:24px auto;padding:0 12px}\
-table{border-collapse:collapse;margin:16px 0}td,th{padding:4px 12px;border-bottom:1px solid #d0d7de;text-align:right}\
-td:first-child,th:first-child{text-align:left}svg{width:100%;height:auto}h1{font-size:20px}h2{font-size:16px;margin:24px 0 4px}";
+/// Parts of the time that are told apart in a picture.
+const PARTS: i64 = 1_000;
 
 /// The page of a replay.
 #[must_use]
 pub fn html(column: &str, plan: &Plan, replay: &Replay) -> String {
-    let column = escaped(column);
-    let mut html = format!(
-        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Replay of {column}</title><style>{STYLE}</style>\n<h1>Would it have helped? Replay of {column}</h1>\n<p>{} to {}. A pod is to carry {:.4} and can carry {:.4}; it is ready {} after its creation. Autoscaler: every {} s, tolerance {} %, {} to {} pods, down after {}. Lead time {}; the naive is the same metric of {} before. {} models were trained, one a day, each on what came before; {} of them declare a correction by fresh observations.</p>\n",
+    let body = html! {
+        main { section {
+            h1 { "Would it have helped? Replay of " (column) }
+            p { (asked(plan, replay)) }
+            @if replay.filled_hours > 0.0 {
+                p { (format!("{:.1}", replay.filled_hours)) " h of load were not observed and are filled in." }
+            }
+            (table(replay))
+            @for run in &replay.runs {
+                h2 { (run.policy.title()) }
+                (PreEscaped(picture(plan, replay, run)))
+            }
+            p.quiet { "Red: the load was more than the ready pods can carry. Load is constant within a step." }
+        } }
+    };
+    document(&format!("Replay of {column}"), &body).into_string()
+}
+
+fn asked(plan: &Plan, replay: &Replay) -> String {
+    format!(
+        "{} to {}. A pod is to carry {:.4} and can carry {:.4}; it is ready {} after its creation. Autoscaler: every {} s, tolerance {} %, {} to {} pods, down after {}. Lead time {}; the naive is the same metric of {} before. {} models were trained, one a day, each on what came before; {} of them declare a correction by fresh observations.",
         show_instant(replay.from),
         show_instant(replay.until),
         plan.target,
@@ -42,126 +50,144 @@ pub fn html(column: &str, plan: &Plan, replay: &Replay) -> String {
         show_length(replay.naive_season_seconds),
         replay.models,
         replay.corrected_models,
-    );
-    if replay.filled_hours > 0.0 {
-        let _ = writeln!(
-            html,
-            "<p>{:.1} h of load were not observed and are filled in.</p>",
-            replay.filled_hours
-        );
-    }
-    table(&mut html, replay);
-    for run in &replay.runs {
-        let _ = writeln!(html, "<h2>{}</h2>", run.policy.title());
-        plot(&mut html, plan, replay, run);
-    }
-    html.push_str("<p>Grey: load, in pods at target. Blue: ready pods. Red: the load was more than the ready pods can carry. Load is constant within a step.</p>\n</html>\n");
-    html
+    )
 }
 
-fn table(html: &mut String, replay: &Replay) {
-    html.push_str("<table><tr><th></th><th>minutes under-provisioned</th><th>load not carried</th><th>pod-hours</th><th>against reactive</th><th>scale events</th><th>oscillations</th><th>most pods</th></tr>\n");
+fn table(replay: &Replay) -> Markup {
     let reactive = replay
         .run(Policy::Reactive)
         .map_or(0.0, |run| run.figures.pod_hours);
-    for Run {
-        policy, figures, ..
-    } in &replay.runs
-    {
-        let against = match reactive > 0.0 {
-            true => format!("{:+.1} %", 100.0 * (figures.pod_hours / reactive - 1.0)),
-            false => "-".to_owned(),
-        };
-        let _ = writeln!(
-            html,
-            "<tr><td>{}</td><td>{:.1}</td><td>{:.3} %</td><td>{:.1}</td><td>{against}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-            policy.title(),
-            figures.under_provisioned_minutes,
-            100.0 * figures.unserved_share,
-            figures.pod_hours,
-            figures.scale_events,
-            figures.oscillations,
-            figures.most_pods,
-        );
-    }
-    html.push_str("</table>\n");
-}
-
-/// One policy over time. Where many syncs share a pixel, the most load and the fewest pods are drawn.
-fn plot(html: &mut String, plan: &Plan, replay: &Replay, run: &Run) {
-    let syncs = replay.load.len().max(1);
-    let per_pixel = syncs.div_ceil((WIDTH - LEFT - RIGHT) as usize).max(1);
-    let most = run.ready.iter().map(|ready| f64::from(*ready));
-    let most = most.chain(replay.load.iter().copied()).fold(1.0, f64::max);
-    let x = |sync: usize| LEFT + (WIDTH - LEFT - RIGHT) * sync as f64 / syncs as f64;
-    let y = |pods: f64| HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * pods / most;
-    let _ = writeln!(
-        html,
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="system-ui, sans-serif" font-size="11"><rect width="{WIDTH}" height="{HEIGHT}" fill="none"/>"#
-    );
-    for share in [0.0, 0.5, 1.0] {
-        let (value, at) = (most * share, y(most * share));
-        let _ = writeln!(
-            html,
-            r#"<line x1="{LEFT}" x2="{}" y1="{at:.1}" y2="{at:.1}" stroke="{GUIDE}"/><text x="{}" y="{:.1}" text-anchor="end">{value:.0}</text>"#,
-            WIDTH - RIGHT,
-            LEFT - 6.0,
-            at + 4.0
-        );
-    }
-    let sync = plan.hpa.sync_period.max(1);
-    let mut midnight = (replay.from + DAY - 1).div_euclid(DAY) * DAY;
-    while midnight < replay.until {
-        let at = x(usize::try_from((midnight - replay.from) / sync).unwrap_or(0));
-        let _ = writeln!(
-            html,
-            r#"<line x1="{at:.1}" x2="{at:.1}" y1="{TOP}" y2="{}" stroke="{GUIDE}"/><text x="{:.1}" y="{}">{}</text>"#,
-            HEIGHT - BOTTOM,
-            at + 3.0,
-            HEIGHT - 8.0,
-            // The last one would not fit.
-            show_instant(midnight)
-                .get(5..10)
-                .filter(|_| at + 36.0 < WIDTH)
-                .unwrap_or_default()
-        );
-        midnight += DAY;
-    }
-    let mut load = String::new();
-    let mut pods = String::new();
-    let mut short = String::new();
-    let pairs = replay
-        .load
-        .chunks(per_pixel)
-        .zip(run.ready.chunks(per_pixel));
-    for (i, (of_load, of_pods)) in pairs.enumerate() {
-        let at = x(i * per_pixel);
-        let highest = of_load.iter().copied().fold(0.0, f64::max);
-        let fewest = f64::from(of_pods.iter().copied().min().unwrap_or(0));
-        let _ = write!(load, "{at:.1},{:.1} ", y(highest));
-        let _ = write!(pods, "{at:.1},{:.1} ", y(fewest));
-        let missed =
-            |(load, ready): (&f64, &u32)| load * plan.target > f64::from(*ready) * plan.capacity;
-        if of_load.iter().zip(of_pods).any(missed) {
-            let _ = write!(short, "M{at:.1},{TOP}V{:.1}", TOP - 10.0);
+    let against = |pod_hours: f64| match reactive > 0.0 {
+        true => format!("{:+.1} %", 100.0 * (pod_hours / reactive - 1.0)),
+        false => "-".to_owned(),
+    };
+    html! {
+        table {
+            thead { tr {
+                th {}
+                th.number { "minutes under-provisioned" } th.number { "load not carried" }
+                th.number { "pod-hours" } th.number { "against reactive" } th.number { "scale events" }
+                th.number { "oscillations" } th.number { "most pods" }
+            } }
+            tbody {
+                @for Run { policy, figures, .. } in &replay.runs {
+                    tr {
+                        td { (policy.title()) }
+                        td.number { (format!("{:.1}", figures.under_provisioned_minutes)) }
+                        td.number { (format!("{:.3} %", 100.0 * figures.unserved_share)) }
+                        td.number { (format!("{:.1}", figures.pod_hours)) }
+                        td.number { (against(figures.pod_hours)) }
+                        td.number { (figures.scale_events) }
+                        td.number { (figures.oscillations) }
+                        td.number { (figures.most_pods) }
+                    }
+                }
+            }
         }
     }
-    let _ = writeln!(
-        html,
-        r#"<polyline points="{load}" fill="none" stroke="{LOAD}" stroke-opacity="0.55"/><polyline points="{pods}" fill="none" stroke="{PODS}" stroke-width="1.4"/><path d="{short}" stroke="{SHORT}" stroke-width="1.2"/></svg>"#
-    );
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;")
+/// One policy over time.
+fn picture(plan: &Plan, replay: &Replay, run: &Run) -> String {
+    let times = || (0_i64..).map(|i| replay.from + i * plan.hpa.sync_period);
+    let load: Vec<(i64, f64)> = times().zip(replay.load.iter().copied()).collect();
+    let ready = run.ready.iter().map(|ready| f64::from(*ready));
+    let pods: Vec<(i64, f64)> = times().zip(ready).collect();
+    let values = load.iter().chain(&pods).map(|(_, value)| *value);
+    let mut plot = Plot::new(
+        run.policy.title(),
+        HEIGHT,
+        (replay.from, replay.until),
+        values.chain([0.0]),
+    );
+    let short = load.iter().zip(&pods).filter(|(load, pods)| {
+        // The load is in pods at target.
+        load.1 * plan.target > pods.1 * plan.capacity
+    });
+    let apart = (replay.until - replay.from) / PARTS;
+    for (from, to) in spans(short.map(|(load, _)| load.0), plan.hpa.sync_period, apart) {
+        plot.shade(from, to, FOUND, 0.35);
+    }
+    let strokes = [
+        ("load, in pods at target", Stroke::new(OBSERVED, 1.0), &load),
+        ("ready pods", Stroke::new(FORECAST, 1.6), &pods),
+    ];
+    for (name, stroke, points) in strokes {
+        plot.legend(name, stroke);
+        plot.curve(points.iter().copied(), i64::MAX, stroke);
+    }
+    plot.finish()
+}
+
+/// Ascending `times`, each `length` long, as spans: those at most `apart` from each other are one.
+fn spans(times: impl Iterator<Item = i64>, length: i64, apart: i64) -> Vec<(i64, i64)> {
+    let mut spans: Vec<(i64, i64)> = Vec::new();
+    for time in times {
+        match spans.last_mut() {
+            Some(last) if time - last.1 <= apart => last.1 = time + length,
+            _ => spans.push((time, time + length)),
+        }
+    }
+    spans
 }
 
 #[cfg(test)]
 mod tests {
+    use loadcast_model::trigger::Trigger;
+
     use super::*;
+    use crate::replay::behavior::Behavior;
+    use crate::replay::figures::Counter;
+    use crate::replay::hpa::HpaSettings;
 
     #[test]
     fn a_column_s_name_is_text_and_not_markup() {
-        assert_eq!(escaped("<script>&"), "&lt;script>&amp;");
+        let settings = [("series", "a"), ("target", "2")];
+        let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let plan = Plan {
+            hpa: HpaSettings {
+                sync_period: 15,
+                tolerance: 0.1,
+                min: 1,
+                max: 9,
+                behavior: Behavior::default(),
+            },
+            target: 2.0,
+            capacity: 2.2,
+            pod_start: 90,
+            metric_delay: 15,
+            trigger: Trigger::read(&settings.into()).unwrap(),
+            days: 1,
+            max_train: 86_400,
+        };
+        let replay = Replay {
+            from: 0,
+            until: 60,
+            step_seconds: 15,
+            filled_hours: 0.0,
+            naive_season_seconds: 86_400,
+            models: 1,
+            corrected_models: 0,
+            runs: vec![Run {
+                policy: Policy::Reactive,
+                figures: Counter::new(15, 2.2).figures(),
+                ready: vec![1, 1, 2, 2],
+            }],
+            load: vec![1.0, 1.5, 1.5, 1.0],
+        };
+        let page = html("<script>&", &plan, &replay);
+        assert!(
+            page.contains("Replay of &lt;script&gt;&amp;</h1>"),
+            "{page}"
+        );
+        assert!(!page.contains("<script>"), "{page}");
+        // One span of red: more load than a pod carries, until the second is ready.
+        assert_eq!(page.matches(r#"fill-opacity="0.35""#).count(), 1);
+    }
+
+    #[test]
+    fn what_is_closer_than_can_be_seen_is_one_span() {
+        let times = [0, 15, 60, 300];
+        assert_eq!(spans(times.into_iter(), 15, 30), [(0, 75), (300, 315)]);
     }
 }

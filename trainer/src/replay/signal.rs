@@ -7,7 +7,7 @@ use super::{Load, Plan};
 use crate::error::{Error, Result};
 use crate::time::{DAY, WEEK};
 
-/// The same metric one season minus the lead time ago: the one-line PromQL `offset`.
+/// The same metric some seasons minus the lead time ago, as few seasons as are over then: the one-line PromQL `offset`.
 #[derive(Debug)]
 pub(super) struct SeasonalNaive<'a> {
     load: &'a Load,
@@ -16,10 +16,13 @@ pub(super) struct SeasonalNaive<'a> {
 }
 
 impl<'a> SeasonalNaive<'a> {
-    /// Of a week, where the history reaches back a week before `from`, else of a day.
+    /// Of whole weeks, where the history reaches so far back before `from`, else of whole days.
     pub(super) fn new(load: &'a Load, from: i64, lead: i64) -> Self {
-        let week = from - WEEK >= load.grid().start;
-        let season = if week { WEEK } else { DAY };
+        // The step that is looked up is over before anybody asks.
+        let least = lead + load.step();
+        let whole = |season: i64| season * ((least + season - 1) / season);
+        let week = from - whole(WEEK) >= load.grid().start;
+        let season = whole(if week { WEEK } else { DAY });
         Self { load, season, lead }
     }
 
@@ -114,5 +117,48 @@ impl<'a> Loadcast<'a> {
     /// How many models were trained, and how many of them declare a correction.
     pub(super) fn models(&self) -> (usize, usize) {
         (self.models, self.corrected)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use loadcast_model::grid::Grid;
+
+    use super::*;
+
+    #[test]
+    fn a_season_ago_is_never_later_than_the_last_step_that_is_over() {
+        const STEP: i64 = 3_600;
+        let load = |days: i64| {
+            let values = (0..days * 24).map(|i| Some(i as f64)).collect();
+            let step_seconds = 3_600;
+            Load::new(Grid {
+                start: 0,
+                step_seconds,
+                values,
+            })
+        };
+        for (days, lead, season) in [
+            (30, 300, WEEK),
+            (30, WEEK - STEP, WEEK),
+            (30, WEEK - STEP + 1, 2 * WEEK),
+            (30, WEEK, 2 * WEEK),
+            (6, 300, DAY),
+            (6, DAY - STEP, DAY),
+            (6, DAY, 2 * DAY),
+            (6, 2 * DAY, 3 * DAY),
+            // Two weeks are not there: as many days as it takes.
+            (13, WEEK, 8 * DAY),
+        ] {
+            let load = load(days).unwrap();
+            let now = days * DAY;
+            let naive = SeasonalNaive::new(&load, now, lead);
+            assert_eq!(naive.season(), season, "{days} {lead}");
+            for now in [now, now - 1, now - STEP / 2] {
+                let over = (now.div_euclid(STEP) - 1) as f64;
+                let seen = naive.value(now);
+                assert!(seen.is_none_or(|seen| seen <= over), "{days} {lead}");
+            }
+        }
     }
 }

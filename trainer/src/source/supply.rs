@@ -79,7 +79,7 @@ impl Supply {
         let dataset = Dataset::find(&Location::of(&plan.data)?).await?;
         match (dataset, &plan.catalog) {
             (Some(dataset), catalog) => {
-                let declared = collected(&dataset, catalog.as_ref(), plan)?;
+                let declared = collected(&dataset, catalog.as_deref(), plan)?;
                 Ok((Self::Dataset(dataset), declared))
             }
             (None, Some(catalog)) => {

@@ -158,10 +158,16 @@ fn tell_correction(correction: &Correction) -> String {
         let gain = 100.0 * (1.0 - lead.mae_with / lead.mae_without);
         format!("{gain:.0} % at {}", show_length(lead.lead_seconds.into()))
     });
-    format!(
-        "fresh observations lower the error by {}",
-        gains.collect::<Vec<_>>().join(", ")
-    )
+    match (
+        gains.collect::<Vec<_>>().as_slice(),
+        correction.jump_beyond(),
+    ) {
+        ([], Some(beyond)) => format!(
+            "fresh observations correct jumps of the level beyond {beyond:.4}, and nothing else: the error of no lead falls"
+        ),
+        ([], None) => "fresh observations lower the error of no lead".to_owned(),
+        (gains, _) => format!("fresh observations lower the error by {}", gains.join(", ")),
+    }
 }
 
 /// What the search chose, in a line.
@@ -197,5 +203,31 @@ fn tell(report: &Report) -> String {
 impl Judged for Trained {
     fn verdict(&self) -> &Verdict {
         &self.verdict
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_correction_of_jumps_alone_is_told_as_that_and_not_as_a_gain_of_nothing() {
+        let told = |leads: &str| {
+            let bands = r#"{"levels":[0.5],"knots":[{"lead_seconds":300,"residuals":[0.0]}],"origins":3,"days":2.0}"#;
+            let correction = format!(
+                r#"{{"step_seconds":300,"leads":[{leads}],"jump_beyond":2.5,"bands":{bands},"peak":null}}"#
+            );
+            tell_correction(&serde_json::from_str(&correction).unwrap())
+        };
+        let jumps = told("");
+        assert!(
+            jumps.contains("jumps of the level beyond 2.5000"),
+            "{jumps}"
+        );
+        let lead = r#"{"lead_seconds":300,"memory_seconds":0,"weight":0.5,"flatness":0.0,"mae_without":2.0,"mae_with":1.0}"#;
+        assert_eq!(
+            told(lead),
+            "fresh observations lower the error by 50 % at 5 min"
+        );
     }
 }

@@ -8,7 +8,6 @@ mod counter;
 mod inspection;
 mod level_shift;
 mod look;
-mod median;
 mod outliers;
 pub mod rule;
 

@@ -1,6 +1,8 @@
 //! The gates of stage 4.
 
 use loadcast_model::backtest::Method;
+use loadcast_model::fit::fit;
+use loadcast_model::forecaster::{Forecaster, Question};
 use loadcast_model::spec::{Growth, SeasonalityChoice, Spec};
 use loadcast_trainer::brake::Brake;
 use loadcast_trainer::champion::{Champion, Served};
@@ -355,6 +357,21 @@ fn gaps_are_filled_before_an_origin_without_what_came_after_it() {
     };
     assert_eq!(last_day(0.0), last_day(1.0));
     assert_eq!(last_day(0.0).0, 9 * DAY);
+}
+
+#[test]
+fn an_origin_is_fitted_with_the_holes_that_the_model_itself_is_fitted_with() {
+    let mut it = rows(10 * DAY, good);
+    it.drain(7 * DAY as usize..8 * DAY as usize);
+    let preparation = Preparation::default();
+    let judgement = judged(&it, &preparation, defaults(), Champion::Nothing, &[]);
+    let origin = judgement.evidence.days.last().unwrap();
+    let past = features(&it, &preparation).before(origin.at);
+    assert_eq!(past.values[7 * DAY as usize + 5], None);
+    let fitted = fit(&Spec::default(), &past.to_history().unwrap()).unwrap();
+    let asked = Question::at(&origin.ds);
+    let forecast = Forecaster::new(fitted.model).unwrap().forecast(&asked);
+    assert_eq!(origin.model.point, forecast.unwrap().yhat);
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use loadcast_model::backtest::{self, Method, Plan};
+use loadcast_model::backtest::{Method, Origin};
 use loadcast_model::grid::Grid;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::output;
 use crate::plot::origin::picture;
 
@@ -15,15 +15,14 @@ const DAYS_BEFORE: i64 = 3;
 /// Writes `COLUMN-K.svg` for each origin `K` into `folder`.
 ///
 /// # Errors
-/// As [`backtest::origins`]; [`Error::Output`] when the folder cannot be written.
+/// [`Error::Output`](crate::error::Error::Output) when the folder cannot be written.
 pub(super) fn write(
     folder: &Path,
     column: &str,
     method: &Method,
     grid: &Grid,
-    plan: &Plan,
+    origins: &[Origin],
 ) -> Result<()> {
-    let origins = backtest::origins(method, grid, plan).map_err(Error::of_model)?;
     for (origin, k) in origins.iter().zip(1..) {
         let title = match method {
             Method::Search => format!("{column}, origin {k}: search"),

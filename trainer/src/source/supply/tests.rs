@@ -81,7 +81,7 @@ async fn what_a_catalog_says_comes_before_flags_of_all_and_the_rest_is_theirs() 
         name = "plain"
         column = "b"
     "#;
-    of_all.catalog = Some(catalog.parse().unwrap());
+    of_all.catalog = Some(Arc::new(catalog.parse().unwrap()));
     of_all.labels = BTreeMap::from([("team".to_owned(), "all".to_owned())]);
     of_all.rules.step_seconds = Some(600);
     of_all.preparation.max_train_seconds = 86_400;

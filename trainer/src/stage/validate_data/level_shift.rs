@@ -5,7 +5,8 @@
 //! usually is, so that a weekend is none. The level shifted at a day when every day after it (up to a week) lies beyond
 //! every day before it (up to a week, three at least), and by more than the days before it differ from each other.
 
-use super::median::{median, spread};
+use loadcast_model::order::{median, spread};
+
 use crate::time::DAY;
 
 /// Days to either side that are compared, at most.

@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::median::{median, quantile, spread};
+use loadcast_model::order::{median, quantile, spread};
+
 use crate::time::DAY;
 
 /// Values to either side that the local median is taken of.

@@ -5,7 +5,7 @@ use crate::checks::{Check, Setting};
 /// A gate. The limit's unit is that of the value it names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Gate {
-    /// Forecasts of the next 30 days that are no finite number. Count.
+    /// Forecasts of the next 31 days that are no finite number. Count.
     Finite,
     /// How far the next day's forecast lies outside of what was ever observed. Ranges of the history.
     Range,

@@ -280,10 +280,6 @@ impl Judging<'_> {
             Some(Conclusion::CandidateOnly) => self.verdict.warn(line),
             None => self.verdict.refuse(line),
         }
-        let remedy = self
-            .against
-            .first()
-            .map_or("", |(_, gate, _)| gate.remedy());
         // One reason a code: the floor of a gate says the same as the gate.
         let mut reasons: Vec<Reason> = Vec::new();
         for (_, gate, message) in self.against {

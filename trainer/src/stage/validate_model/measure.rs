@@ -88,8 +88,7 @@ impl Ahead {
         };
         let clamps = trained.clamps.unwrap_or_default();
         for value in &mut yhat {
-            *value = value.max(clamps.min.unwrap_or(f64::NEG_INFINITY));
-            *value = value.min(clamps.max.unwrap_or(f64::INFINITY));
+            *value = clamps.of(*value);
         }
         let month = yhat.split_off(times.len());
         Ok(Self {
