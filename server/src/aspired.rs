@@ -97,22 +97,21 @@ impl Aspirations {
     }
 
     /// Notes how far `version` of `series` got, unless something else is on its way by now. A version that is retried
-    /// has failed once more; how often that is now is returned.
-    pub fn advance(&self, series: &SeriesName, version: u64, progress: Progress) -> u32 {
+    /// has failed once more.
+    pub fn advance(&self, series: &SeriesName, version: u64, progress: Progress) {
         let mut all = self.lock();
         let aspiration = all.get_mut(series);
-        aspiration
-            .filter(|aspiration| aspiration.version == version)
-            .map_or(0, |aspiration| {
-                if let Progress::Retrying { .. } = progress {
-                    aspiration.failures = aspiration.failures.saturating_add(1);
-                }
-                if let Progress::Waiting { .. } = progress {
-                    self.waiting.notify_one();
-                }
-                aspiration.progress = progress;
-                aspiration.failures
-            })
+        let Some(aspiration) = aspiration.filter(|aspiration| aspiration.version == version) else {
+            return;
+        };
+        match progress {
+            Progress::Retrying { .. } => {
+                aspiration.failures = aspiration.failures.saturating_add(1);
+            }
+            Progress::Waiting { .. } => self.waiting.notify_one(),
+            Progress::Loading | Progress::NotReady { .. } => {}
+        }
+        aspiration.progress = progress;
     }
 
     /// Notes that `version` is not on its way any more: it is served, refused, or no longer wanted. Another one stays.

@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
-    cache::records::{model_record, parameters, records_after, remembered},
+    cache::records::{model_record, parameters, remembered},
     candidate::Candidates,
     clock::Clock,
     commit::{Stages, commit},
@@ -33,7 +33,7 @@ use crate::{
     event_log::EventLog,
     reclaim::{Garbage, Reclaimer},
     served::{Change, Entry, Outage, Served, State, apply},
-    state::{Restored, StateDir, model_record::ModelRecord},
+    state::{Remembers, Restored, StateDir, model_record::ModelRecord},
 };
 
 /// How many versions of a series stay in memory when nobody says otherwise: the served one and two to go back to.
@@ -102,6 +102,7 @@ impl Cache {
             epoch,
             events,
             models,
+            unwritten,
         } = restored;
         let mut state = State::empty(epoch);
         for event in &events {
@@ -115,6 +116,10 @@ impl Cache {
             state.restore(models.drain(..));
         }
         let registry_answers = state.registry_unreachable.is_none();
+        let forgetful = unwritten.map(|error| Outage {
+            since: clock.now(),
+            message: error.to_string(),
+        });
         let cache = Self {
             changed: watch::Sender::new(state.revision),
             log: EventLog::new(events.into_iter()),
@@ -127,7 +132,7 @@ impl Cache {
             registry_seen: AtomicI64::new(0),
             registry_answers: watch::Sender::new(registry_answers),
             candidates: Candidates::default(),
-            forgetful: watch::Sender::new(None),
+            forgetful: watch::Sender::new(forgetful),
         };
         // A new history begins by serving what the old one served.
         cache.commit_all(models.into_iter().map(|served| Change::Serve {
@@ -385,7 +390,7 @@ impl Cache {
     }
 
     fn compact(&self, writer: &mut StateDir, live: usize) -> Result<()> {
-        if writer.forsaken().is_some() {
+        if writer.remembers() != Remembers::Everything {
             return Ok(());
         }
         if writer.events_want_rewrite(self.log.count()) {
@@ -407,13 +412,7 @@ struct Install<'a> {
 impl Install<'_> {
     /// Writes `batch` down; before it everything, where the directory was taken away.
     fn keep(&mut self, batch: &Batch) -> Result<()> {
-        if self.writer.is_gone() {
-            let before = self.cache.state();
-            let events = self.cache.log.retained();
-            self.writer.renew()?;
-            let models = records_after(&before, 0);
-            self.writer.rejoin(before.epoch, &events, models)?;
-        }
+        self.cache.catch_up(self.writer)?;
         self.writer.append(&batch.events, &batch.records)
     }
 }
@@ -423,7 +422,7 @@ impl Stages for Install<'_> {
     type Error = Error;
 
     fn make_durable(&mut self, batch: &Batch) -> Result<()> {
-        if self.writer.forsaken().is_some() {
+        if self.writer.remembers() != Remembers::Everything {
             return Ok(());
         }
         let Err(error) = self.keep(batch) else {

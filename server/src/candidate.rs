@@ -1,6 +1,6 @@
 //! Candidates: of a series the version that the alias `candidate` names, loaded beside what is served and asked for by that
-//! alias. A candidate changes nothing that is served: it is no part of the state, makes no event, and is loaded anew after
-//! a restart. Promoted, it is served from memory.
+//! alias. A candidate changes nothing that is served: it is no part of the state, makes no event unless it is
+//! refused, and is loaded anew after a restart. Promoted, it is served from memory.
 
 use std::{
     collections::BTreeMap,
@@ -8,7 +8,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use loadcast_model::series::SeriesName;
+use loadcast_model::series::{Labels, SeriesName};
 use loadcast_registry::registry::CANDIDATE;
 use tokio::time::Instant;
 
@@ -23,6 +23,8 @@ struct All {
     /// Counts what was put here by others than polls, so that a look from before it does not undo it.
     orders: u64,
     by_series: BTreeMap<SeriesName, Candidate>,
+    /// Series that were retired here, and the order that did; until a look from after it.
+    retired: BTreeMap<SeriesName, u64>,
 }
 
 #[derive(Debug)]
@@ -141,9 +143,13 @@ impl Candidates {
         before.and_then(Candidate::into_served)
     }
 
-    /// The series is retired. Returns what answered before.
-    pub fn remove(&self, series: &SeriesName) -> Option<Arc<Served>> {
-        let removed = self.lock().by_series.remove(series);
+    /// The series is retired here. Returns what answered before.
+    pub fn retire(&self, series: &SeriesName) -> Option<Arc<Served>> {
+        let mut all = self.lock();
+        all.orders += 1;
+        let order = all.orders;
+        all.retired.insert(series.clone(), order);
+        let removed = all.by_series.remove(series);
         removed.and_then(Candidate::into_served)
     }
 
@@ -168,7 +174,11 @@ impl Candidates {
             .filter_map(|series| all.by_series.remove(series)?.into_served())
             .collect();
         let mut wanted = Vec::new();
+        all.retired.retain(|_, order| *order > mark);
         for (series, version) in listed {
+            if all.retired.contains_key(series) {
+                continue;
+            }
             let candidate = all
                 .by_series
                 .entry(series.clone())
@@ -216,12 +226,44 @@ impl Candidates {
         }
     }
 
-    /// A wanted candidate could not be loaded, and is not tried again before `until`.
-    pub fn failed(&self, series: &SeriesName, version: u64, message: String, until: Instant) {
+    /// A wanted candidate could not be loaded, has failed `failures` times in a row, and is not tried again before `until`.
+    pub fn failed(
+        &self,
+        series: &SeriesName,
+        version: u64,
+        failures: u32,
+        message: String,
+        until: Instant,
+    ) {
         if let Some(wanted) = wanted(&mut self.lock(), series, version) {
-            wanted.failures = wanted.failures.saturating_add(1);
+            wanted.failures = failures;
             wanted.progress = Progress::Retrying { message, until };
         }
+    }
+
+    /// What failed because the registry was away may be tried again at once.
+    pub fn retry_now(&self) {
+        for candidate in self.lock().by_series.values_mut() {
+            if let Progress::Retrying { until, .. } = &mut candidate.progress {
+                *until = Instant::now();
+                candidate.failures = 0;
+            }
+        }
+    }
+
+    /// The series that have a candidate which answers, and the labels of that.
+    pub fn answering(&self) -> Vec<(SeriesName, Labels)> {
+        let all = self.lock();
+        let ready = all
+            .by_series
+            .values()
+            .filter_map(|candidate| candidate.ready.as_ref());
+        ready
+            .map(|ready| {
+                let series = &ready.served.loaded.metadata().series;
+                (series.name.clone(), Arc::clone(&series.labels))
+            })
+            .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, All> {
@@ -312,7 +354,7 @@ mod tests {
         assert_eq!(reason(&candidates), "CANDIDATE_LOADING");
         assert_eq!(begun(&candidates, 1, now), [], "it is under way");
         assert_eq!(begun(&candidates, 2, now), [], "one at a time");
-        candidates.failed(&a, 1, "503".to_owned(), later);
+        candidates.failed(&a, 1, 1, "503".to_owned(), later);
         assert_eq!(begun(&candidates, 1, now), []);
         assert_eq!(begun(&candidates, 1, later), [(1, 1)]);
         candidates.refused(&a, 2, "of another version".to_owned());
@@ -324,5 +366,30 @@ mod tests {
         let (wanted, _) = candidates.follow(candidates.mark(), &[], later);
         assert_eq!(wanted, []);
         assert_eq!(reason(&candidates), "NO_CANDIDATE");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_from_before_a_retirement_brings_no_candidate_back() {
+        let candidates = Candidates::default();
+        let a: SeriesName = "a".parse().unwrap();
+        let now = Instant::now();
+        let mark = candidates.mark();
+        assert!(candidates.retire(&a).is_none());
+        let (wanted, _) = candidates.follow(mark, &listed(1), now);
+        assert_eq!(wanted, []);
+        assert_eq!(reason(&candidates), "NO_CANDIDATE");
+        assert_eq!(begun(&candidates, 1, now), [(1, 0)], "a later look does");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_candidate_that_backs_off_is_tried_at_once_when_the_registry_is_back() {
+        let candidates = Candidates::default();
+        let now = Instant::now();
+        assert_eq!(begun(&candidates, 1, now), [(1, 0)]);
+        let later = now + Duration::from_secs(60);
+        candidates.failed(&"a".parse().unwrap(), 1, 7, "503".to_owned(), later);
+        assert_eq!(begun(&candidates, 1, now), []);
+        candidates.retry_now();
+        assert_eq!(begun(&candidates, 1, now), [(1, 0)]);
     }
 }

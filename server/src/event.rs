@@ -68,6 +68,9 @@ pub enum EventKind {
         reasons: Vec<Reason>,
         /// What the trainer measured.
         scores: Option<Scores>,
+        /// It was not to be served, only to answer under the alias `candidate`. Logs of earlier builds do not say.
+        #[serde(default)]
+        beside: bool,
     },
     /// The registry names no version of a series any more; what is served goes on being served.
     AliasGone {

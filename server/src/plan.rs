@@ -149,8 +149,7 @@ fn judge(entry: Option<&Entry>, aspired: &Aspired) -> Judged {
     if served.is_some_and(|served| served.version == aspired.version) && !newly_by_alias {
         return Judged::Served;
     }
-    let refused = entry.and_then(|entry| entry.rejection.as_ref());
-    if refused.is_some_and(|refused| refused.version == aspired.version) {
+    if entry.and_then(|entry| entry.refused) == Some(aspired.version) {
         return Judged::Refused;
     }
     Judged::Wanted
@@ -215,7 +214,7 @@ mod tests {
         plan(state, &nothing.0, &nothing.1, poll, Instant::now())
     }
 
-    fn refused(version: u64) -> EventKind {
+    fn refused(version: u64, beside: bool) -> EventKind {
         EventKind::Rejected {
             series: name("a"),
             labels: Default::default(),
@@ -223,6 +222,7 @@ mod tests {
             sha256: String::new(),
             reasons: vec![Reason::new("CORRUPT", "bent")],
             scores: None,
+            beside,
         }
     }
 
@@ -231,9 +231,21 @@ mod tests {
         let empty = State::empty(Uuid::nil());
         let load = |version| vec![Action::Load(line("a", version))];
         assert_eq!(plan_of(&empty, &listing(&[line("a", 1)])), load(1));
-        let state = after(&empty, refused(1));
+        let state = after(&empty, refused(1, false));
         assert_eq!(plan_of(&state, &listing(&[line("a", 1)])), []);
         assert_eq!(plan_of(&state, &listing(&[line("a", 2)])), load(2));
+    }
+
+    #[test]
+    fn what_was_refused_beside_hides_no_refused_champion_and_is_tried_when_the_alias_moves_to_it() {
+        let state = after(&State::empty(Uuid::nil()), refused(1, false));
+        let reported = refused(0, false);
+        for later in [refused(2, true), reported] {
+            let state = after(&state, later);
+            assert_eq!(plan_of(&state, &listing(&[line("a", 1)])), []);
+            let load = Action::Load(line("a", 2));
+            assert_eq!(plan_of(&state, &listing(&[line("a", 2)])), [load]);
+        }
     }
 
     #[test]

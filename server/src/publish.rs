@@ -189,18 +189,19 @@ impl Publisher {
         Ok(self.published(&series, version, registered.already_registered))
     }
 
-    /// Moves the alias of a push. Another server on the same registry may have moved it since it was `observed`, so the
-    /// registry compares again: then the version stays, whole and unnamed, for a push of the same key to finish.
+    /// Moves an alias, of a push or an order. Another server on the same registry may have moved it since it was seen where it
+    /// is `expected`, so the registry compares again: the version of a push then stays, whole and unnamed, for a push of the
+    /// same key to finish.
     async fn move_alias(
         &self,
         series: &SeriesName,
         alias: &str,
         version: u64,
-        observed: Option<u64>,
+        expected: Option<u64>,
     ) -> Result<()> {
-        let moved = self.registry.set_alias(series, alias, version, observed);
+        let moved = self.registry.set_alias(series, alias, version, expected);
         match moved.await {
-            // Another server took the same push to its end, or only the answer to our own move was lost.
+            // Another server did the same, or only the answer to our own move was lost.
             Err(RegistryError::AliasMoved { actual, .. }) if actual == version => Ok(()),
             moved => Ok(moved?),
         }
@@ -307,6 +308,7 @@ impl Publisher {
                 sha256: push.metadata.sha256.clone(),
                 reasons: vec![Reason::new(*code, description.clone())],
                 scores: push.metadata.scores.clone(),
+                beside: push.alias.as_deref() == Some(CANDIDATE),
             };
             self.cache.commit(reject, push.traceparent.clone()).await?;
         }

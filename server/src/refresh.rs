@@ -2,6 +2,7 @@
 //! own, so that none waits for another.
 
 mod candidates;
+mod refusal;
 
 use std::{
     collections::BTreeSet,
@@ -10,10 +11,7 @@ use std::{
 };
 
 use loadcast_model::series::SeriesName;
-use loadcast_registry::{
-    error::Error as RegistryError,
-    registry::{Aspired, Registry},
-};
+use loadcast_registry::registry::{Aspired, Registry};
 use tokio::{sync::Semaphore, task::JoinHandle, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -26,7 +24,7 @@ use crate::{
     lanes::Lanes,
     obtain::{Obtained, obtain},
     plan::{Action, plan, unnamed},
-    refresh::candidates::CANDIDATE_LOADS,
+    refresh::{candidates::CANDIDATE_LOADS, refusal::is_not_ready},
     served::{Change, RETIRED, State},
 };
 
@@ -296,6 +294,7 @@ impl Inner {
             return Ok(());
         }
         self.aspirations.retry_now();
+        self.cache.candidates().retry_now();
         let change = Change::RegistryBack;
         self.cache.commit(change, String::new()).await.map(drop)
     }
@@ -361,7 +360,13 @@ impl Inner {
         }
         let outcome = match obtained {
             Ok(obtained) => self.install(&load, obtained).await.map(|()| true),
-            Err(error) => self.refuse(&load, error).await.map(|()| false),
+            Err(error) => {
+                let rejected = self.reject(series, *version, false, error).await;
+                rejected.map(|_| {
+                    self.aspirations.end(series, *version);
+                    false
+                })
+            }
         };
         outcome.unwrap_or_else(|error| {
             self.retry_later(&load, &error);
@@ -401,57 +406,43 @@ impl Inner {
         Ok(())
     }
 
-    /// A version that cannot be served is refused by name, until the alias moves. What may go better another time is
-    /// handed back.
-    async fn refuse(&self, load: &Load, error: Error) -> Result<()> {
-        let Aspired {
-            series, version, ..
-        } = &load.aspired;
-        let Some(code) = refusal(&error) else {
-            return Err(error);
-        };
-        let change = Change::Reject {
-            series: series.clone(),
-            version: *version,
-            sha256: String::new(),
-            reasons: vec![Reason::new(code, error.to_string())],
-            scores: None,
-        };
-        self.cache.commit(change, String::new()).await?;
-        self.aspirations.end(series, *version);
-        Ok(())
-    }
-
     fn retry_later(&self, load: &Load, error: &Error) {
         let Aspired {
             series, version, ..
         } = &load.aspired;
         let message = error.to_string();
-        let progress = match error {
-            Error::Registry(RegistryError::NotReady { .. }) => Progress::NotReady { message },
-            _ => {
-                let asked = error.retry_after();
-                let failures = load.failures.saturating_add(1);
-                let delay = self.backoff.delay(failures, asked, rand::random());
-                tracing::warn!(%series, version, %error, ?delay, failures, "cannot load; trying again");
-                Progress::Retrying {
-                    message,
-                    until: Instant::now() + delay,
-                }
+        let progress = if is_not_ready(error) {
+            Progress::NotReady { message }
+        } else {
+            let asked = error.retry_after();
+            let failures = load.failures.saturating_add(1);
+            let delay = self.backoff.delay(failures, asked, rand::random());
+            tracing::warn!(%series, version, %error, ?delay, failures, "cannot load; trying again");
+            Progress::Retrying {
+                message,
+                until: Instant::now() + delay,
             }
         };
         self.aspirations.advance(series, *version, progress);
     }
 
-    /// Serves the version of `series` that waits for its instant, if it still does.
+    /// Serves the version of `series` that waits for its instant, if one still does and that has come: what was ordered
+    /// meanwhile may wait for a later one.
     async fn switch(&self, series: &SeriesName) {
         let _lane = self.lanes.enter(series).await;
         let Some(aspiration) = self.aspirations.get(series) else {
             return;
         };
-        let Progress::Waiting { loaded, .. } = aspiration.progress else {
+        let Progress::Waiting {
+            activate_at,
+            loaded,
+        } = aspiration.progress
+        else {
             return;
         };
+        if activate_at > self.cache.clock().now() {
+            return;
+        }
         let version = aspiration.version;
         let change = Change::Serve {
             loaded,
@@ -469,17 +460,6 @@ impl Inner {
                 self.aspirations.advance(series, version, progress);
             }
         }
-    }
-}
-
-/// The reason code of a version that can never be served; `None` for what may go better another time.
-fn refusal(error: &Error) -> Option<&'static str> {
-    match error {
-        Error::Rejected { code, .. } => Some(code),
-        Error::Registry(RegistryError::Corrupt { .. }) => Some("CORRUPT"),
-        Error::Registry(RegistryError::NotFound { .. }) => Some("VERSION_MISSING"),
-        Error::Registry(RegistryError::Unsupported { .. }) => Some("UNSUPPORTED"),
-        _ => None,
     }
 }
 

@@ -115,3 +115,23 @@ impl Pruner {
         spared
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_push_makes_its_series_due_once_and_with_zero_never() {
+        let series: SeriesName = "a".parse().unwrap();
+        let retention = Retention::new(20);
+        retention.pushed(&series);
+        retention.pushed(&series);
+        assert_eq!(
+            (retention.next(), retention.next()),
+            (Some(series.clone()), None)
+        );
+        let keeps_all = Retention::new(0);
+        keeps_all.pushed(&series);
+        assert_eq!(keeps_all.next(), None);
+    }
+}

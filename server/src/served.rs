@@ -52,6 +52,8 @@ pub struct Entry {
     pub kept: Vec<Arc<Served>>,
     /// The last refused candidate since the served version began to be served.
     pub rejection: Option<Rejection>,
+    /// The version that was refused when it was to be served: not tried again until its alias moves.
+    pub refused: Option<u64>,
     /// Why nothing is served any more.
     pub removed: Option<Reason>,
     /// The registry names no version of it any more, and it is served all the same.
@@ -121,6 +123,8 @@ pub enum Change {
         reasons: Vec<Reason>,
         /// What the trainer measured.
         scores: Option<Scores>,
+        /// It was not to be served, only to answer under the alias `candidate`.
+        beside: bool,
     },
     /// The registry names no version of a series any more. What is served goes on being served.
     AliasGone {
@@ -219,6 +223,7 @@ pub fn apply(
             sha256,
             reasons,
             scores,
+            beside,
         } => {
             let known = before.entries.get(&series);
             let same = known
@@ -226,7 +231,8 @@ pub fn apply(
                 .is_some_and(|last| {
                     last.version == version && last.sha256 == sha256 && last.reasons == reasons
                 });
-            if same && version != 0 {
+            let is_known = beside || known.is_some_and(|entry| entry.refused == Some(version));
+            if same && is_known && version != 0 {
                 return None;
             }
             let event = event(EventKind::Rejected {
@@ -236,6 +242,7 @@ pub fn apply(
                 sha256,
                 reasons,
                 scores,
+                beside,
             });
             Some((before.after(&event), event))
         }
@@ -287,6 +294,7 @@ impl Entry {
             served: None,
             kept: Vec::new(),
             rejection: None,
+            refused: None,
             removed: None,
             alias_gone: None,
         }
@@ -338,6 +346,7 @@ impl State {
             served: Some(served),
             kept,
             rejection,
+            refused: None,
             removed: None,
             alias_gone: None,
         })
@@ -356,6 +365,7 @@ impl State {
                 served: Some(Arc::new(served)),
                 kept: Vec::new(),
                 rejection,
+                refused: known.and_then(|entry| entry.refused),
                 removed: None,
                 alias_gone: known.and_then(|entry| entry.alias_gone.clone()),
             };
@@ -380,14 +390,25 @@ impl State {
         }
     }
 
+    /// The entry of `series` after `version` was refused; 0 had no number, and one `beside` was not to be served.
+    fn refused_or_not(&self, series: &SeriesName, version: u64, beside: bool) -> Entry {
+        let mut entry = self.entry_or_new(series);
+        if version != 0 && !beside {
+            entry.refused = Some(version);
+        }
+        entry
+    }
+
     /// The state after `event`, for everything that an event itself carries: all but the model of a `Served`.
     pub fn after(&self, event: &Event) -> Self {
         let next = match &event.kind {
             EventKind::Served { series, .. } => match self.entries.get(series) {
-                Some(entry) if entry.alias_gone.is_some() => self.with_entry(Entry {
-                    alias_gone: None,
-                    ..(**entry).clone()
-                }),
+                Some(entry) if entry.alias_gone.is_some() || entry.refused.is_some() => self
+                    .with_entry(Entry {
+                        alias_gone: None,
+                        refused: None,
+                        ..(**entry).clone()
+                    }),
                 _ => self.clone(),
             },
             EventKind::Removed { series, reason, .. } => self.with_entry(Entry {
@@ -403,6 +424,7 @@ impl State {
                 sha256,
                 reasons,
                 scores,
+                beside,
                 ..
             } => self.with_entry(Entry {
                 rejection: Some(Rejection {
@@ -412,7 +434,7 @@ impl State {
                     reasons: reasons.clone(),
                     scores: scores.clone(),
                 }),
-                ..self.entry_or_new(series)
+                ..self.refused_or_not(series, *version, *beside)
             }),
             EventKind::AliasGone { series, reason, .. } => self.with_entry(Entry {
                 alias_gone: Some(reason.clone()),

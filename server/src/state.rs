@@ -14,6 +14,7 @@
 //! a new one; and when it can be written again, what happened meanwhile is added and the epoch put back.
 //! Earlier schemas kept the models as JSON in files of other names; they are upgraded when they are opened.
 
+mod forsake;
 pub mod model_record;
 pub mod record;
 pub mod segment;
@@ -35,7 +36,7 @@ use crate::{
     state::{
         model_record::ModelRecord,
         record::{RecordFile, replace_file},
-        segment::{Place, Segment},
+        segment::{Index, Place, Segment},
     },
 };
 
@@ -67,14 +68,24 @@ struct Header {
     epoch: Uuid,
 }
 
+/// What a directory remembers of what was committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remembers {
+    /// All of it.
+    Everything,
+    /// What was committed up to this revision.
+    UpTo(u64),
+    /// None of it: what lies there, if anything, is of another epoch.
+    Nothing,
+}
+
 /// An open, locked state directory.
 #[derive(Debug)]
 pub struct StateDir {
     folder: PathBuf,
     events: RecordFile<Event>,
     models: Segment,
-    /// The last revision that it remembers, when later ones could not be written.
-    forsaken: Option<u64>,
+    remembers: Remembers,
     _lock: File,
 }
 
@@ -88,13 +99,17 @@ pub struct Restored {
     /// Where the models lie that are served, for [`StateDir::load`]. Under a new epoch these are not yet committed:
     /// serve them again.
     pub models: Vec<Place>,
+    /// Why the new epoch could not be written down: the directory then remembers nothing of it until
+    /// [`StateDir::rejoin`].
+    pub unwritten: Option<Error>,
 }
 
 impl StateDir {
     /// Opens `folder` (made when absent), locks it, and reads what it remembers.
     ///
     /// A record torn by a crash at the end of a file was never visible and is cut off. Damage anywhere else loses
-    /// history, so the epoch changes; models that still check out are kept.
+    /// history, so the epoch changes; models that still check out are kept. On a full disk an epoch begins that is not
+    /// written down, with the models that are there.
     ///
     /// # Errors
     /// [`Error::StateLocked`] when another server holds it; [`Error::State`] when it cannot be read or written, or is
@@ -109,37 +124,43 @@ impl StateDir {
             Some(_) => events.items.last().map_or(0, |event| event.revision),
             None => u64::MAX,
         };
-        let (mut segment, index) = Segment::open(&folder.join(SEGMENT), committed)?;
+        let (mut segment, mut index) = Segment::open(&folder.join(SEGMENT), committed)?;
         let damaged = events.damaged || index.damaged;
         if damaged {
             tracing::error!(folder = %folder.display(), "state is damaged; what checks out is kept, a new epoch begins");
         }
-        let restored = match header.filter(|_| !damaged) {
-            Some(Header { epoch, .. }) => Restored {
-                epoch,
-                events: events.items,
-                models: segment.tidied(index)?.places,
-            },
-            None => {
-                let epoch = Uuid::new_v4();
-                // The old epoch goes first and the new one comes last: a crash between begins a new epoch again.
-                remove_file(&folder.join(HEADER))?;
-                let index = segment.renumbered(&index)?;
-                events_file.rewrite(std::iter::empty::<&Event>())?;
-                write_header(folder, epoch)?;
-                Restored {
-                    epoch,
-                    models: index.places,
-                    events: Vec::new(),
-                }
-            }
+        let mut epoch = Uuid::new_v4();
+        let mut kept = Vec::new();
+        let opened = match header.filter(|_| !damaged) {
+            Some(header) => segment.tidied(&index).map(|tidied| {
+                (index, epoch, kept) = (tidied, header.epoch, events.items);
+            }),
+            None => begin(folder, epoch, &mut events_file, &mut segment, &mut index),
         };
+        if let Err(error) = &opened {
+            tracing::error!(%error, "the state directory cannot be written; a new epoch begins that is not remembered until it can");
+            strike_out(folder)?;
+        }
+        let unwritten = opened.err();
+        if segment.is_gone() {
+            // Replaced, and not known to be: where the models lie in it is not known either.
+            return Err(unwritten.unwrap_or_else(|| Error::state(folder, "it was taken away")));
+        }
         let state = Self {
             folder: folder.to_owned(),
             events: events_file,
             models: segment,
-            forsaken: None,
+            remembers: match unwritten {
+                None => Remembers::Everything,
+                Some(_) => Remembers::Nothing,
+            },
             _lock: lock,
+        };
+        let restored = Restored {
+            epoch,
+            events: kept,
+            models: index.places,
+            unwritten,
         };
         Ok((state, restored))
     }
@@ -159,10 +180,17 @@ impl StateDir {
     /// Makes changes durable together: the model records, then the events. Blocks on fsync.
     ///
     /// # Errors
-    /// [`Error::State`]; none of the changes must then become visible.
+    /// [`Error::State`]; none of the changes must then become visible, and their models are taken back.
     pub fn append(&mut self, events: &[Arc<Event>], models: &[ModelRecord]) -> Result<()> {
+        let end = self.models.end()?;
         self.models.append(models)?;
-        self.events.append(events.iter().map(|event| &**event))
+        let appended = self.events.append(events.iter().map(|event| &**event));
+        if appended.is_err()
+            && let Err(error) = self.models.cut_back(end)
+        {
+            tracing::error!(%error, "cannot take back models whose events were refused");
+        }
+        appended
     }
 
     /// Whether somebody took it away: what is appended then is lost with this process.
@@ -170,81 +198,9 @@ impl StateDir {
         self.events.is_gone() || self.models.is_gone()
     }
 
-    /// The last revision that is remembered, when later ones could not be written; `None` when all are.
-    pub fn forsaken(&self) -> Option<u64> {
-        self.forsaken
-    }
-
-    /// Gives up remembering what comes after `revision`: whatever becomes of this process, the directory continues its
-    /// epoch no more, unless [`StateDir::rejoin`] does.
-    ///
-    /// # Errors
-    /// [`Error::State`] when even that cannot be made durable; what cannot be remembered must then not be served.
-    pub fn forsake(&mut self, revision: u64) -> Result<()> {
-        remove_file(&self.folder.join(HEADER))?;
-        match File::open(&self.folder).and_then(|folder| folder.sync_all()) {
-            // With the directory itself gone there is nothing left that could be continued.
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::state(&self.folder, error))
-            }
-            _ => {
-                self.forsaken = Some(revision);
-                Ok(())
-            }
-        }
-    }
-
-    /// Makes what was taken away again, empty and of no epoch: [`StateDir::rejoin`] gives it one. A crash before begins a
-    /// new epoch.
-    ///
-    /// # Errors
-    /// [`Error::State`]; it is then still gone.
-    pub fn renew(&mut self) -> Result<()> {
-        let folder = &self.folder;
-        tracing::error!(folder = %folder.display(), "the state directory was taken away; it is made again from memory");
-        fs::create_dir_all(folder).map_err(|error| Error::state(folder, error))?;
-        if !folder.join(LOCK).exists() {
-            self._lock = lock(folder)?;
-        }
-        for file in [HEADER, EVENTS, SEGMENT] {
-            remove_file(&folder.join(file))?;
-        }
-        let (segment, _) = Segment::open(&folder.join(SEGMENT), u64::MAX)?;
-        let (events, _) = RecordFile::open(&folder.join(EVENTS))?;
-        (self.models, self.events) = (segment, events);
-        Ok(())
-    }
-
-    /// Continues `epoch` with the retained `events`, after adding the `models` that the directory does not remember. Blocks
-    /// on fsync.
-    ///
-    /// # Errors
-    /// [`Error::State`], or the first error of `models`. What was added is then taken back.
-    pub fn rejoin(
-        &mut self,
-        epoch: Uuid,
-        events: &[Arc<Event>],
-        models: impl Iterator<Item = Result<ModelRecord>>,
-    ) -> Result<()> {
-        let end = self.models.end()?;
-        let added = self.add(models).and_then(|()| {
-            self.events.rewrite(events.iter().map(|event| &**event))?;
-            write_header(&self.folder, epoch)
-        });
-        match &added {
-            Ok(()) => self.forsaken = None,
-            Err(_) => self.models.cut_back(end)?,
-        }
-        added
-    }
-
-    fn add(&mut self, models: impl Iterator<Item = Result<ModelRecord>>) -> Result<()> {
-        let mut models = models.peekable();
-        while models.peek().is_some() {
-            let some: Result<Vec<_>> = models.by_ref().take(ADDED_TOGETHER).collect();
-            self.models.append(&some?)?;
-        }
-        Ok(())
+    /// What it remembers of what was committed.
+    pub fn remembers(&self) -> Remembers {
+        self.remembers
     }
 
     /// Whether `events.log` holds much more than the `retained` events that are still needed.
@@ -284,6 +240,29 @@ fn lock(folder: &Path) -> Result<File> {
         }),
         Err(TryLockError::Error(error)) => Err(Error::state(&path, error)),
     }
+}
+
+/// Begins `epoch` with the models of `index`, which tells where they lie as soon as they lie elsewhere.
+fn begin(
+    folder: &Path,
+    epoch: Uuid,
+    events: &mut RecordFile<Event>,
+    segment: &mut Segment,
+    index: &mut Index,
+) -> Result<()> {
+    // The old epoch goes first and the new one comes last: a crash between begins a new epoch again.
+    remove_file(&folder.join(HEADER))?;
+    *index = segment.renumbered(index)?;
+    events.rewrite(std::iter::empty::<&Event>())?;
+    write_header(folder, epoch)
+}
+
+/// Makes sure that the epoch of `folder` is not continued. It takes no room.
+fn strike_out(folder: &Path) -> Result<()> {
+    remove_file(&folder.join(HEADER))?;
+    File::open(folder)
+        .and_then(|opened| opened.sync_all())
+        .map_err(|error| Error::state(folder, error))
 }
 
 /// Removes what need not be there.
@@ -398,35 +377,6 @@ mod tests {
         let (_state, restored) = StateDir::open(folder.path()).unwrap();
         assert_ne!(restored.epoch, epoch);
         assert!(restored.events.is_empty());
-    }
-
-    #[test]
-    fn a_forsaken_directory_begins_a_new_epoch_and_one_that_rejoined_continues_its_own() {
-        let folder = tempfile::tempdir().unwrap();
-        let epoch = filled(folder.path(), 3);
-        let (mut state, _) = StateDir::open(folder.path()).unwrap();
-        state.forsake(3).unwrap();
-        assert_eq!(state.forsaken(), Some(3));
-        let copy = tempfile::tempdir().unwrap();
-        for file in [EVENTS, SEGMENT] {
-            fs::copy(folder.path().join(file), copy.path().join(file)).unwrap();
-        }
-        let (_copied, restored) = StateDir::open(copy.path()).unwrap();
-        assert_ne!(restored.epoch, epoch);
-        assert!(restored.events.is_empty());
-
-        let events = [Arc::new(event(3)), Arc::new(event(4))];
-        let broken = [Err(Error::Internal("no record".to_owned()))];
-        let error = state.rejoin(epoch, &events, broken.into_iter());
-        assert!(error.is_err());
-        assert_eq!(state.forsaken(), Some(3));
-        state.rejoin(epoch, &events, std::iter::empty()).unwrap();
-        assert_eq!(state.forsaken(), None);
-        state.append(&[Arc::new(event(5))], &[]).unwrap();
-        drop(state);
-        let (_state, restored) = StateDir::open(folder.path()).unwrap();
-        assert_eq!(restored.epoch, epoch);
-        assert_eq!(restored.events, [event(3), event(4), event(5)]);
     }
 
     #[test]

@@ -12,7 +12,10 @@ use crate::{
     event::{Event, EventKind},
     load::Loaded,
     served::{Change, Served, State},
-    state::model_record::{ModelRecord, StoredFacts, StoredModel},
+    state::{
+        Remembers,
+        model_record::{ModelRecord, StoredFacts, StoredModel},
+    },
 };
 
 /// A remembered model as it was served. One that cannot be served any more is told of and left to the registry. What
@@ -92,14 +95,21 @@ fn record_of(served: &Served) -> Result<ModelRecord> {
     })
 }
 
-/// What the segment must remember of `state` beyond the revision `kept`.
+/// What the segment must remember of `state` beyond what it `remembers`.
 pub(super) fn records_after(
     state: &State,
-    kept: u64,
+    remembers: Remembers,
 ) -> impl Iterator<Item = Result<ModelRecord>> + '_ {
     state.entries.iter().filter_map(move |(series, entry)| {
         match entry.served.as_deref() {
-            Some(served) => (served.revision > kept).then(|| record_of(served)),
+            Some(served) => {
+                let is_kept = match remembers {
+                    Remembers::Everything => true,
+                    Remembers::UpTo(revision) => served.revision <= revision,
+                    Remembers::Nothing => false,
+                };
+                (!is_kept).then(|| record_of(served))
+            }
             // When it was removed is not known: remembered again in any case.
             None => entry.removed.is_some().then(|| {
                 Ok(ModelRecord {

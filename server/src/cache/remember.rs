@@ -5,7 +5,11 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::{Cache, lock, records::records_after};
-use crate::{error::Result, served::Outage};
+use crate::{
+    error::Result,
+    served::Outage,
+    state::{Remembers, StateDir},
+};
 
 impl Cache {
     /// Since when the state directory cannot be written, so that a restart begins a new epoch with what was served before;
@@ -29,19 +33,22 @@ impl Cache {
     }
 
     fn remember_blocking(&self) -> Result<()> {
-        let mut writer = lock(&self.writer);
-        let state = self.state();
-        let kept = if writer.is_gone() {
-            writer.renew()?;
-            0
-        } else if let Some(kept) = writer.forsaken() {
-            kept
-        } else {
-            return Ok(());
-        };
-        let events = self.log.retained();
-        writer.rejoin(state.epoch, &events, records_after(&state, kept))?;
+        self.catch_up(&mut lock(&self.writer))?;
         self.forgetful.send_replace(None);
         Ok(())
+    }
+
+    /// Makes the directory again where it was taken away, and writes down what it does not remember of the present state.
+    pub(super) fn catch_up(&self, writer: &mut StateDir) -> Result<()> {
+        if writer.is_gone() {
+            writer.renew()?;
+        }
+        let remembers = writer.remembers();
+        if remembers == Remembers::Everything {
+            return Ok(());
+        }
+        let state = self.state();
+        let models = records_after(&state, remembers);
+        writer.rejoin(state.epoch, &self.log.retained(), models)
     }
 }

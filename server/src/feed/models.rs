@@ -203,6 +203,7 @@ mod tests {
             sha256: String::new(),
             reasons: vec![Reason::new(code, "")],
             scores: None,
+            beside: false,
         };
         cache.commit(change, String::new()).await.unwrap().revision
     }

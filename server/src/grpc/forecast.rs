@@ -23,6 +23,7 @@ use crate::{
         },
         watch::forecasts as watch,
     },
+    selector::Selector,
     served::{Served, not_served},
 };
 
@@ -39,11 +40,32 @@ impl ForecastHandler {
         Self { services, updates }
     }
 
+    /// Whether `alias` names candidates, beside what is served.
+    fn is_beside(&self, alias: Option<&str>) -> bool {
+        alias == Some(CANDIDATE) && self.services.followed_alias != CANDIDATE
+    }
+
+    /// Every series that matches and has what answers under `alias`.
+    fn answering(&self, alias: Option<&str>, selector: &Selector) -> Vec<SeriesName> {
+        let cache = &self.services.cache;
+        if self.is_beside(alias) {
+            let candidates = cache.candidates().answering().into_iter();
+            return candidates
+                .filter(|(name, labels)| selector.matches(name, labels))
+                .map(|(name, _)| name)
+                .collect();
+        }
+        let state = cache.state();
+        let served = state.entries.iter().filter(|(name, entry)| {
+            entry.served.is_some() && selector.matches(name, &entry.series.labels)
+        });
+        served.map(|(name, _)| name.clone()).collect()
+    }
+
     /// The version that is to answer, pinned.
     fn pick(&self, name: &SeriesName, pick: &Pick) -> Result<Arc<Served>> {
-        if let Pick::Alias(Some(alias)) = pick
-            && alias == CANDIDATE
-            && self.services.followed_alias != CANDIDATE
+        if let Pick::Alias(alias) = pick
+            && self.is_beside(alias.as_deref())
         {
             return self.services.cache.candidates().get(name);
         }
@@ -113,10 +135,7 @@ impl ForecastService for ForecastHandler {
             });
             named.cloned().collect()
         } else {
-            let served = state.entries.iter().filter(|(name, entry)| {
-                entry.served.is_some() && selector.matches(name, &entry.series.labels)
-            });
-            served.map(|(name, _)| name.clone()).collect()
+            handler.answering(alias.as_deref(), &selector)
         };
         drop(state);
         names.sort_unstable();

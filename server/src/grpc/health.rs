@@ -206,22 +206,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_absent_registry_is_told_by_its_own_service_and_the_server_goes_on_serving() {
+    async fn an_absent_registry_and_an_unwritten_state_are_told_by_their_own_services_alone() {
         let (registry, answers) = watch::channel(true);
-        let health = health(answers);
-        let watch = health.watch(ask(REGISTRY)).await.unwrap();
-        let mut watch = watch.into_inner();
-        for (answers, expected) in [
-            (true, ServingStatus::Serving),
-            (false, ServingStatus::NotServing),
-            (true, ServingStatus::Serving),
-        ] {
-            registry.send_replace(answers);
-            assert_eq!(watch.next().await.unwrap().unwrap().status(), expected);
-            let check = health.check(ask(REGISTRY)).await.unwrap().into_inner();
-            assert_eq!(check.status(), expected);
-            let whole = health.check(ask("")).await.unwrap().into_inner();
-            assert_eq!(whole.status(), ServingStatus::Serving);
+        let (state, forgetful) = watch::channel(None);
+        let health = Health::new(answers, forgetful);
+        let outage = || Outage {
+            since: jiff::Timestamp::UNIX_EPOCH,
+            message: "No space left".to_owned(),
+        };
+        for (service, other) in [(REGISTRY, STATE), (STATE, REGISTRY)] {
+            let watch = health.watch(ask(service)).await.unwrap();
+            let mut watch = watch.into_inner();
+            for (well, expected) in [
+                (true, ServingStatus::Serving),
+                (false, ServingStatus::NotServing),
+                (true, ServingStatus::Serving),
+            ] {
+                if service == REGISTRY {
+                    registry.send_replace(well);
+                } else {
+                    state.send_replace((!well).then(outage));
+                }
+                let told = watch.next().await.unwrap().unwrap();
+                assert_eq!(told.status(), expected, "{service}");
+                let check = health.check(ask(service)).await.unwrap().into_inner();
+                assert_eq!(check.status(), expected, "{service}");
+                for untouched in ["", other] {
+                    let check = health.check(ask(untouched)).await.unwrap().into_inner();
+                    assert_eq!(check.status(), ServingStatus::Serving, "{untouched:?}");
+                }
+            }
         }
     }
 

@@ -215,6 +215,7 @@ impl ModelService for ModelHandler {
             sha256: report.sha256,
             reasons: report.reasons,
             scores: report.scores,
+            beside: false,
         };
         let committed = self.services.cache.commit(change, traceparent()).await?;
         Ok(Response::new(pb::ReportRejectionResponse {

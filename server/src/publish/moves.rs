@@ -46,9 +46,7 @@ impl Publisher {
             } else {
                 None
             };
-            self.registry
-                .set_alias(series, alias, version, expected)
-                .await?;
+            self.move_alias(series, alias, version, expected).await?;
             if let Some(obtained) = candidate {
                 self.try_beside(&obtained, version);
             }
@@ -112,7 +110,7 @@ impl Publisher {
             reason: Reason::new(RETIRED, reason),
         };
         let committed = self.cache.commit(change, traceparent).await?;
-        self.cache.discard(self.cache.candidates().remove(series));
+        self.cache.discard(self.cache.candidates().retire(series));
         self.aspirations.supersede(series);
         Ok(Moved {
             version: 0,
@@ -130,8 +128,7 @@ impl Publisher {
         traceparent: String,
     ) -> Result<Moved> {
         let obtained = obtain(&self.cache, &*self.registry, series, version).await?;
-        self.registry
-            .set_alias(series, &self.followed_alias, version, expected)
+        self.move_alias(series, &self.followed_alias, version, expected)
             .await?;
         self.registry.revive(series).await?;
         self.serve(series, obtained, version, traceparent).await?;

@@ -1,18 +1,12 @@
 //! Candidates that a poll names, loaded beside what is served and verified as that is.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use loadcast_model::series::SeriesName;
 use tokio::{task::JoinHandle, time::Instant};
 
-use super::{Inner, Refresher, refusal};
-use crate::{
-    candidate::Wanted,
-    error::{Error, Result},
-    event::Reason,
-    obtain::obtain,
-    served::Change,
-};
+use super::{Inner, Refresher, refusal::is_not_ready};
+use crate::{candidate::Wanted, obtain::obtain};
 
 /// How many candidates are loaded at once, apart from what is to be served.
 pub(super) const CANDIDATE_LOADS: usize = 2;
@@ -61,38 +55,24 @@ impl Inner {
                     .discard(candidates.loaded(candidate, obtained.activate_at));
                 Ok(())
             }
-            Err(error) => self.refuse_candidate(series, *version, error).await,
+            Err(error) => {
+                let rejected = self.reject(series, *version, true, error).await;
+                rejected.map(|message| candidates.refused(series, *version, message))
+            }
         };
-        if let Err(error) = told {
+        let Err(error) = told else {
+            return;
+        };
+        let (failures, delay) = if is_not_ready(&error) {
+            (*failures, Duration::ZERO)
+        } else {
             let failures = failures.saturating_add(1);
             let asked = error.retry_after();
             let delay = self.backoff.delay(failures, asked, rand::random());
             tracing::warn!(%series, version, %error, ?delay, failures, "cannot load the candidate; trying again");
-            let until = Instant::now() + delay;
-            candidates.failed(series, *version, error.to_string(), until);
-        }
-    }
-
-    /// A candidate that can never be served is told of in an event; what may go better another time is handed back.
-    async fn refuse_candidate(
-        &self,
-        series: &SeriesName,
-        version: u64,
-        error: Error,
-    ) -> Result<()> {
-        let Some(code) = refusal(&error) else {
-            return Err(error);
+            (failures, delay)
         };
-        let message = error.to_string();
-        let change = Change::Reject {
-            series: series.clone(),
-            version,
-            sha256: String::new(),
-            reasons: vec![Reason::new(code, message.clone())],
-            scores: None,
-        };
-        self.cache.commit(change, String::new()).await?;
-        self.cache.candidates().refused(series, version, message);
-        Ok(())
+        let until = Instant::now() + delay;
+        candidates.failed(series, *version, failures, error.to_string(), until);
     }
 }

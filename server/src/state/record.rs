@@ -124,6 +124,14 @@ impl<T: Record> RecordFile<T> {
     }
 }
 
+#[cfg(test)]
+impl<T> RecordFile<T> {
+    /// Whatever is appended from now on is refused.
+    pub fn refuse_appends(&mut self) {
+        self.file = File::open(&self.path).unwrap();
+    }
+}
+
 /// Reads every record of `path` into memory.
 fn read_all<T: Record>(path: &Path) -> Result<(Contents<T>, u64)> {
     let mut items = Vec::new();
@@ -258,7 +266,8 @@ pub fn head_of(payload: &[u8]) -> std::io::Result<[u8; HEAD_BYTES]> {
 /// Returns the file, open for appending.
 ///
 /// # Errors
-/// [`Error::State`]; what was at `path` is then still there.
+/// [`Error::State`]; what was at `path` is then still there, unless the folder could not be fsynced or the new file not be
+/// opened: then the new one may be, and whoever holds the old one finds it gone ([`is_gone`]).
 pub fn replace_file(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,

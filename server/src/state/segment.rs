@@ -44,7 +44,7 @@ pub struct Place {
 }
 
 /// What a segment held when it was opened.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Index {
     /// The last record of each live series, in the order of the file.
     pub places: Vec<Place>,
@@ -161,11 +161,29 @@ impl Segment {
     ///
     /// # Errors
     /// As [`Segment::rewrite`].
-    pub fn tidied(&mut self, index: Index) -> Result<Index> {
+    pub fn tidied(&mut self, index: &Index) -> Result<Index> {
         if index.invisible || self.wants_rewrite(index.places.len()) {
-            return self.keep(&index, None);
+            return self.keep(index, None);
         }
-        Ok(index)
+        Ok(index.clone())
+    }
+
+    /// Replaces all that it holds, atomically, by `records`.
+    ///
+    /// # Errors
+    /// [`Error::State`], also for the first error of `records`.
+    pub fn replace(&mut self, records: impl Iterator<Item = Result<ModelRecord>>) -> Result<()> {
+        let mut len = 0;
+        self.file = replace_file(&self.path, |file| {
+            for record in records {
+                let framed = record.and_then(|record| frame(&self.path, &record));
+                file.write_all(&framed.map_err(std::io::Error::other)?)?;
+                len += 1;
+            }
+            Ok(())
+        })?;
+        self.len = len;
+        Ok(())
     }
 
     /// As [`Segment::tidied`] for a new epoch, in which all that is kept counts as of revision 0: visible, should a
@@ -381,7 +399,7 @@ mod tests {
         let path = folder.path().join("parameters.bin");
         filled(&path, &[record("a", 1), record("a", 2)]);
         let (mut segment, index) = Segment::open(&path, 1).unwrap();
-        let index = segment.tidied(index).unwrap();
+        let index = segment.tidied(&index).unwrap();
         assert_eq!(loaded(&segment, &index), [record("a", 1)]);
         // Revision 2 comes again, for another series: what it was before must not come back with it.
         segment.append(&[record("b", 2)]).unwrap();

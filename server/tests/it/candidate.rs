@@ -181,6 +181,13 @@ async fn a_candidate_that_is_bad_is_told_of_once_and_changes_neither_champion_no
     let model = client.model(SERIES).await.unwrap();
     assert_eq!(model.last_rejection.unwrap().reasons[0].code, "CORRUPT");
     assert_eq!(served(&server).await, 1.0);
+    // Named champion all the same, it is tried as that, and refused as that, once.
+    point(&server, "champion", 2);
+    for _ in 0..3 {
+        client.refresh_models().await.unwrap();
+    }
+    assert_eq!(server.cache.state().revision, revision + 2);
+    assert_eq!(served(&server).await, 1.0);
     point(&server, "candidate", 3);
     until(&server, Ok(3.0)).await;
 }

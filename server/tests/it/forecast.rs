@@ -395,6 +395,22 @@ async fn a_batch_has_one_item_a_series_in_the_order_of_names_and_an_error_breaks
     assert_eq!(ask(&["x", "b"], "", "").await.unwrap(), some);
     let candidate = ask(&["a"], "", "candidate").await.unwrap();
     assert_eq!(candidate, [item("a", Err("NO_CANDIDATE"))]);
+    // Whoever has a candidate, with a champion or without.
+    for name in ["b", "only.candidate"] {
+        let candidate = loadcast_client::Push {
+            alias: Some("candidate".to_owned()),
+            ..push(name, 7.0)
+        };
+        server.client().push(candidate).await.unwrap();
+    }
+    let tried = [item("b", Ok(7.0)), item("only.candidate", Ok(7.0))];
+    assert_eq!(
+        ask(&[], "namespace=test", "candidate").await.unwrap(),
+        tried
+    );
+    let none = ask(&[], "namespace=elsewhere", "candidate").await.unwrap();
+    assert_eq!(none, []);
+    assert_eq!(ask(&[], "", "").await.unwrap(), all);
     let other_alias = ask(&["a"], "", "challenger").await.unwrap();
     assert_eq!(other_alias, [item("a", Err("INVALID_FIELD"))]);
     let status = raw

@@ -10,6 +10,7 @@ mod grpcurl;
 mod moves;
 mod push;
 mod refresh;
+mod remember;
 mod restart;
 mod retention;
 mod scripted;

@@ -1,10 +1,22 @@
 //! What operators order: promote, go back, retire; and that no poll undoes it.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use loadcast_client::{Code, Error, ForecastQuery, ModelState, Push, Range, Selector};
+use loadcast_model::series::SeriesName;
+use loadcast_registry::registry::Registry;
+use loadcast_server::{
+    aspired::Aspirations, cache::Cache, clock::Clock, lanes::Lanes, publish::Publisher,
+};
 
-use crate::support::{TestServer, push};
+use crate::{
+    scripted::Scripted,
+    support::{TestServer, now, push, quick_folder},
+};
 
 const SERIES: &str = "web.cpu";
 
@@ -263,4 +275,35 @@ async fn a_version_on_its_way_is_shown_with_what_keeps_it() {
         .unwrap();
     let model = until(ModelState::Serving).await;
     assert_eq!((model.reason, model.aspired), (None, None));
+}
+
+#[tokio::test]
+async fn an_order_whose_own_move_went_through_and_whose_answer_was_lost_is_done() {
+    let registry = Scripted::new();
+    registry.make(SERIES, None).await;
+    registry.make(SERIES, None).await;
+    registry.point(SERIES, 1).await;
+    registry.name(SERIES, "challenger", 1).await;
+    registry.moves_twice.store(true, Ordering::Relaxed);
+    let folder = quick_folder();
+    let cache = Arc::new(Cache::open(folder.path(), Clock::set_at(now()).0).unwrap());
+    let publisher = Publisher::new(
+        Arc::clone(&cache),
+        Arc::clone(&registry) as Arc<dyn Registry>,
+        Arc::new(Lanes::default()),
+        Arc::new(Aspirations::default()),
+        "champion".to_owned(),
+        Duration::from_secs(5),
+    );
+    let series: SeriesName = SERIES.parse().unwrap();
+    for alias in ["champion", "challenger"] {
+        let order = publisher.set_alias(&series, alias, 2, Some(1), String::new());
+        assert_eq!(order.await.unwrap().version, 2, "{alias}");
+        let named = registry.alias(&series, alias).await.unwrap();
+        assert_eq!(named, Some(2), "{alias}");
+    }
+    assert_eq!(cache.get(&series).unwrap().version, 2);
+    // Somebody else's move is another matter.
+    let order = publisher.set_alias(&series, "champion", 1, Some(1), String::new());
+    assert!(order.await.is_err());
 }

@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use loadcast_model::series::SeriesName;
 use loadcast_registry::registry::Registry;
 use loadcast_server::{
-    aspired::{Aspirations, Progress},
+    aspired::{Aspiration, Aspirations, Progress},
     cache::Cache,
     clock::{Clock, ClockSetter},
     lanes::Lanes,
@@ -29,6 +29,7 @@ struct Replica {
     cache: Arc<Cache>,
     aspirations: Arc<Aspirations>,
     hints: Hints,
+    lanes: Arc<Lanes>,
     clock: ClockSetter,
     stop: CancellationToken,
     tasks: [JoinHandle<()>; 2],
@@ -41,11 +42,12 @@ impl Replica {
         let (clock, setter) = Clock::set_at(now());
         let cache = Arc::new(Cache::open(folder.path(), clock).unwrap());
         let aspirations = Arc::new(Aspirations::default());
+        let lanes = Arc::new(Lanes::default());
         let stop = CancellationToken::new();
         let refresher = Refresher::new(
             Arc::clone(&cache),
             Arc::clone(registry) as Arc<dyn Registry>,
-            Arc::new(Lanes::default()),
+            Arc::clone(&lanes),
             Arc::clone(&aspirations),
             "champion".to_owned(),
             SECOND,
@@ -58,6 +60,7 @@ impl Replica {
             cache,
             aspirations,
             hints,
+            lanes,
             clock: setter,
             stop,
             tasks: [activating, tokio::spawn(polls)],
@@ -420,5 +423,67 @@ async fn what_was_ordered_here_while_a_load_was_under_way_is_not_undone_by_it() 
         (replica.served("a"), replica.cache.state().revision),
         (3, revision)
     );
+    replica.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_ordered_for_a_later_instant_is_not_switched_to_at_the_earlier_one() {
+    let registry = Scripted::new();
+    registry.make("a", None).await;
+    let replica = Replica::of(&registry);
+    replica.until("a", 1).await;
+    let activate_at = now() + 600 * SECOND;
+    registry.make("a", Some(activate_at)).await;
+    tokio::time::sleep(5 * SECOND).await;
+    let Some(Progress::Waiting { loaded, .. }) = replica.progress("a") else {
+        panic!("{:?}", replica.progress("a"));
+    };
+    // The instant comes while an order is under way, which puts another version in its place.
+    let series: SeriesName = "a".parse().unwrap();
+    let order = replica.lanes.enter(&series).await;
+    registry.fail("", Fault::Unreachable(None));
+    replica.clock.set(activate_at);
+    tokio::time::sleep(SECOND / 2).await;
+    let later = activate_at + 600 * SECOND;
+    let ordered = Aspiration {
+        version: 3,
+        alias: "champion".to_owned(),
+        seen_at: activate_at,
+        failures: 0,
+        progress: Progress::Waiting {
+            activate_at: later,
+            loaded,
+        },
+    };
+    replica.aspirations.order(&series, ordered);
+    drop(order);
+    tokio::time::sleep(5 * SECOND).await;
+    assert_eq!(replica.served("a"), 1);
+    replica.clock.set(later);
+    replica.until("a", 3).await;
+    tokio::task::yield_now().await;
+    replica.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_candidate_that_is_still_being_made_is_asked_for_at_every_poll() {
+    let registry = Scripted::new();
+    registry.make("a", None).await;
+    registry.make("a", None).await;
+    registry.point("a", 1).await;
+    registry.name("a", "candidate", 2).await;
+    registry.fail("fetch a 2", Fault::NotReady);
+    let replica = Replica::of(&registry);
+    replica.until("a", 1).await;
+    tokio::time::sleep(10 * SECOND).await;
+    let (polls, fetches) = (registry.times("poll"), registry.times("fetch a 2"));
+    assert!(fetches.len() >= 9, "{} of {}", fetches.len(), polls.len());
+    registry.heal();
+    let candidates = replica.cache.candidates();
+    let series = "a".parse().unwrap();
+    while candidates.get(&series).is_err() {
+        tokio::time::sleep(SECOND).await;
+    }
+    assert_eq!(candidates.get(&series).unwrap().version, 2);
     replica.end().await;
 }

@@ -95,9 +95,15 @@ async fn zero_keeps_every_version() {
     for level in 1..=25 {
         client.push(push(SERIES, f64::from(level))).await.unwrap();
     }
-    // A stop waits for what prunes.
-    let folder = server.stop().await;
-    assert_eq!(versions(folder.path()).len(), 25);
+    // The same versions are pruned as soon as a server that keeps fewer sees a push: those were kept, and not forgotten.
+    let kept = server.stop().await;
+    assert_eq!(versions(kept.path()).len(), 25);
+    let flags = ["--poll-interval=1h", "--keep-registry-versions=24"];
+    let server = TestServer::start_with(kept, &flags).await;
+    server.client().push(push(SERIES, 26.0)).await.unwrap();
+    let folder = server.folder.path();
+    let pruned = until(async || versions(folder) == (3..=26).collect::<Vec<_>>()).await;
+    assert!(pruned, "{:?}", versions(folder));
 }
 
 #[tokio::test]

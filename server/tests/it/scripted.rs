@@ -1,7 +1,10 @@
 //! A registry in memory that misbehaves as a script says.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -35,6 +38,8 @@ pub(crate) struct Scripted {
     script: Mutex<Script>,
     calls: Mutex<Vec<(Instant, String)>>,
     pub(crate) unlisted: Mutex<Vec<SeriesName>>,
+    /// Every move of an alias is made twice, as by a client that lost the first answer.
+    pub(crate) moves_twice: AtomicBool,
 }
 
 impl std::fmt::Debug for Scripted {
@@ -50,6 +55,7 @@ impl Scripted {
             script: Mutex::new(Box::new(|_| None)),
             calls: Mutex::default(),
             unlisted: Mutex::default(),
+            moves_twice: AtomicBool::default(),
         })
     }
 
@@ -113,8 +119,12 @@ impl Scripted {
     }
 
     pub(crate) async fn point(&self, series: &str, version: u64) {
+        self.name(series, "champion", version).await;
+    }
+
+    pub(crate) async fn name(&self, series: &str, alias: &str, version: u64) {
         let name = series.parse().unwrap();
-        let set = self.inner.set_alias(&name, "champion", version, None);
+        let set = self.inner.set_alias(&name, alias, version, None);
         set.await.unwrap();
     }
 }
@@ -165,7 +175,11 @@ impl Registry for Scripted {
         version: u64,
         expected: Option<u64>,
     ) -> Result<()> {
-        self.inner.set_alias(series, alias, version, expected).await
+        let set = || self.inner.set_alias(series, alias, version, expected);
+        if self.moves_twice.load(Ordering::Relaxed) {
+            set().await?;
+        }
+        set().await
     }
 
     async fn retire(&self, series: &SeriesName, tombstone: Tombstone) -> Result<()> {

@@ -146,6 +146,37 @@ async fn a_server_that_ends_on_a_full_disk_serves_what_fitted_in_a_new_epoch_unt
 }
 
 #[tokio::test]
+async fn a_server_starts_on_a_full_disk_says_so_and_its_new_epoch_is_remembered_when_there_is_room()
+{
+    let Some((disk, scene)) = on_a_full_disk("fullest").await else {
+        return;
+    };
+    let epoch = scene.server.cache.state().epoch;
+    let scene = scene.restarted_without_mlflow(|| ()).await;
+    let begun = scene.server.cache.state().epoch;
+    assert_ne!(begun, epoch);
+    assert_eq!(scene.answer(&scene.b).await, 1);
+    let a = scene.answer(&scene.a).await;
+    let ready = format!("http://{}/readyz", scene.server.http);
+    let said = reqwest::get(ready).await.unwrap().text().await.unwrap();
+    assert!(said.contains("state: not remembered since"), "{said}");
+    assert!(said.contains("No space left"), "{said}");
+
+    fs::remove_file(disk.path().join("filler")).unwrap();
+    let mut forgetful = scene.server.cache.forgetful();
+    let remembered = forgetful.wait_for(Option::is_none);
+    tokio::time::timeout(PATIENCE, remembered)
+        .await
+        .unwrap()
+        .unwrap();
+    let scene = scene.restarted_without_mlflow(|| ()).await;
+    assert_eq!(scene.server.cache.state().epoch, begun);
+    assert_eq!(scene.answer(&scene.a).await, a);
+    assert_eq!(scene.answer(&scene.b).await, 1);
+    scene.end().await;
+}
+
+#[tokio::test]
 async fn a_push_when_the_state_has_no_room_is_durable_in_the_registry_served_and_made_once() {
     let Some((disk, scene)) = on_a_full_disk("full.push").await else {
         return;

@@ -178,6 +178,7 @@ impl House {
             sha256: String::new(),
             reasons: vec![Reason::new("SKILL", why)],
             scores: None,
+            beside: false,
         };
         self.commit(change).await
     }

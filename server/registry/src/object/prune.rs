@@ -68,14 +68,16 @@ impl ObjectRegistry {
         let listed = self.objects.list(&layout::versions(series)).await?;
         let numbered = Numbered::of(series, &listed);
         let mut spared: BTreeSet<u64> = spared.iter().copied().collect();
-        for alias in self.objects.folders(&layout::all_aliases()).await? {
-            spared.extend(self.alias(series, &alias).await?);
-        }
+        spared.extend(self.named(series).await?);
         let registered: BTreeSet<u64> = numbered.registered().collect();
         let mut gone = Vec::new();
         for number in numbered.prunable(keep, &spared) {
             if gone.len() == MAX_PRUNED {
                 break;
+            }
+            // Another server may have named it since.
+            if self.named(series).await?.contains(&number) {
+                continue;
             }
             let names = numbered.names(number);
             match self.delete_number(series, number, names).await {
@@ -88,6 +90,15 @@ impl ObjectRegistry {
             }
         }
         Ok(gone)
+    }
+
+    /// The versions that aliases name now.
+    async fn named(&self, series: &SeriesName) -> Result<BTreeSet<u64>> {
+        let mut named = BTreeSet::new();
+        for alias in self.objects.folders(&layout::all_aliases()).await? {
+            named.extend(self.alias(series, &alias).await?);
+        }
+        Ok(named)
     }
 
     /// First the key, so that its retry takes another number; then the manifest, which makes the version disappear; the

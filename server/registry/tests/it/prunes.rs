@@ -1,8 +1,21 @@
-//! Pruning a real MLflow that fails in the middle: what is left is found again, and no version holds up another.
+//! Pruning a real MLflow that fails in the middle: what is left is found again, and no version holds up another. And what
+//! others name meanwhile.
 
-use std::path::Path;
+use std::{fmt, path::Path, sync::Arc};
 
-use loadcast_registry::{environment::Environment, error::Error};
+use async_trait::async_trait;
+use futures::{FutureExt as _, stream::BoxStream};
+use loadcast_registry::{
+    environment::Environment,
+    error::Error,
+    object::{ObjectRegistry, Writers},
+    registry::Registry as _,
+};
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, memory::InMemory,
+    path::Path as Key,
+};
 
 use crate::{
     mlflow::{mlflow, open_at},
@@ -115,5 +128,76 @@ async fn a_version_that_is_named_while_others_are_pruned_is_kept() {
     assert_eq!(registry.prune(&a, 1, &[]).await.unwrap(), [1]);
     proxy.heal();
     assert_eq!(registry.alias(&a, "candidate").await.unwrap(), Some(2));
+    assert_eq!(registry.fetch(&a, 2).await.unwrap().model_pr, "k2");
+}
+
+/// A store on which another server names version 2 of the series `a` as soon as anything is deleted.
+#[derive(Debug, Default)]
+struct NamedMeanwhile(InMemory);
+
+impl fmt::Display for NamedMeanwhile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for NamedMeanwhile {
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Key>>,
+    ) -> BoxStream<'static, Result<Key>> {
+        let alias = Key::from("aliases/another/a");
+        let name = self
+            .0
+            .put_opts(&alias, r#"{"version":2}"#.into(), PutOptions::default());
+        name.now_or_never().unwrap().unwrap();
+        self.0.delete_stream(locations)
+    }
+
+    async fn put_opts(
+        &self,
+        location: &Key,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
+        self.0.put_opts(location, payload, options).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Key,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.0.put_multipart_opts(location, options).await
+    }
+
+    async fn get_opts(&self, location: &Key, options: GetOptions) -> Result<GetResult> {
+        self.0.get_opts(location, options).await
+    }
+
+    fn list(&self, prefix: Option<&Key>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.0.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Key>) -> Result<ListResult> {
+        self.0.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Key, to: &Key, options: CopyOptions) -> Result<()> {
+        self.0.copy_opts(from, to, options).await
+    }
+}
+
+#[tokio::test]
+async fn a_version_in_a_bucket_that_another_server_names_while_others_are_pruned_is_kept() {
+    let store = Arc::new(NamedMeanwhile::default());
+    let registry = ObjectRegistry::new(store, "memory:".to_owned(), Writers::Many);
+    let a = series("a");
+    for key in ["k1", "k2", "k3", "k4"] {
+        registry.register(new_version("a", key, key)).await.unwrap();
+    }
+    assert_eq!(registry.prune(&a, 1, &[]).await.unwrap(), [1, 3]);
+    assert_eq!(registry.alias(&a, "another").await.unwrap(), Some(2));
     assert_eq!(registry.fetch(&a, 2).await.unwrap().model_pr, "k2");
 }

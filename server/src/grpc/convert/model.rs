@@ -257,6 +257,7 @@ pub(crate) fn event(event: &Event) -> pb::ModelEvent {
             sha256,
             reasons,
             scores: found,
+            beside: _,
         } => pb::ModelEvent {
             kind: pb::ModelEventKind::Rejected.into(),
             series: series.to_string(),
