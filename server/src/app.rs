@@ -28,6 +28,7 @@ use crate::{
     http_port::{self, Port},
     lanes::Lanes,
     layers::CallSpan,
+    metrics::Metrics,
     poller::{self, Hints},
     publish::Publisher,
     refresh::Refresher,
@@ -194,6 +195,7 @@ impl Wiring {
             stop: stop.clone(),
         }));
         let hints = Hints::default();
+        let metrics = Arc::new(Metrics::new(Arc::clone(&cache)));
         let health = Health::new(cache.registry_answers(), cache.forgetful());
         let services = Services {
             publisher: Publisher::new(
@@ -221,6 +223,7 @@ impl Wiring {
             health: health.clone(),
             cache,
             hints,
+            metrics,
             webhook_secret,
         });
         let router = grpc::routes(services, http_router.clone())?

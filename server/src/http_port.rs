@@ -1,4 +1,4 @@
-//! What both ports answer to plain HTTP: is it alive, is it ready; and what MLflow tells them.
+//! What both ports answer to plain HTTP: is it alive, is it ready, what it counts; and what MLflow tells them.
 
 use std::sync::Arc;
 
@@ -6,13 +6,15 @@ use axum::{
     Router,
     body::Bytes,
     extract::{DefaultBodyLimit, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 
 use crate::{
     cache::Cache,
     grpc::health::Health,
+    metrics::{self, Metrics},
     poller::Hints,
     webhook::{MAX_BODY_BYTES, Secret},
 };
@@ -23,15 +25,18 @@ pub(crate) struct Port {
     pub(crate) health: Health,
     pub(crate) cache: Arc<Cache>,
     pub(crate) hints: Hints,
+    pub(crate) metrics: Arc<Metrics>,
     /// What MLflow signs its webhooks with; `None`: none are taken.
     pub(crate) webhook_secret: Option<Secret>,
 }
 
-/// `/livez`: the process answers. `/readyz`: it takes requests; 503 while it drains. `/webhooks/mlflow`: 202 and a poll.
+/// `/livez`: the process answers. `/readyz`: it takes requests; 503 while it drains. `/metrics`: for Prometheus.
+/// `/webhooks/mlflow`: 202 and a poll.
 pub(crate) fn router(port: Port) -> Router {
     let mut router = Router::new()
         .route("/livez", get(|| async { "alive\n" }))
-        .route("/readyz", get(ready));
+        .route("/readyz", get(ready))
+        .route("/metrics", get(text));
     if port.webhook_secret.is_some() {
         let hook = post(webhook).layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
         router = router.route("/webhooks/mlflow", hook);
@@ -67,6 +72,16 @@ async fn ready(State(port): State<Port>) -> (StatusCode, String) {
         ));
     }
     (StatusCode::OK, body)
+}
+
+async fn text(State(port): State<Port>) -> Response {
+    match port.metrics.text() {
+        Ok(text) => ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics cannot be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
 }
 
 async fn webhook(

@@ -27,6 +27,7 @@ pub mod lanes;
 pub mod layers;
 pub mod load;
 mod memo;
+pub mod metrics;
 pub mod obtain;
 pub mod plan;
 pub mod poller;
