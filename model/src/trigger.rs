@@ -14,7 +14,7 @@ use crate::{
     series::SeriesName,
 };
 
-pub use settings::unknown_keys;
+pub use settings::{is_set, unknown_keys};
 
 /// The longest window that is looked at, in seconds: 7 days.
 pub const MAX_LEAD_SECONDS: u32 = 7 * 86_400;
@@ -99,6 +99,21 @@ pub struct Demand {
     pub clamped: bool,
 }
 
+/// The way from a forecast to a demand, in order; in the series' unit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Terms {
+    /// Of the window's values.
+    pub aggregate: f64,
+    /// Times `scale`.
+    pub scaled: f64,
+    /// And `margin` more.
+    pub widened: f64,
+    /// At least the last observation, where `floorAtObserved` says so.
+    pub floored: f64,
+    /// At least 0, inside the clamps: the demand.
+    pub value: f64,
+}
+
 impl Trigger {
     /// The instants of the window at `now`, on the epoch-aligned grid of `step_seconds`: from the step that holds `now`
     /// to the one that holds `now + leadTime`. Within a step bucket of both they are the same.
@@ -126,6 +141,24 @@ impl Trigger {
     /// [`Error::Invalid`] when the forecast has no value or lacks the level; [`Error::NonFinite`] when the demand is no
     /// finite number.
     pub fn demand(&self, forecast: &Forecast, observed: Option<f64>) -> Result<Demand> {
+        let Terms { floored, value, .. } = self.terms(forecast, observed)?;
+        if !floored.is_finite() || !value.is_finite() {
+            return Err(Error::NonFinite {
+                reason: format!("the demand is {floored}"),
+            });
+        }
+        Ok(Demand {
+            value,
+            active: value > self.activation_target,
+            clamped: value != floored.max(0.0),
+        })
+    }
+
+    /// The way from `forecast` to the [`demand`](Self::demand), term by term.
+    ///
+    /// # Errors
+    /// As [`demand`](Self::demand).
+    pub fn terms(&self, forecast: &Forecast, observed: Option<f64>) -> Result<Terms> {
         let values = match self.level {
             Level::Point => Some(&forecast.yhat),
             Level::Quantile(level) => {
@@ -142,21 +175,22 @@ impl Trigger {
                 "nothing at the trigger's level; ask for its window and levels",
             )
         })?;
-        let mut asked = aggregate * self.scale * (1.0 + self.margin);
-        if let (true, Some(observed)) = (self.floor_at_observed, observed) {
-            asked = asked.max(observed);
-        }
-        let value = self.clamps.of(asked.max(0.0));
+        let scaled = aggregate * self.scale;
+        let widened = scaled * (1.0 + self.margin);
         // `max` swallows what is not a number.
-        if !asked.is_finite() || !value.is_finite() {
+        if !widened.is_finite() {
             return Err(Error::NonFinite {
-                reason: format!("the demand is {asked}"),
+                reason: format!("the demand is {widened}"),
             });
         }
-        Ok(Demand {
-            value,
-            active: value > self.activation_target,
-            clamped: value != asked.max(0.0),
+        let observed = observed.filter(|_| self.floor_at_observed);
+        let floored = observed.map_or(widened, |observed| widened.max(observed));
+        Ok(Terms {
+            aggregate,
+            scaled,
+            widened,
+            floored,
+            value: self.clamps.of(floored.max(0.0)),
         })
     }
 }
@@ -275,6 +309,8 @@ mod tests {
                 assert!(matches!(result, Err(Error::NonFinite { .. })), "{bad}");
             }
         }
+        let floored = trigger(&[("quantile", "point"), ("floorAtObserved", "true")]);
+        assert!(floored.demand(&forecast(&[f64::NAN]), Some(1.0)).is_err());
         let hidden =
             trigger(&[("quantile", "point")]).demand(&forecast(&[1.0, f64::NAN, 2.0]), None);
         assert!(hidden.is_err());

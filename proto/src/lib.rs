@@ -1,5 +1,5 @@
-//! Loadcast's wire, and nothing else: the `.proto` files of package `loadcast.v1` (and the standard health
-//! protocol), the Rust made from them, and the descriptor set that reflection serves.
+//! Loadcast's wire, and nothing else: the `.proto` files of package `loadcast.v1` (the standard health
+//! protocol, and KEDA's), the Rust made from them, and the descriptor set that reflection serves.
 //!
 //! The generated code is committed, so that nobody who builds this needs `protoc`. `tests/generated.rs` makes it
 //! again with protox and fails on a difference; `LOADCAST_REGENERATE=1 cargo test -p loadcast-proto` writes it.
@@ -34,6 +34,20 @@ pub mod v1 {
 #[rustfmt::skip]
 pub mod health {
     include!("gen/grpc.health.v1.rs");
+}
+
+/// Package `externalscaler`, KEDA's.
+#[allow(
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    rustdoc::all,
+    clippy::all,
+    clippy::clone_on_ref_ptr
+)]
+#[rustfmt::skip]
+pub mod externalscaler {
+    include!("gen/externalscaler.rs");
 }
 
 /// The encoded `google.protobuf.FileDescriptorSet` of this package and everything it imports, comments included.

@@ -7,11 +7,13 @@ use std::{fs, path::Path};
 
 use prost_reflect::prost::Message as _;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 6] = [
+    "externalscaler/externalscaler.proto",
     "grpc/health/v1/health.proto",
     "loadcast/v1/series.proto",
     "loadcast/v1/forecast.proto",
     "loadcast/v1/model.proto",
+    "loadcast/v1/scaler.proto",
 ];
 
 /// Compiles the `.proto` files into `out`: one Rust file and `descriptor.bin`.
@@ -57,7 +59,12 @@ fn committed_code_is_what_the_protos_generate() {
     }
     let fresh = tempfile::tempdir().expect("a temporary folder");
     generate(fresh.path());
-    for name in ["loadcast.v1.rs", "grpc.health.v1.rs", "descriptor.bin"] {
+    for name in [
+        "loadcast.v1.rs",
+        "grpc.health.v1.rs",
+        "externalscaler.rs",
+        "descriptor.bin",
+    ] {
         let want = fs::read(fresh.path().join(name)).expect("generated file");
         let have = fs::read(committed.join(name)).unwrap_or_default();
         assert!(

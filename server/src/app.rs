@@ -33,6 +33,7 @@ use crate::{
     publish::Publisher,
     refresh::Refresher,
     retention::{Pruner, Retention},
+    scaler::Scaler,
     webhook::Secret,
 };
 
@@ -196,6 +197,8 @@ impl Wiring {
         }));
         let hints = Hints::default();
         let metrics = Arc::new(Metrics::new(Arc::clone(&cache)));
+        let scaler = Arc::new(Scaler::new(Arc::clone(&cache), Arc::clone(&aspirations)));
+        metrics.enter(|registry| scaler.tally.enter(registry));
         let health = Health::new(cache.registry_answers(), cache.forgetful());
         let services = Services {
             publisher: Publisher::new(
@@ -211,6 +214,7 @@ impl Wiring {
             cache: Arc::clone(&cache),
             registry,
             hints: hints.clone(),
+            scaler,
             health: health.clone(),
             followed_alias: config.alias,
             stop: stop.clone(),

@@ -27,6 +27,9 @@ pub const ANSWER_CAP: Duration = Duration::from_secs(30);
 /// The same for a call that streams to the server: 64 MiB over a slow line, and an fsync.
 pub const UPLOAD_CAP: Duration = Duration::from_secs(300);
 
+/// The same for a call of KEDA, which sets no deadline and holds a lock while it waits. It takes microseconds.
+pub const SCALER_CAP: Duration = Duration::from_secs(1);
+
 /// Streams that are open at once, over all connections. Each costs some kilobytes.
 pub const MAX_STREAMS: usize = 50_000;
 
@@ -38,6 +41,8 @@ const MAX_TIMEOUT_DIGITS: usize = 8;
 enum Shape {
     /// One message back.
     Unary,
+    /// One message back to KEDA.
+    Scaler,
     /// Messages from the client.
     Upload,
     /// Messages from the server, for as long as both like.
@@ -55,8 +60,10 @@ impl Shape {
                 | "Watch"
                 | "ServerReflectionInfo"
                 | "StreamIsActive"
+                | "StreamMetricSpec"
                 | "DoGet",
             ) => Self::Stream,
+            _ if path.starts_with("/externalscaler.") => Self::Scaler,
             _ => Self::Unary,
         }
     }
@@ -64,6 +71,7 @@ impl Shape {
     fn cap(self) -> Duration {
         match self {
             Self::Upload => UPLOAD_CAP,
+            Self::Scaler => SCALER_CAP,
             Self::Unary | Self::Stream => ANSWER_CAP,
         }
     }
@@ -135,7 +143,7 @@ where
                 Ok(permit) => Some(permit),
                 Err(_) => return refused(too_many_streams()),
             },
-            Shape::Unary | Shape::Upload => None,
+            Shape::Unary | Shape::Scaler | Shape::Upload => None,
         };
         // Begun here and not when it is polled, so that it fires before the transport's own timer for the same header,
         // which would answer CANCELLED.
@@ -305,6 +313,16 @@ mod tests {
                 Duration::from_secs(3),
             ),
             ("/loadcast.v1.ModelService/WatchModels", None, ANSWER_CAP),
+            (
+                "/externalscaler.ExternalScaler/GetMetrics",
+                None,
+                SCALER_CAP,
+            ),
+            (
+                "/externalscaler.ExternalScaler/IsActive",
+                Some("9H"),
+                SCALER_CAP,
+            ),
         ] {
             let begin = Instant::now();
             let service = Bounds::default().layer(service_fn(never));

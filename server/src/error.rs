@@ -71,6 +71,24 @@ pub enum Error {
         /// What is served.
         served: u64,
     },
+    /// What the series' model says is not to be acted on. Mend what is named, or let the caller's fallback decide.
+    #[error("{series} is not to be acted on ({reason}): {why}")]
+    Gated {
+        /// The series.
+        series: SeriesName,
+        /// An upper-case code.
+        reason: &'static str,
+        /// What was measured, the limit, and the remedy.
+        why: String,
+    },
+    /// Nobody knows yet whether the series is served. Ask again.
+    #[error("whether {series} is served is not known yet: {why}")]
+    Cold {
+        /// The series.
+        series: SeriesName,
+        /// What is still to come.
+        why: String,
+    },
     /// This build does not do that yet.
     #[error("{feature} is not available: {description}")]
     Unsupported {

@@ -1,10 +1,12 @@
 //! The gRPC port: services, health and reflection. Only this module names the wire; handlers parse, call, convert.
 
 mod convert;
+mod external_scaler;
 mod forecast;
 pub(crate) mod health;
 mod model;
 mod push;
+mod scaler;
 mod status;
 mod watch;
 
@@ -12,9 +14,11 @@ use std::sync::Arc;
 
 use loadcast_proto::{
     FILE_DESCRIPTOR_SET,
+    externalscaler::external_scaler_server::ExternalScalerServer,
     health::health_server::HealthServer,
     v1::{
         forecast_service_server::ForecastServiceServer, model_service_server::ModelServiceServer,
+        scaler_service_server::ScalerServiceServer,
     },
 };
 use loadcast_registry::registry::Registry;
@@ -23,6 +27,7 @@ use tonic::service::Routes;
 
 use crate::{
     aspired::Aspirations, cache::Cache, grpc::health::Health, poller::Hints, publish::Publisher,
+    scaler::Scaler,
 };
 
 /// The longest message that is read: a chunk of a push and its frame. Everything else is far smaller.
@@ -36,6 +41,7 @@ pub(crate) struct Services {
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) aspirations: Arc<Aspirations>,
     pub(crate) hints: Hints,
+    pub(crate) scaler: Arc<Scaler>,
     pub(crate) health: Health,
     pub(crate) followed_alias: String,
     /// Cancelled when the server begins to leave.
@@ -52,6 +58,13 @@ pub(crate) fn routes(services: Services, http: axum::Router) -> anyhow::Result<R
     let health = HealthServer::new(services.health.clone());
     let forecast = ForecastServiceServer::new(forecast::ForecastHandler::new(services.clone()))
         .max_decoding_message_size(MAX_REQUEST_BYTES);
+    let scaler = Arc::clone(&services.scaler);
+    let external =
+        external_scaler::ExternalScalerHandler::new(Arc::clone(&scaler), services.stop.clone());
+    let external = ExternalScalerServer::new(external)
+        .max_decoding_message_size(external_scaler::MAX_REQUEST_BYTES);
+    let scaler = ScalerServiceServer::new(scaler::ScalerHandler::new(scaler))
+        .max_decoding_message_size(external_scaler::MAX_REQUEST_BYTES);
     let model = ModelServiceServer::new(model::ModelHandler::new(services))
         .max_decoding_message_size(MAX_REQUEST_BYTES);
     Ok(Routes::from(http)
@@ -59,5 +72,7 @@ pub(crate) fn routes(services: Services, http: axum::Router) -> anyhow::Result<R
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .add_service(forecast)
-        .add_service(model))
+        .add_service(model)
+        .add_service(external)
+        .add_service(scaler))
 }

@@ -36,6 +36,7 @@ pub mod question;
 pub mod reclaim;
 pub mod refresh;
 pub mod retention;
+pub mod scaler;
 pub mod selector;
 pub mod served;
 pub mod shutdown;

@@ -59,6 +59,14 @@ impl Selector {
         })
     }
 
+    /// A selector of one series.
+    pub fn of(series: SeriesName) -> Self {
+        Self {
+            names: BTreeSet::from([series]),
+            requirements: Vec::new(),
+        }
+    }
+
     /// Whether a series of this name and these labels is meant.
     pub fn matches(&self, name: &SeriesName, labels: &BTreeMap<String, String>) -> bool {
         (self.names.is_empty() || self.names.contains(name))

@@ -43,6 +43,10 @@ const FROM_ENV: &str = "FromEnv";
 
 const DEFAULT_LEAD_SECONDS: u32 = 300;
 const DEFAULT_QUANTILE: f64 = 0.9;
+/// KEDA writes a target in thousandths: a smaller one would be 0, with which there is no autoscaler.
+const MIN_TARGET: f64 = 0.001;
+/// KEDA up to 2.19 counts the thousandths in an int64.
+const MAX_TARGET: f64 = 9e15;
 const MAX_AGE_SECONDS: u32 = 366 * 86_400;
 
 /// The keys of `metadata` that are neither a trigger's nor KEDA's: most often a slip of the pen. They are no error,
@@ -80,7 +84,10 @@ impl Trigger {
                 Error::Invalid { reason, .. } => Error::invalid(series.key, reason),
                 other => other,
             })?,
-            target: target.number(|target| target > 0.0, "above 0, such as 0.7")?,
+            target: target.number(
+                |target| (MIN_TARGET..=MAX_TARGET).contains(&target),
+                "above 0, from 0.001 to 9e15 (what KEDA can carry), such as 0.7",
+            )?,
             lead_seconds: settings
                 .length("leadTime", MAX_LEAD_SECONDS)?
                 .unwrap_or(DEFAULT_LEAD_SECONDS),
@@ -120,6 +127,60 @@ impl Trigger {
             min_skill: settings.number("minSkill", |skill| skill < 1.0, "below 1, such as 0")?,
         })
     }
+}
+
+impl Trigger {
+    /// Every setting as a ScaledObject would write it, in the documented order; empty for what is left to the series or
+    /// not wanted.
+    pub fn settings(&self) -> [(&'static str, String); KEYS.len()] {
+        let number = |number: Option<f64>| number.map_or_else(String::new, |it| it.to_string());
+        let age = |age: Option<u32>| age.map_or_else(String::new, length);
+        let values = [
+            self.series.to_string(),
+            self.target.to_string(),
+            length(self.lead_seconds),
+            match self.aggregate {
+                Aggregate::Max => "max",
+                Aggregate::Avg => "avg",
+                Aggregate::Last => "last",
+            }
+            .to_owned(),
+            match self.level {
+                Level::Point => "point".to_owned(),
+                Level::Quantile(level) => level.to_string(),
+            },
+            self.activation_target.to_string(),
+            self.scale.to_string(),
+            self.margin.to_string(),
+            number(self.clamps.min),
+            number(self.clamps.max),
+            self.floor_at_observed.to_string(),
+            match self.on_unavailable {
+                OnUnavailable::Error => "error".to_owned(),
+                OnUnavailable::LastGood { seconds } => format!("lastGood:{}", length(seconds)),
+                OnUnavailable::Value(value) => value.to_string(),
+            },
+            age(self.max_model_age_seconds),
+            age(self.max_data_age_seconds),
+            number(self.min_skill),
+        ];
+        let mut keys = KEYS.into_iter();
+        values.map(|value| (keys.next().unwrap_or_default(), value))
+    }
+}
+
+/// Whether `metadata` sets `key`, plain or from the environment.
+pub fn is_set(metadata: &BTreeMap<String, String>, key: &str) -> bool {
+    metadata.contains_key(key) || metadata.contains_key(&format!("{key}{FROM_ENV}"))
+}
+
+/// Seconds in the largest unit that holds them whole: `300` is `5m`.
+fn length(seconds: u32) -> String {
+    let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+    let unit = units.iter().find(|(unit, _)| seconds % unit == 0);
+    unit.map_or_else(String::new, |(unit, name)| {
+        format!("{}{name}", seconds / unit)
+    })
 }
 
 fn level(text: &str) -> Option<Level> {
@@ -302,6 +363,10 @@ mod tests {
             min_skill: Some(-0.5),
         };
         assert_eq!(Trigger::read(&metadata(&pairs)).unwrap(), expected);
+        let settings = expected.settings();
+        assert_eq!(settings.each_ref().map(|(key, _)| *key), KEYS);
+        let again = settings.map(|(key, value)| (key.to_owned(), value));
+        assert_eq!(Trigger::read(&again.into()).unwrap(), expected);
         let from_env = pairs.map(|(key, value)| (format!("{key}FromEnv"), value.to_owned()));
         assert_eq!(Trigger::read(&from_env.into()).unwrap(), expected);
     }
@@ -312,6 +377,8 @@ mod tests {
             ("series", "a/b"),
             ("series", ""),
             ("target", "0"),
+            ("target", "0.0009"),
+            ("target", "1e16"),
             ("target", "-1"),
             ("target", "many"),
             ("target", "NaN"),

@@ -3012,3 +3012,659 @@ pub mod model_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListScalerDecisionsRequest {
+    /// Only those about these series.
+    #[prost(message, optional, tag = "1")]
+    pub selector: ::core::option::Option<SeriesSelector>,
+    /// Only those of this namespace; empty: of every one. Shadow triggers have none.
+    #[prost(string, tag = "2")]
+    pub namespace: ::prost::alloc::string::String,
+    /// Only these; unspecified: both.
+    #[prost(enumeration = "ScalerMode", tag = "3")]
+    pub mode: i32,
+    /// At most 1,000; 0 means 1,000.
+    #[prost(uint32, tag = "4")]
+    pub page_size: u32,
+    #[prost(string, tag = "5")]
+    pub page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListScalerDecisionsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub decisions: ::prost::alloc::vec::Vec<ScalerDecision>,
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// What one trigger was told.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ScalerDecision {
+    /// Of the ScaledObject; empty of a shadow trigger.
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    /// Of the ScaledObject, or of the shadow trigger.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub series: ::prost::alloc::string::String,
+    /// Of GetMetricSpec.
+    #[prost(string, tag = "4")]
+    pub metric_name: ::prost::alloc::string::String,
+    /// Tells apart triggers on one series: a hash of what they ask.
+    #[prost(string, tag = "5")]
+    pub trigger: ::prost::alloc::string::String,
+    #[prost(enumeration = "ScalerMode", tag = "6")]
+    pub mode: i32,
+    #[prost(enumeration = "ScalerSource", tag = "7")]
+    pub source: i32,
+    /// The registry's number of the version that answered; 0 where none did.
+    #[prost(uint64, tag = "8")]
+    pub version: u64,
+    /// Of the whole workload, in the series' unit; absent where an error was told.
+    #[prost(double, optional, tag = "9")]
+    pub value: ::core::option::Option<f64>,
+    /// Absent where an error was told.
+    #[prost(bool, optional, tag = "10")]
+    pub active: ::core::option::Option<bool>,
+    /// An upper-case code of why the champion did not answer; empty where it did.
+    #[prost(string, tag = "11")]
+    pub reason: ::prost::alloc::string::String,
+    /// In words, with the remedy.
+    #[prost(string, tag = "12")]
+    pub message: ::prost::alloc::string::String,
+    /// When it was told last.
+    #[prost(message, optional, tag = "13")]
+    pub told_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Since when value, activity, version and reason are what they are.
+    #[prost(message, optional, tag = "14")]
+    pub since: ::core::option::Option<::prost_types::Timestamp>,
+    /// How often it was told since then.
+    #[prost(uint64, tag = "15")]
+    pub times: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainTriggerRequest {
+    /// As in a ScaledObject's trigger.
+    #[prost(btree_map = "string, string", tag = "1")]
+    pub metadata: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainTriggerResponse {
+    /// Keys whose values cannot be read. KEDA would be refused: nothing but unknown_keys is set beside them.
+    #[prost(message, repeated, tag = "1")]
+    pub malformed: ::prost::alloc::vec::Vec<KeyProblem>,
+    /// Keys that are neither a trigger's nor KEDA's: most often a slip of the pen. They change nothing.
+    #[prost(string, repeated, tag = "2")]
+    pub unknown_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What every key means, defaults too, in the documented order.
+    #[prost(message, repeated, tag = "3")]
+    pub settings: ::prost::alloc::vec::Vec<TriggerSetting>,
+    /// What GetMetricSpec says.
+    #[prost(string, tag = "4")]
+    pub metric_name: ::prost::alloc::string::String,
+    #[prost(double, tag = "5")]
+    pub target: f64,
+    #[prost(message, optional, tag = "6")]
+    pub now: ::core::option::Option<::prost_types::Timestamp>,
+    /// The ladder from its top to the rung that answers, or all of it.
+    #[prost(message, repeated, tag = "7")]
+    pub rungs: ::prost::alloc::vec::Vec<TriggerRung>,
+    /// What KEDA would be told now.
+    #[prost(message, optional, tag = "8")]
+    pub decision: ::core::option::Option<ScalerDecision>,
+    /// The answer may change by itself at this instant; absent where only a new version changes it.
+    #[prost(message, optional, tag = "9")]
+    pub changes_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// In the series' own unit, of the values here; empty when nobody said.
+    #[prost(string, tag = "10")]
+    pub unit: ::prost::alloc::string::String,
+    /// What would be told were there no version to trust.
+    #[prost(message, optional, tag = "11")]
+    pub when_unavailable: ::core::option::Option<ScalerDecision>,
+}
+/// A key that cannot be read.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeyProblem {
+    /// As it was written.
+    #[prost(string, tag = "1")]
+    pub key: ::prost::alloc::string::String,
+    /// What is wrong and what would be right.
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+}
+/// What one key of a trigger means.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TriggerSetting {
+    #[prost(string, tag = "1")]
+    pub key: ::prost::alloc::string::String,
+    /// As it was read; of one that was not given, its default.
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+    #[prost(bool, tag = "3")]
+    pub is_default: bool,
+}
+/// One version that was asked, from the champion on.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TriggerRung {
+    #[prost(uint64, tag = "1")]
+    pub version: u64,
+    /// CHAMPION or PREVIOUS.
+    #[prost(enumeration = "ScalerSource", tag = "2")]
+    pub source: i32,
+    /// What it has to pass.
+    #[prost(message, repeated, tag = "3")]
+    pub gates: ::prost::alloc::vec::Vec<TriggerGate>,
+    /// Its forecast of the window, step by step; empty where a gate is closed or it could not be computed.
+    #[prost(message, repeated, tag = "4")]
+    pub steps: ::prost::alloc::vec::Vec<TriggerStep>,
+    #[prost(message, optional, tag = "5")]
+    pub step: ::core::option::Option<::prost_types::Duration>,
+    /// From the forecast to the demand, in order.
+    #[prost(message, repeated, tag = "6")]
+    pub terms: ::prost::alloc::vec::Vec<TriggerTerm>,
+    /// Why it does not answer; empty when it does.
+    #[prost(string, tag = "7")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub message: ::prost::alloc::string::String,
+}
+/// A limit and what is measured against it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TriggerGate {
+    /// MODEL_AGE, DATA_AGE, SKILL or LIVE.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub passed: bool,
+    /// For people: what is measured, and the limit.
+    #[prost(string, tag = "3")]
+    pub message: ::prost::alloc::string::String,
+}
+/// One step of the window.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct TriggerStep {
+    #[prost(message, optional, tag = "1")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(double, tag = "2")]
+    pub yhat: f64,
+    /// At the trigger's quantile; absent for the point.
+    #[prost(double, optional, tag = "3")]
+    pub quantile: ::core::option::Option<f64>,
+}
+/// One step of the arithmetic.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TriggerTerm {
+    /// aggregate, scale, margin, floorAtObserved, clampMin, clampMax, activationTarget.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The value after it.
+    #[prost(double, tag = "2")]
+    pub value: f64,
+    /// For people.
+    #[prost(string, tag = "3")]
+    pub message: ::prost::alloc::string::String,
+}
+/// Whether anything acts on what a trigger is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ScalerMode {
+    Unspecified = 0,
+    /// A trigger of a ScaledObject: KEDA acts on it.
+    Acting = 1,
+    /// A trigger of the catalog: evaluated and recorded, and nothing acts on it.
+    Shadow = 2,
+}
+impl ScalerMode {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SCALER_MODE_UNSPECIFIED",
+            Self::Acting => "SCALER_MODE_ACTING",
+            Self::Shadow => "SCALER_MODE_SHADOW",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SCALER_MODE_UNSPECIFIED" => Some(Self::Unspecified),
+            "SCALER_MODE_ACTING" => Some(Self::Acting),
+            "SCALER_MODE_SHADOW" => Some(Self::Shadow),
+            _ => None,
+        }
+    }
+}
+/// Which rung of the ladder answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ScalerSource {
+    Unspecified = 0,
+    /// The version that is served.
+    Champion = 1,
+    /// The one that was served before it, as the champion could not answer.
+    Previous = 2,
+    /// The last good answer, as `onUnavailable: lastGood:...` says.
+    LastGood = 3,
+    /// The number that `onUnavailable` gives.
+    OnUnavailable = 4,
+    /// None: an error was told, and KEDA's fallback decides.
+    None = 5,
+}
+impl ScalerSource {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SCALER_SOURCE_UNSPECIFIED",
+            Self::Champion => "SCALER_SOURCE_CHAMPION",
+            Self::Previous => "SCALER_SOURCE_PREVIOUS",
+            Self::LastGood => "SCALER_SOURCE_LAST_GOOD",
+            Self::OnUnavailable => "SCALER_SOURCE_ON_UNAVAILABLE",
+            Self::None => "SCALER_SOURCE_NONE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SCALER_SOURCE_UNSPECIFIED" => Some(Self::Unspecified),
+            "SCALER_SOURCE_CHAMPION" => Some(Self::Champion),
+            "SCALER_SOURCE_PREVIOUS" => Some(Self::Previous),
+            "SCALER_SOURCE_LAST_GOOD" => Some(Self::LastGood),
+            "SCALER_SOURCE_ON_UNAVAILABLE" => Some(Self::OnUnavailable),
+            "SCALER_SOURCE_NONE" => Some(Self::None),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod scaler_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// For people: KEDA itself speaks externalscaler.ExternalScaler.
+    #[derive(Debug, Clone)]
+    pub struct ScalerServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> ScalerServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> ScalerServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            ScalerServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// What was told to whom last, one decision for each trigger, in the order of namespace, name and series. Newest only, in
+        /// memory, and bounded: of more than 20,000 triggers those asked longest ago are forgotten.
+        ///
+        ///     grpcurl -plaintext -d '{"namespace":"shop"}' localhost:50051 loadcast.v1.ScalerService/ListScalerDecisions
+        pub async fn list_scaler_decisions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListScalerDecisionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListScalerDecisionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::SmallBuffers::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loadcast.v1.ScalerService/ListScalerDecisions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("loadcast.v1.ScalerService", "ListScalerDecisions"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// What a trigger with this metadata would be told now, and how that comes about. Asking changes nothing: it is neither
+        /// recorded nor remembered as a last good answer. Metadata that cannot be read is no error here: it is told key by key.
+        ///
+        ///     grpcurl -plaintext -d '{"metadata":{"series":"shop.web.cpu","target":"0.7"}}' localhost:50051 loadcast.v1.ScalerService/ExplainTrigger
+        pub async fn explain_trigger(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExplainTriggerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExplainTriggerResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::SmallBuffers::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loadcast.v1.ScalerService/ExplainTrigger",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loadcast.v1.ScalerService", "ExplainTrigger"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod scaler_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with ScalerServiceServer.
+    #[async_trait]
+    pub trait ScalerService: std::marker::Send + std::marker::Sync + 'static {
+        /// What was told to whom last, one decision for each trigger, in the order of namespace, name and series. Newest only, in
+        /// memory, and bounded: of more than 20,000 triggers those asked longest ago are forgotten.
+        ///
+        ///     grpcurl -plaintext -d '{"namespace":"shop"}' localhost:50051 loadcast.v1.ScalerService/ListScalerDecisions
+        async fn list_scaler_decisions(
+            &self,
+            request: tonic::Request<super::ListScalerDecisionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListScalerDecisionsResponse>,
+            tonic::Status,
+        >;
+        /// What a trigger with this metadata would be told now, and how that comes about. Asking changes nothing: it is neither
+        /// recorded nor remembered as a last good answer. Metadata that cannot be read is no error here: it is told key by key.
+        ///
+        ///     grpcurl -plaintext -d '{"metadata":{"series":"shop.web.cpu","target":"0.7"}}' localhost:50051 loadcast.v1.ScalerService/ExplainTrigger
+        async fn explain_trigger(
+            &self,
+            request: tonic::Request<super::ExplainTriggerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExplainTriggerResponse>,
+            tonic::Status,
+        >;
+    }
+    /// For people: KEDA itself speaks externalscaler.ExternalScaler.
+    #[derive(Debug)]
+    pub struct ScalerServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> ScalerServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for ScalerServiceServer<T>
+    where
+        T: ScalerService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/loadcast.v1.ScalerService/ListScalerDecisions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListScalerDecisionsSvc<T: ScalerService>(pub Arc<T>);
+                    impl<
+                        T: ScalerService,
+                    > tonic::server::UnaryService<super::ListScalerDecisionsRequest>
+                    for ListScalerDecisionsSvc<T> {
+                        type Response = super::ListScalerDecisionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListScalerDecisionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ScalerService>::list_scaler_decisions(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListScalerDecisionsSvc(inner);
+                        let codec = crate::codec::SmallBuffers::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loadcast.v1.ScalerService/ExplainTrigger" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExplainTriggerSvc<T: ScalerService>(pub Arc<T>);
+                    impl<
+                        T: ScalerService,
+                    > tonic::server::UnaryService<super::ExplainTriggerRequest>
+                    for ExplainTriggerSvc<T> {
+                        type Response = super::ExplainTriggerResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExplainTriggerRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ScalerService>::explain_trigger(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExplainTriggerSvc(inner);
+                        let codec = crate::codec::SmallBuffers::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for ScalerServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "loadcast.v1.ScalerService";
+    impl<T> tonic::server::NamedService for ScalerServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}

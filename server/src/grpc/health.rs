@@ -21,10 +21,12 @@ const STATE: &str = "loadcast.state";
 
 /// The services that are known: the whole server and each by name, which live and drain together; the registry, and the
 /// state directory.
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 7] = [
     "",
+    "externalscaler.ExternalScaler",
     "loadcast.v1.ForecastService",
     "loadcast.v1.ModelService",
+    "loadcast.v1.ScalerService",
     REGISTRY,
     STATE,
 ];

@@ -16,7 +16,12 @@ const DOMAIN: &str = "loadcast.v1";
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl Error {
-    /// The code, the reason code and the details that this error becomes.
+    /// The reason code for programs, metrics and records.
+    pub(crate) fn code(&self) -> &'static str {
+        self.reason().1
+    }
+
+    /// The code and the reason code that this error becomes.
     pub(crate) fn reason(&self) -> (Code, &'static str) {
         match self {
             Self::Invalid { .. } => (Code::InvalidArgument, "INVALID_FIELD"),
@@ -25,6 +30,8 @@ impl Error {
             Self::UnknownVersion { .. } => (Code::NotFound, "UNKNOWN_VERSION"),
             Self::Retired { .. } => (Code::FailedPrecondition, "RETIRED"),
             Self::NoPreviousVersion { .. } => (Code::FailedPrecondition, "NO_PREVIOUS_VERSION"),
+            Self::Gated { reason, .. } => (Code::FailedPrecondition, reason),
+            Self::Cold { .. } => (Code::Unavailable, "COLD_START"),
             Self::Unsupported { .. } => (Code::Unimplemented, "UNSUPPORTED"),
             Self::NeedsInput { .. } => (Code::FailedPrecondition, "INPUT_NEEDED"),
             Self::Rejected { code, .. } => (Code::InvalidArgument, code),
@@ -73,7 +80,9 @@ fn metadata(error: &Error) -> HashMap<String, String> {
             gap: Gap::Future { current, .. },
         } => vec![("current", current.to_string())],
         Error::UnknownSeries { series, .. } => vec![("series", series.clone())],
-        Error::NoCandidate { series, .. } => vec![("series", series.to_string())],
+        Error::NoCandidate { series, .. }
+        | Error::Gated { series, .. }
+        | Error::Cold { series, .. } => vec![("series", series.to_string())],
         Error::NeedsInput { input, .. } => vec![("input", format!("future.{input}"))],
         Error::Retired { series, reason } => {
             vec![("series", series.to_string()), ("retired", reason.clone())]
@@ -140,7 +149,9 @@ impl From<&Error> for Status {
         }
         match (error, code) {
             (_, Code::Internal | Code::DataLoss) => tracing::error!(?code, %error, "answering"),
-            (Error::GoingAway, _) => tracing::debug!(?code, %error, "answering"),
+            (Error::GoingAway | Error::Cold { .. }, _) => {
+                tracing::debug!(?code, %error, "answering")
+            }
             (_, Code::Unavailable) => tracing::warn!(?code, %error, "answering"),
             _ => tracing::debug!(?code, %error, "answering"),
         }

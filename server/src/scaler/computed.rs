@@ -1,0 +1,142 @@
+//! Demands that were computed: the same question of the same version in the same buckets is computed once, however many
+//! methods, streams and ScaledObjects ask it.
+
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
+use jiff::Timestamp;
+use loadcast_model::{
+    artifact::Clamps, error::Error as ModelError, inputs::Inputs, trigger::Demand,
+};
+use lru::LruCache;
+
+use crate::{
+    answer::{Answer, answer_off_thread},
+    error::Error,
+    question::{Question, Range},
+    scaler::{
+        asked::{Asked, TriggerId},
+        gate::Standing,
+        spec::MAX_VALUE,
+    },
+    served::Served,
+};
+
+/// What is kept at once, some 300 bytes each: the present buckets of 20,000 triggers, and as many of the step before.
+const MAX_COMPUTED: usize = 40_000;
+
+/// What a demand is a function of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// What is asked.
+    pub trigger: TriggerId,
+    /// At which the version began to be served: no two versions of this server share it.
+    pub revision: u64,
+    /// The first and the last step of the window, in epoch seconds.
+    pub window: (i64, i64),
+    /// Of the observations that count.
+    pub observations: u64,
+}
+
+type Outcome = Result<Demand, Arc<Error>>;
+
+/// Computed demands, those used longest ago forgotten first.
+#[derive(Debug)]
+pub struct Computed(Mutex<LruCache<Key, Shared<BoxFuture<'static, Outcome>>>>);
+
+impl Default for Computed {
+    fn default() -> Self {
+        let most = NonZeroUsize::new(MAX_COMPUTED).unwrap_or(NonZeroUsize::MIN);
+        Self(Mutex::new(LruCache::new(most)))
+    }
+}
+
+impl Computed {
+    /// The demand for `key`, which is that of `asked` to `served`. However many ask, one computes; who waits in vain leaves
+    /// the work to the next.
+    pub async fn get(
+        &self,
+        key: Key,
+        asked: &Arc<Asked>,
+        served: &Arc<Served>,
+        standing: Standing,
+        now: Timestamp,
+    ) -> Outcome {
+        let computing = {
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let make = || {
+                let (asked, served) = (Arc::clone(asked), Arc::clone(served));
+                let demand =
+                    async move { demand(&asked, served, key.window, &standing, now).await };
+                demand.boxed().shared()
+            };
+            kept.get_or_insert(key, make).clone()
+        };
+        computing.await
+    }
+}
+
+/// The answer of `served` for a window, by its first and last step.
+pub(crate) async fn forecast(
+    asked: &Asked,
+    served: Arc<Served>,
+    (first, last): (i64, i64),
+    now: Timestamp,
+) -> Result<Answer, Error> {
+    let step = served.loaded.metadata().series.step_seconds;
+    let question = Question {
+        range: Range::Between {
+            start: first,
+            end: last.saturating_add(step.into()),
+        },
+        step_seconds: None,
+        levels: asked.trigger.levels().to_vec(),
+        components: false,
+        as_of: None,
+        clamps: Clamps::default(),
+        inputs: Inputs::default(),
+    };
+    let answer = answer_off_thread(served, question, now).await;
+    answer.map_err(|error| match error {
+        // What the question has of the trigger is its window.
+        Error::Invalid { description, .. } => Error::invalid("leadTime", description),
+        error => error,
+    })
+}
+
+async fn demand(
+    asked: &Asked,
+    served: Arc<Served>,
+    window: (i64, i64),
+    standing: &Standing,
+    now: Timestamp,
+) -> Outcome {
+    let answer = forecast(asked, served, window, now).await?;
+    let observed = Some(standing.observed.1);
+    let demand = asked.trigger.demand(&answer.forecast, observed);
+    checked(asked, demand).map_err(Arc::new)
+}
+
+/// The demand, if it is a number that may go on the wire.
+pub(crate) fn checked(asked: &Asked, demand: Result<Demand, ModelError>) -> Result<Demand, Error> {
+    let gated = |why: String| Error::Gated {
+        series: asked.trigger.series.clone(),
+        reason: "NON_FINITE",
+        why,
+    };
+    match demand {
+        Ok(demand) if demand.value <= MAX_VALUE => Ok(demand),
+        Ok(demand) => Err(gated(format!(
+            "the demand is {:e}, more than KEDA can carry; set clampMax, or another unit by scale",
+            demand.value
+        ))),
+        Err(error @ ModelError::NonFinite { .. }) => Err(gated(format!("{error}; train again"))),
+        Err(error) => Err(error.into()),
+    }
+}

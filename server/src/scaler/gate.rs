@@ -1,0 +1,301 @@
+//! What a version has to pass before an autoscaler is told what it says. Pure: measured values against limits.
+
+use jiff::{SignedDuration, Timestamp};
+use loadcast_model::{
+    series::{SeriesName, ZeroMeans},
+    trigger::Trigger,
+};
+
+use crate::{error::Error, freshness::Limits, served::Served};
+
+/// What is known of a version beside its forecast.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// Of the grid.
+    pub step_seconds: u32,
+    /// When it was trained.
+    pub trained_at: Timestamp,
+    /// The last observation, of the training or since: when, and what.
+    pub observed: (Timestamp, f64),
+    /// What an observed zero says.
+    pub zero_means: ZeroMeans,
+    /// The skill against the seasonal naive and where it was measured; `None`: nowhere.
+    pub skill: Option<(f64, Measured)>,
+    /// The series' own limits.
+    pub limits: Limits,
+    /// Counts what was observed: other observations, another number.
+    pub generation: u64,
+}
+
+/// Where a skill was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measured {
+    /// In the trainer's backtest.
+    Backtest,
+}
+
+impl Standing {
+    /// What its artifact says.
+    pub fn of(served: &Served) -> Self {
+        let metadata = served.loaded.metadata();
+        let last = served.loaded.forecaster().model().ends.last.1;
+        let skill = metadata.scores.as_ref().and_then(|scores| scores.skill);
+        Self {
+            step_seconds: metadata.series.step_seconds,
+            trained_at: metadata.trained_at,
+            observed: (metadata.cutoff, last),
+            zero_means: metadata.series.zero_means,
+            skill: skill.map(|skill| (skill, Measured::Backtest)),
+            limits: Limits::default(),
+            generation: 0,
+        }
+    }
+
+    /// Scaled to zero by design: the last that was seen is a zero, and it was seen and not missed. There is nothing to
+    /// observe until it wakes, and waking it is what the forecast is for.
+    fn is_at_zero(&self) -> bool {
+        self.zero_means == ZeroMeans::Value && self.observed.1 == 0.0
+    }
+}
+
+/// A limit, and what is measured against it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Gate {
+    /// Since the training.
+    ModelAge {
+        /// In seconds.
+        age: i64,
+        /// At most, in seconds.
+        limit: i64,
+    },
+    /// Since the last observation.
+    DataAge {
+        /// In seconds.
+        age: i64,
+        /// At most, in seconds.
+        limit: i64,
+        /// The workload is at zero by design: no age is too much.
+        at_zero: bool,
+    },
+    /// The skill against the seasonal naive.
+    Skill {
+        /// `None`: nobody measured it.
+        skill: Option<(f64, Measured)>,
+        /// At least.
+        least: f64,
+    },
+}
+
+/// The gates of `trigger` for a version of this `standing` at the epoch second `now`.
+pub fn gates(trigger: &Trigger, standing: &Standing, now: i64) -> Vec<Gate> {
+    let limit =
+        |own: Option<u32>, of_series: SignedDuration| own.map_or(of_series.as_secs(), i64::from);
+    let age = |since: Timestamp| now.saturating_sub(since.as_second()).max(0);
+    let mut gates = vec![
+        Gate::ModelAge {
+            age: age(standing.trained_at),
+            limit: limit(trigger.max_model_age_seconds, standing.limits.model_age),
+        },
+        Gate::DataAge {
+            age: age(standing.observed.0),
+            limit: limit(trigger.max_data_age_seconds, standing.limits.data_age),
+            at_zero: standing.is_at_zero(),
+        },
+    ];
+    gates.extend(trigger.min_skill.map(|least| Gate::Skill {
+        skill: standing.skill,
+        least,
+    }));
+    gates
+}
+
+impl Gate {
+    /// As the explanation names it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ModelAge { .. } => "MODEL_AGE",
+            Self::DataAge { .. } => "DATA_AGE",
+            Self::Skill { .. } => "SKILL",
+        }
+    }
+
+    /// Whether it lets the version pass.
+    pub fn is_open(&self) -> bool {
+        match self {
+            Self::ModelAge { age, limit } => age <= limit,
+            Self::DataAge {
+                age,
+                limit,
+                at_zero,
+            } => *at_zero || age <= limit,
+            Self::Skill { skill, least } => skill.is_some_and(|(skill, _)| skill >= *least),
+        }
+    }
+
+    /// The reason code where it is closed.
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::ModelAge { .. } => "STALE_MODEL",
+            Self::DataAge { .. } => "STALE_DATA",
+            Self::Skill { skill: None, .. } => "SKILL_UNKNOWN",
+            Self::Skill { .. } => "LOW_SKILL",
+        }
+    }
+
+    /// What is measured, the limit, and the remedy where it is closed.
+    pub fn message(&self) -> String {
+        match self {
+            Self::ModelAge { age, limit } if self.is_open() => {
+                format!("trained {} ago; at most {}", span(*age), span(*limit))
+            }
+            Self::ModelAge { age, limit } => format!(
+                "the model was trained {} ago, more than {}; train again, or raise maxModelAge",
+                span(*age),
+                span(*limit)
+            ),
+            Self::DataAge {
+                age, at_zero: true, ..
+            } => format!(
+                "last observed {} ago, at zero by design: no age is too much",
+                span(*age)
+            ),
+            Self::DataAge { age, limit, .. } if self.is_open() => {
+                format!("last observed {} ago; at most {}", span(*age), span(*limit))
+            }
+            Self::DataAge { age, limit, .. } => format!(
+                "the last observation is {} old, more than {}; let observations flow, or raise maxDataAge",
+                span(*age),
+                span(*limit)
+            ),
+            Self::Skill { skill: None, least } => format!(
+                "minSkill is {least} and nobody measured the skill: the trainer's backtest left none in the artifact; train with a backtest, or leave minSkill out"
+            ),
+            Self::Skill {
+                skill: Some((skill, measured)),
+                least,
+            } => format!(
+                "skill {skill:.3} {}; at least {least}{}",
+                measured.as_str(),
+                if self.is_open() {
+                    ""
+                } else {
+                    "; \"same as last season\" is as good: train again, or lower minSkill"
+                }
+            ),
+        }
+    }
+
+    /// The error that it is where it is closed.
+    pub fn refusal(&self, series: &SeriesName) -> Error {
+        Error::Gated {
+            series: series.clone(),
+            reason: self.reason(),
+            why: self.message(),
+        }
+    }
+}
+
+impl Measured {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Backtest => "in the backtest",
+        }
+    }
+}
+
+/// Seconds as people say them: `90s`, `15m`, `3h 20m`, `7d`.
+pub(crate) fn span(seconds: i64) -> String {
+    let parts = [
+        (seconds / 86_400, "d"),
+        (seconds % 86_400 / 3_600, "h"),
+        (seconds % 3_600 / 60, "m"),
+        (seconds % 60, "s"),
+    ];
+    let mut parts = parts.into_iter().skip_while(|(count, _)| *count == 0);
+    // The two largest say enough.
+    let said = parts.by_ref().take(2).filter(|(count, _)| *count != 0);
+    let said: Vec<String> = said.map(|(count, unit)| format!("{count}{unit}")).collect();
+    if said.is_empty() {
+        "0s".to_owned()
+    } else {
+        said.join(" ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scaler::asked::Asked;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn standing(model_age: i64, data_age: i64) -> Standing {
+        let at = |age: i64| Timestamp::from_second(NOW - age).unwrap();
+        Standing {
+            step_seconds: 300,
+            trained_at: at(model_age),
+            observed: (at(data_age), 1.0),
+            zero_means: ZeroMeans::Value,
+            skill: None,
+            limits: Limits::default(),
+            generation: 0,
+        }
+    }
+
+    fn closed(settings: &[(&str, &str)], standing: &Standing) -> Vec<&'static str> {
+        let own = [("series", "a"), ("target", "1")];
+        let pairs = own.iter().chain(settings);
+        let metadata = pairs.map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let trigger = Asked::read(&metadata.collect()).unwrap().trigger;
+        let gates = gates(&trigger, standing, NOW);
+        let closed = gates.iter().filter(|gate| !gate.is_open());
+        closed.map(Gate::reason).collect()
+    }
+
+    #[test]
+    fn each_age_has_its_limit_of_the_trigger_or_of_the_series() {
+        let (two_days, week) = (48 * 3_600, 7 * 86_400);
+        assert!(closed(&[], &standing(two_days, week)).is_empty());
+        assert_eq!(closed(&[], &standing(two_days + 1, 0)), ["STALE_MODEL"]);
+        assert_eq!(closed(&[], &standing(0, week + 1)), ["STALE_DATA"]);
+        let own = [("maxModelAge", "3d"), ("maxDataAge", "15m")];
+        assert!(closed(&own, &standing(two_days + 1, 900)).is_empty());
+        assert_eq!(closed(&own, &standing(0, 901)), ["STALE_DATA"]);
+    }
+
+    #[test]
+    fn no_age_is_too_much_at_zero_by_design_and_only_there() {
+        let mut standing = standing(0, 30 * 86_400);
+        standing.observed.1 = 0.0;
+        assert!(closed(&[("maxDataAge", "15m")], &standing).is_empty());
+        standing.zero_means = ZeroMeans::Missing;
+        assert_eq!(closed(&[], &standing), ["STALE_DATA"]);
+        standing.zero_means = ZeroMeans::Value;
+        standing.observed.1 = 0.1;
+        assert_eq!(closed(&[], &standing), ["STALE_DATA"]);
+    }
+
+    #[test]
+    fn a_skill_that_nobody_measured_is_not_a_skill_of_zero() {
+        let mut standing = standing(0, 0);
+        assert!(closed(&[], &standing).is_empty());
+        assert_eq!(closed(&[("minSkill", "-5")], &standing), ["SKILL_UNKNOWN"]);
+        standing.skill = Some((0.1, Measured::Backtest));
+        assert!(closed(&[("minSkill", "0.1")], &standing).is_empty());
+        assert_eq!(closed(&[("minSkill", "0.2")], &standing), ["LOW_SKILL"]);
+    }
+
+    #[test]
+    fn spans_are_said_as_people_say_them() {
+        for (seconds, said) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m"),
+            (3_661, "1h 1m"),
+            (86_400, "1d"),
+            (90_061, "1d 1h"),
+        ] {
+            assert_eq!(span(seconds), said);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Which versions are asked, and what is said where there is none.
+
+use crate::{
+    aspired::Aspirations,
+    cache::Cache,
+    error::Error,
+    scaler::{Rung, asked::Asked, decision::Source},
+    served::{Entry, not_served},
+};
+
+/// The versions of `entry` from the champion down. One that is newer than the champion was turned away from, by a rollback:
+/// it is not asked.
+pub(crate) fn rungs(entry: &Entry) -> impl Iterator<Item = Rung<'_>> {
+    let champion = entry.served.iter().map(|served| Rung {
+        served,
+        source: Source::Champion,
+    });
+    let number = entry.served.as_ref().map_or(0, |served| served.version);
+    let earlier = entry.kept.iter().filter(move |kept| kept.version < number);
+    champion.chain(earlier.map(|served| Rung {
+        served,
+        source: Source::Previous,
+    }))
+}
+
+/// Why nothing answers for a series of which no version is served. While that may only be because this server has just
+/// started or is still loading, it is told apart from "there is none".
+pub(crate) fn nothing_answers(cache: &Cache, aspirations: &Aspirations, asked: &Asked) -> Error {
+    let series = &asked.trigger.series;
+    let entry = cache.entry(series);
+    if entry.as_ref().is_some_and(|entry| entry.removed.is_some()) {
+        return not_served(series, entry.as_deref());
+    }
+    let cold = |why: &str| Error::Cold {
+        series: series.clone(),
+        why: why.to_owned(),
+    };
+    if cache.registry_last_success().is_none() {
+        return cold("this server has not heard from its registry since it started");
+    }
+    if let Some(on_its_way) = aspirations.get(series) {
+        return cold(&format!("version {} is on its way", on_its_way.version));
+    }
+    not_served(series, entry.as_deref())
+}
