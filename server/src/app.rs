@@ -21,6 +21,7 @@ use crate::{
     aspired::Aspirations,
     bounds::Bounds,
     cache::Cache,
+    catalog::Declared,
     clock::Clock,
     config::Config,
     grpc::{self, Services, health::Health},
@@ -65,11 +66,16 @@ impl App {
     /// # Errors
     /// When any of them cannot be had; the message names the flag.
     pub async fn bind(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        let declared = match &config.catalog {
+            Some(path) => Some(Arc::new(Declared::read(path)?)),
+            None => None,
+        };
         let cache = {
             let folder = config.state_dir.clone();
             tokio::task::spawn_blocking(move || Cache::open(&folder, clock))
                 .await??
                 .with_keep_versions(config.keep_versions)
+                .with_catalog(declared)
         };
         let url = match &config.registry {
             Some(url) => url.clone(),
