@@ -11,7 +11,8 @@ use loadcast_registry::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
+    time::Instant,
 };
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
@@ -24,8 +25,8 @@ use crate::{
     catalog::Declared,
     clock::Clock,
     config::Config,
+    edge::{Arrival, Edge, Limits, metrics::EdgeMetrics, paced::Answers},
     grpc::{self, Services, health::Health},
-    grpc_port,
     http_port::{self, Port},
     lanes::Lanes,
     layers::CallSpan,
@@ -146,6 +147,8 @@ impl App {
     where
         C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let connections =
+            connections.map(|accepted| accepted.map(|io| Arrival { io, address: None }));
         self.wiring.serve(connections, shutdown).await
     }
 
@@ -153,22 +156,16 @@ impl App {
     /// by the drain deadline is cut off.
     ///
     /// # Errors
-    /// When a listener fails.
+    /// When work in the background panicked.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let connections = TcpListenerStream::new(self.grpc).map(|accepted| {
-            let connection = accepted?;
-            // An update is one small write; it must not wait for the next one.
-            connection.set_nodelay(true)?;
-            Ok(connection)
-        });
-        self.wiring.serve(connections, shutdown).await
+        self.wiring.serve(arrivals(self.grpc), shutdown).await
     }
 }
 
 impl Wiring {
     async fn serve<C>(
         self,
-        connections: impl Stream<Item = std::io::Result<C>>,
+        connections: impl Stream<Item = std::io::Result<Arrival<C>>>,
         shutdown: impl Future<Output = ()>,
     ) -> anyhow::Result<()>
     where
@@ -205,6 +202,8 @@ impl Wiring {
         let metrics = Arc::new(Metrics::new(Arc::clone(&cache)));
         let scaler = Arc::new(Scaler::new(Arc::clone(&cache), Arc::clone(&aspirations)));
         metrics.enter(|registry| scaler.tally.enter(registry));
+        let edge_metrics = EdgeMetrics::default();
+        metrics.enter(|registry| edge_metrics.enter(registry));
         let health = Health::new(cache.registry_answers(), cache.forgetful());
         let services = Services {
             publisher: Publisher::new(
@@ -222,7 +221,7 @@ impl Wiring {
             hints: hints.clone(),
             scaler,
             health: health.clone(),
-            followed_alias: config.alias,
+            followed_alias: config.alias.clone(),
             stop: stop.clone(),
         };
         let activating = tokio::spawn(refresher.clone().activate());
@@ -236,49 +235,57 @@ impl Wiring {
             metrics,
             webhook_secret,
         });
-        let router = grpc::routes(services, http_router.clone())?
-            .into_axum_router()
-            .layer(Bounds::default())
-            // Outermost: everything below logs inside the call's span.
-            // What went wrong is logged where it is handled, in grpc/status.rs, at the level that it deserves.
-            .layer(
-                TraceLayer::new_for_grpc()
-                    .make_span_with(CallSpan)
-                    .on_failure(()),
-            );
-        let http_server =
-            axum::serve(http, http_router).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let servers = async {
-            let grpc_server = async {
-                grpc_port::serve(connections, router, &stop).await;
-                Ok(())
-            };
-            let http_server = async { http_server.await.map_err(anyhow::Error::from) };
-            tokio::try_join!(grpc_server, http_server).map(drop)
-        };
-        tokio::pin!(servers, shutdown);
-        let early = tokio::select! {
-            outcome = &mut servers => Some(outcome),
-            () = &mut shutdown => None,
-        };
+        let grpc_router = grpc::routes(services, http_router.clone())?.into_axum_router();
+        let limits = Limits::of(&config);
+        let edge = |port| Edge::new(limits, edge_metrics.port(port), stop.clone());
+        let bounds = Bounds::new(edge_metrics.clone());
+        let serving = futures::future::join(
+            edge("grpc").serve(connections, bounded(grpc_router, &bounds)),
+            edge("http").serve(arrivals(http), bounded(http_router, &bounds)),
+        );
+        tokio::pin!(serving, shutdown);
+        // Nothing ends serving but a stop: a listener that fails is tried again.
+        tokio::select! {
+            _ = &mut serving => {}
+            () = &mut shutdown => {}
+        }
         tracing::info!("stopping");
         health.drain();
         stop.cancel();
-        let outcome = match early {
-            Some(outcome) => outcome,
-            None => tokio::time::timeout(config.drain_deadline, servers)
-                .await
-                .unwrap_or_else(|_| {
-                    tracing::warn!("the drain deadline passed; remaining connections are cut off");
-                    Ok(())
-                }),
-        };
-        refreshing.await?;
-        activating.await?;
-        sweeping.await?;
-        pruning.await?;
-        outcome
+        let deadline = Instant::now() + config.drain_deadline;
+        serving.await;
+        let background = futures::future::try_join_all([refreshing, activating, sweeping, pruning]);
+        match tokio::time::timeout_at(deadline, background).await {
+            Ok(ended) => drop(ended?),
+            Err(_) => {
+                tracing::warn!("the drain deadline passed; work in the background is cut off")
+            }
+        }
+        Ok(())
     }
+}
+
+/// Connections as `listener` accepts them.
+fn arrivals(listener: TcpListener) -> impl Stream<Item = std::io::Result<Arrival<TcpStream>>> {
+    TcpListenerStream::new(listener).map(|accepted| {
+        let io = accepted?;
+        // An update is one small write; it must not wait for the next one. Where that cannot be had, it waits.
+        let _ = io.set_nodelay(true);
+        let address = io.peer_addr().ok().map(|addr| addr.ip());
+        Ok(Arrival { io, address })
+    })
+}
+
+/// `router` within `bounds`. Outermost is the call's span: everything below logs inside it. What went wrong is logged where
+/// it is handled, in grpc/status.rs, at the level that it deserves.
+fn bounded(router: axum::Router, bounds: &Bounds) -> impl Answers {
+    let trace = TraceLayer::new_for_grpc()
+        .make_span_with(CallSpan)
+        .on_failure(());
+    tower::ServiceBuilder::new()
+        .layer(trace)
+        .layer(bounds.clone())
+        .service(router)
 }
 
 /// Frees old versions off the serving threads, once their last reader is gone.

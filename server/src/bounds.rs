@@ -14,12 +14,15 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, Sleep, sleep_until},
+    time::{Instant, Sleep, sleep_until, timeout_at},
 };
-use tonic::{Status, body::Body};
+use tonic::Status;
 use tower::{BoxError, Layer, Service};
 
-use crate::error::Error;
+use crate::{
+    edge::{metrics::EdgeMetrics, stream},
+    error::Error,
+};
 
 /// A call whose client sets no deadline is answered, or its stream begun, within this.
 pub const ANSWER_CAP: Duration = Duration::from_secs(30);
@@ -32,6 +35,10 @@ pub const SCALER_CAP: Duration = Duration::from_secs(1);
 
 /// Streams that are open at once, over all connections. Each costs some kilobytes.
 pub const MAX_STREAMS: usize = 50_000;
+
+/// Calls with one answer that are at work at once, over all connections. Those that compute take turns on the cores; those
+/// that wait for a registry cost some kilobytes each.
+pub const MAX_CALLS: usize = 10_000;
 
 /// A header of 8 digits and a unit; nothing longer is a deadline.
 const MAX_TIMEOUT_DIGITS: usize = 8;
@@ -77,24 +84,51 @@ impl Shape {
     }
 }
 
-/// Bounds every gRPC call that passes; plain HTTP passes as it is.
+/// Bounds every call that passes. Plain HTTP has the cap of an answer alone.
 #[derive(Debug, Clone)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     streams: Arc<Semaphore>,
+    calls: Arc<Semaphore>,
+    metrics: EdgeMetrics,
 }
 
 impl Bounds {
-    /// At most `max_streams` open at once.
-    pub fn new(max_streams: usize) -> Self {
+    /// At most [`MAX_STREAMS`] and [`MAX_CALLS`] at once.
+    pub(crate) fn new(metrics: EdgeMetrics) -> Self {
+        Self::of(MAX_STREAMS, MAX_CALLS, metrics)
+    }
+
+    fn of(streams: usize, calls: usize, metrics: EdgeMetrics) -> Self {
         Self {
-            streams: Arc::new(Semaphore::new(max_streams)),
+            streams: Arc::new(Semaphore::new(streams)),
+            calls: Arc::new(Semaphore::new(calls)),
+            metrics,
         }
     }
-}
 
-impl Default for Bounds {
-    fn default() -> Self {
-        Self::new(MAX_STREAMS)
+    /// A place for a call of this shape, or what it is answered instead.
+    fn admit(&self, shape: Shape) -> Result<OwnedSemaphorePermit, Status> {
+        let (places, subject, description) = match shape {
+            Shape::Stream => (
+                &self.streams,
+                "streams",
+                "as many streams as this server carries are open; close some, or ask another replica",
+            ),
+            Shape::Unary | Shape::Scaler | Shape::Upload => (
+                &self.calls,
+                "calls",
+                "as many calls as this server takes are at work; ask fewer at once, or another replica",
+            ),
+        };
+        Arc::clone(places).try_acquire_owned().map_err(|_| {
+            self.metrics.shed(subject);
+            let description = description.to_owned();
+            Error::Exhausted {
+                subject,
+                description,
+            }
+            .into()
+        })
     }
 }
 
@@ -111,7 +145,7 @@ impl<S> Layer<S> for Bounds {
 
 /// A service within [`Bounds`].
 #[derive(Debug, Clone)]
-pub struct Bounded<S> {
+pub(crate) struct Bounded<S> {
     inner: S,
     bounds: Bounds,
 }
@@ -121,46 +155,57 @@ where
     S: Service<Request<B>, Response = Response<R>>,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
-    R: HttpBody<Data = Bytes> + Send + 'static,
+    R: HttpBody<Data = Bytes> + Default + Unpin + Send + 'static,
     R::Error: Into<BoxError>,
 {
-    type Response = Response<Body>;
+    type Response = Response<BoundedBody<R>>;
     type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
+    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let now = Instant::now();
         if !is_grpc(request.headers()) {
             let answering = self.inner.call(request);
-            return async move { Ok(answering.await?.map(Body::new)) }.boxed();
+            return async move {
+                match timeout_at(now + ANSWER_CAP, answering).await {
+                    Ok(response) => Ok(response?.map(BoundedBody::unbounded)),
+                    Err(_) => Ok(too_slow()),
+                }
+            }
+            .boxed();
         }
         let shape = Shape::of(request.uri().path());
-        let permit = match shape {
-            Shape::Stream => match Arc::clone(&self.bounds.streams).try_acquire_owned() {
-                Ok(permit) => Some(permit),
-                Err(_) => return refused(too_many_streams()),
-            },
-            Shape::Unary | Shape::Scaler | Shape::Upload => None,
+        let permit = match self.bounds.admit(shape) {
+            Ok(permit) => permit,
+            Err(status) => return std::future::ready(Ok(instead(status))).boxed(),
         };
         // Begun here and not when it is polled, so that it fires before the transport's own timer for the same header,
         // which would answer CANCELLED.
-        let now = Instant::now();
         let (asked, cap) = (timeout(request.headers()), shape.cap());
-        let deadline = asked.map(|timeout| Box::pin(sleep_until(now + timeout)));
+        let deadline = asked.map(|timeout| now + timeout);
         let head_by = sleep_until(now + asked.map_or(cap, |asked| asked.min(cap)));
         let answering = self.inner.call(request);
         async move {
-            tokio::select! {
-                biased;
-                response = answering => Ok(response?.map(|inner| {
-                    let inner = Body::new(inner);
-                    Body::new(BoundedBody { inner, deadline, ended: false, _permit: permit })
-                })),
-                () = head_by => Ok(expired().into_http()),
+            if let Some(deadline) = deadline {
+                stream::ends_by(deadline);
             }
+            let response = tokio::select! {
+                biased;
+                response = answering => response?,
+                () = head_by => return Ok(instead(expired())),
+            };
+            // What a call with one answer has to say is said; only a stream may still be waiting for something.
+            let deadline = deadline.filter(|_| shape == Shape::Stream);
+            Ok(response.map(|inner| BoundedBody {
+                inner,
+                deadline: deadline.map(|deadline| Box::pin(sleep_until(deadline))),
+                ended: false,
+                _permit: Some(permit),
+            }))
         }
         .boxed()
     }
@@ -172,18 +217,15 @@ fn is_grpc(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
-fn refused<E: Send + 'static>(status: Status) -> BoxFuture<'static, Result<Response<Body>, E>> {
-    std::future::ready(Ok(status.into_http())).boxed()
+/// A status in the place of an answer.
+fn instead<R: Default>(status: Status) -> Response<BoundedBody<R>> {
+    status.into_http::<R>().map(BoundedBody::unbounded)
 }
 
-fn too_many_streams() -> Status {
-    Error::Exhausted {
-        subject: "streams",
-        description:
-            "as many streams as this server carries are open; close some, or ask another replica"
-                .to_owned(),
-    }
-    .into()
+fn too_slow<R: Default>() -> Response<BoundedBody<R>> {
+    let mut response = Response::new(BoundedBody::unbounded(R::default()));
+    *response.status_mut() = http::StatusCode::GATEWAY_TIMEOUT;
+    response
 }
 
 fn expired() -> Status {
@@ -210,21 +252,37 @@ fn timeout(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// A body that ends with DEADLINE_EXCEEDED when its deadline passes, and gives its permit back when it is dropped.
-struct BoundedBody {
-    inner: Body,
+#[derive(Debug)]
+pub(crate) struct BoundedBody<B> {
+    inner: B,
     deadline: Option<Pin<Box<Sleep>>>,
     ended: bool,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl HttpBody for BoundedBody {
+impl<B> BoundedBody<B> {
+    fn unbounded(inner: B) -> Self {
+        Self {
+            inner,
+            deadline: None,
+            ended: false,
+            _permit: None,
+        }
+    }
+}
+
+impl<B> HttpBody for BoundedBody<B>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
     type Data = Bytes;
-    type Error = Status;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if self.ended {
             return Poll::Ready(None);
         }
@@ -236,7 +294,7 @@ impl HttpBody for BoundedBody {
             expired().add_header(&mut trailers)?;
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
-        Pin::new(&mut self.inner).poll_frame(cx)
+        Pin::new(&mut self.inner).poll_frame(cx).map_err(Into::into)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -253,10 +311,14 @@ mod tests {
     use std::convert::Infallible;
 
     use http_body_util::BodyExt as _;
-    use tonic::Code;
+    use tonic::{Code, body::Body};
     use tower::{ServiceExt as _, service_fn};
 
     use super::*;
+
+    fn bounds() -> Bounds {
+        Bounds::new(EdgeMetrics::default())
+    }
 
     fn call(path: &str, timeout: Option<&str>) -> Request<()> {
         let mut request = Request::builder()
@@ -325,7 +387,7 @@ mod tests {
             ),
         ] {
             let begin = Instant::now();
-            let service = Bounds::default().layer(service_fn(never));
+            let service = bounds().layer(service_fn(never));
             let response = service.oneshot(call(path, timeout)).await.unwrap();
             assert_eq!(code(response.headers()), Code::DeadlineExceeded);
             let took = begin.elapsed();
@@ -339,7 +401,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_open_stream_ends_by_its_deadline_and_without_one_it_stays() {
         let watch = "/loadcast.v1.ModelService/WatchModels";
-        let service = Bounds::default().layer(service_fn(open));
+        let service = bounds().layer(service_fn(open));
         let response = service
             .clone()
             .oneshot(call(watch, Some("2S")))
@@ -371,7 +433,7 @@ mod tests {
      {
         use tonic_types::StatusExt as _;
         let watch = "/loadcast.v1.ForecastService/WatchForecasts";
-        let service = Bounds::new(1).layer(service_fn(open));
+        let service = Bounds::of(1, 1, EdgeMetrics::default()).layer(service_fn(open));
         let first = service.clone().oneshot(call(watch, None)).await.unwrap();
         let second = service.clone().oneshot(call(watch, None)).await.unwrap();
         let status = Status::from_header_map(second.headers()).unwrap();

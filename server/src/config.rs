@@ -74,6 +74,23 @@ pub struct Config {
     #[arg(long, env = "LOADCAST_DRAIN_DEADLINE", default_value = "10s", value_parser = duration)]
     pub drain_deadline: Duration,
 
+    /// Connections that each port carries at once. Further ones are closed as they come.
+    #[arg(long, env = "LOADCAST_MAX_CONNECTIONS", default_value_t = 10_000, value_parser = count)]
+    pub max_connections: usize,
+
+    /// Of those, how many one address may have (of IPv6: one /64).
+    #[arg(long, env = "LOADCAST_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 2_000, value_parser = count)]
+    pub max_connections_per_address: usize,
+
+    /// How long a connection lives, 10 % more or less, so that clients spread over replicas that were added. Then it is asked
+    /// to leave: its streams end with a token to go on from.
+    #[arg(long, env = "LOADCAST_MAX_CONNECTION_AGE", default_value = "30m", value_parser = duration)]
+    pub max_connection_age: Duration,
+
+    /// A peer that takes nothing of what a stream or connection sends it for this long is cut off.
+    #[arg(long, env = "LOADCAST_STALLED_STREAM_TIMEOUT", default_value = "60s", value_parser = duration)]
+    pub stalled_stream_timeout: Duration,
+
     /// How logs look on stderr. What is logged: RUST_LOG (default info).
     #[arg(long, env = "LOADCAST_LOG_FORMAT", default_value = "human")]
     pub log_format: LogFormat,
@@ -118,6 +135,13 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok()
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| "it must be longer than nothing".to_owned())
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|count| *count > 0)
+        .ok_or_else(|| "not a number from 1".to_owned())
 }
 
 fn keep_versions(text: &str) -> Result<usize, String> {

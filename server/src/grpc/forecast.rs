@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     answer::answer_off_thread,
+    edge::paced::Leaving,
     error::{Error, Result},
     feed::{
         self,
@@ -161,6 +162,7 @@ impl ForecastService for ForecastHandler {
         &self,
         request: Request<pb::WatchForecastsRequest>,
     ) -> std::result::Result<Response<Self::WatchForecastsStream>, Status> {
+        let leaving = Leaving::of(request.extensions(), &self.services.stop);
         let request = request.into_inner();
         let question = question::watch_question(&request)?;
         let movement = request.condition.as_ref().map(question::movement);
@@ -189,7 +191,7 @@ impl ForecastService for ForecastHandler {
             question,
             filter,
         });
-        let updates = forecasts::updates(cache, watch, self.services.stop.clone());
+        let updates = forecasts::updates(cache, watch, leaving);
         let messages = updates.then(move |positioned| {
             let renderer = Arc::clone(&renderer);
             // Boxed, so that a stream that waits has no place for it.

@@ -9,9 +9,10 @@ use loadcast_proto::health::{
     health_check_response::ServingStatus, health_server,
 };
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::served::Outage;
+use crate::{edge::paced::Leaving, error::Error, served::Outage};
 
 /// Whether the registry answers: not serving means that models are served, and followed by nobody.
 const REGISTRY: &str = "loadcast.registry";
@@ -123,6 +124,7 @@ impl health_server::Health for Health {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
+        let leaving = Leaving::of(request.extensions(), &CancellationToken::new());
         let service = request.into_inner().service;
         let known = is_known(&service);
         let mut changes = self.serving.subscribe();
@@ -132,8 +134,16 @@ impl health_server::Health for Health {
         let statuses = async_stream::stream! {
             if !known {
                 yield Ok(response(ServingStatus::ServiceUnknown));
-                // Stays open until the client leaves or the server drains.
-                let _ = changes.wait_for(|serving| !serving).await;
+                // Stays open until the client leaves or the server drains, and as long as its connection does.
+                let draining = async { drop(changes.wait_for(|serving| !serving).await) };
+                let is_draining = tokio::select! {
+                    biased;
+                    () = draining => true,
+                    () = leaving.cancelled() => false,
+                };
+                if !is_draining {
+                    yield Err(Error::GoingAway.into());
+                }
                 return;
             }
             let mut last = None;
@@ -150,11 +160,16 @@ impl health_server::Health for Health {
                     return;
                 }
                 tokio::select! {
+                    biased;
                     changed = changes.changed() => if changed.is_err() { return },
                     // Their senders live as long as the cache; a service that is not theirs has nothing to hear.
                     Ok(()) = registry.changed(), if service == REGISTRY => {}
                     Ok(()) = forgetful.changed(), if service == STATE => {}
-                }
+                    () = leaving.cancelled() => {
+                        yield Err(Error::GoingAway.into());
+                        return;
+                    }
+                };
             }
         };
         Ok(Response::new(Box::pin(statuses)))

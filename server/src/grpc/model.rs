@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument as _;
 
 use crate::{
+    edge::paced::Leaving,
     error::{Error, Result},
     feed::{
         self,
@@ -167,6 +168,7 @@ impl ModelService for ModelHandler {
         &self,
         request: Request<pb::WatchModelsRequest>,
     ) -> std::result::Result<Response<Self::WatchModelsStream>, Status> {
+        let leaving = Leaving::of(request.extensions(), &self.services.stop);
         let request = request.into_inner();
         let selector = question::selector(request.selector)?;
         let cache = Arc::clone(&self.services.cache);
@@ -176,7 +178,7 @@ impl ModelService for ModelHandler {
             known: question::known_versions(request.known_versions)?,
             selector,
         };
-        let updates = models::updates(Arc::clone(&cache), subscription, self.services.stop.clone());
+        let updates = models::updates(Arc::clone(&cache), subscription, leaving);
         let renderer = watch::models::Renderer::new(cache, Arc::clone(&self.events), filter);
         let messages = updates.then(move |positioned| {
             let renderer = renderer.clone();

@@ -1,0 +1,152 @@
+//! Who may come in: so many connections in all, and so many of one address.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::edge::{Limits, metrics::PortMetrics};
+
+/// Counts connections and refuses those too many.
+#[derive(Debug)]
+pub(super) struct Admission {
+    limits: Limits,
+    metrics: PortMetrics,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    total: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// One connection's place, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Permit {
+    admission: Arc<Admission>,
+    address: Option<IpAddr>,
+}
+
+impl Admission {
+    pub(super) fn new(limits: Limits, metrics: PortMetrics) -> Self {
+        Self {
+            limits,
+            metrics,
+            open: Mutex::default(),
+        }
+    }
+
+    /// A place for a connection from `address`, or none, which is counted.
+    pub(super) fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Permit> {
+        let address = address.map(network);
+        let mut open = self.lock();
+        let of_address = address.map_or(0, |address| {
+            open.by_address.get(&address).copied().unwrap_or(0)
+        });
+        let reason = if open.total >= self.limits.connections {
+            Some("connections")
+        } else if of_address >= self.limits.connections_per_address {
+            Some("connections_per_address")
+        } else {
+            None
+        };
+        if let Some(reason) = reason {
+            drop(open);
+            self.metrics.refused(reason);
+            tracing::debug!(?address, reason, "a connection is refused");
+            return None;
+        }
+        open.total += 1;
+        if let Some(address) = address {
+            open.by_address.insert(address, of_address + 1);
+        }
+        drop(open);
+        self.metrics.opened();
+        Some(Permit {
+            admission: Arc::clone(self),
+            address,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut open = self.admission.lock();
+        open.total = open.total.saturating_sub(1);
+        if let Some(address) = self.address
+            && let Some(count) = open.by_address.get_mut(&address)
+        {
+            *count -= 1;
+            if *count == 0 {
+                open.by_address.remove(&address);
+            }
+        }
+        drop(open);
+        self.admission.metrics.closed();
+    }
+}
+
+/// What counts as one address: with IPv6 everybody has 2^64 of them.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::edge::metrics::EdgeMetrics;
+
+    fn admission(connections: usize, connections_per_address: usize) -> Arc<Admission> {
+        let hour = Duration::from_secs(3_600);
+        let limits = Limits {
+            connections,
+            connections_per_address,
+            age: hour,
+            stall: hour,
+            drain: hour,
+        };
+        Arc::new(Admission::new(limits, EdgeMetrics::default().port("grpc")))
+    }
+
+    fn from(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn one_address_cannot_take_every_place_and_gives_back_what_it_had() {
+        let admission = admission(4, 2);
+        let first = admission.admit(from("10.0.0.1")).unwrap();
+        let _second = admission.admit(from("10.0.0.1")).unwrap();
+        assert!(admission.admit(from("10.0.0.1")).is_none());
+        let _third = admission.admit(from("10.0.0.2")).unwrap();
+        let _fourth = admission.admit(None).unwrap();
+        assert!(admission.admit(from("10.0.0.3")).is_none(), "all are taken");
+        drop(first);
+        let _fifth = admission.admit(from("10.0.0.1")).unwrap();
+        assert_eq!(admission.lock().by_address.len(), 2);
+    }
+
+    #[test]
+    fn neighbours_in_an_ipv6_network_are_one_address_and_a_mapped_one_is_its_ipv4() {
+        let admission = admission(9, 1);
+        let _first = admission.admit(from("2001:db8:1:2::1")).unwrap();
+        assert!(admission.admit(from("2001:db8:1:2:3::9")).is_none());
+        let _second = admission.admit(from("2001:db8:1:3::1")).unwrap();
+        let _third = admission.admit(from("::ffff:10.0.0.1")).unwrap();
+        assert!(admission.admit(from("10.0.0.1")).is_none());
+    }
+}

@@ -1,0 +1,131 @@
+//! One stream of an HTTP/2 connection, and whether its peer takes what it is sent. hyper runs each stream as a task of
+//! its own, which asks the body for the next frame once the peer has taken the last; while it has not, nothing inside the
+//! task is asked anything, a deadline neither. So the task is watched from outside: a stream whose peer is overdue is
+//! dropped, which resets it and frees all that it holds.
+
+use std::{
+    cell::Cell,
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use hyper::rt::Executor;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::edge::metrics::PortMetrics;
+
+tokio::task_local! {
+    /// The stream that is being polled.
+    static PROGRESS: Progress;
+}
+
+/// Where a stream stands with its peer.
+#[derive(Debug, Default)]
+struct Progress {
+    /// A frame was handed out, and the next one not asked for.
+    is_untaken: Cell<bool>,
+    /// When the call has to have ended.
+    deadline: Cell<Option<Instant>>,
+}
+
+/// The present call ends by `deadline`, whether or not its peer takes what it is sent.
+pub(crate) fn ends_by(deadline: Instant) {
+    let _ = PROGRESS.try_with(|progress| progress.deadline.set(Some(deadline)));
+}
+
+/// The peer has taken what it was sent so far: the next frame is asked for.
+pub(super) fn taken() {
+    let _ = PROGRESS.try_with(|progress| progress.is_untaken.set(false));
+}
+
+/// A frame is on its way to the peer.
+pub(super) fn handed() {
+    let _ = PROGRESS.try_with(|progress| progress.is_untaken.set(true));
+}
+
+/// Runs streams, and resets those whose peer is overdue.
+#[derive(Debug, Clone)]
+pub(super) struct Streams {
+    stall: Duration,
+    metrics: PortMetrics,
+}
+
+impl Streams {
+    pub(super) fn new(stall: Duration, metrics: PortMetrics) -> Self {
+        Self { stall, metrics }
+    }
+}
+
+impl<F> Executor<F> for Streams
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    fn execute(&self, stream: F) {
+        let watched = Watched {
+            stream: Box::pin(stream),
+            streams: self.clone(),
+            untaken_since: None,
+            timer: None,
+        };
+        tokio::spawn(PROGRESS.scope(Progress::default(), watched));
+    }
+}
+
+struct Watched<F> {
+    stream: Pin<Box<F>>,
+    streams: Streams,
+    untaken_since: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<F> Watched<F> {
+    /// Until when the peer may leave untaken what it was sent, and why no longer.
+    fn due(&mut self) -> Option<(Instant, &'static str)> {
+        let (is_untaken, deadline) =
+            PROGRESS.with(|progress| (progress.is_untaken.get(), progress.deadline.get()));
+        if !is_untaken {
+            self.untaken_since = None;
+            return None;
+        }
+        let since = *self.untaken_since.get_or_insert_with(Instant::now);
+        let stalled = (since + self.streams.stall, "stalled");
+        Some(match deadline {
+            Some(deadline) if deadline < stalled.0 => (deadline, "deadline"),
+            _ => stalled,
+        })
+    }
+}
+
+impl<F: Future> Future for Watched<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.stream.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let Some((due, reason)) = self.due() else {
+            self.timer = None;
+            return Poll::Pending;
+        };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        if timer.deadline() != due {
+            timer.as_mut().reset(due);
+        }
+        if timer.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.streams.metrics.reset(reason);
+        tracing::debug!(reason, "a stream is reset");
+        Poll::Ready(())
+    }
+}
+
+impl<F> fmt::Debug for Watched<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched").finish_non_exhaustive()
+    }
+}
