@@ -174,6 +174,7 @@ impl Wiring {
             registry,
             webhook_secret,
         } = self;
+        let rest = config.rest();
         let lanes = Arc::new(Lanes::default());
         let aspirations = Arc::new(Aspirations::default());
         let stop = CancellationToken::new();
@@ -224,6 +225,7 @@ impl Wiring {
             cache,
             hints,
             metrics,
+            rest,
             webhook_secret,
         });
         let router = grpc::routes(services, http_router.clone())?

@@ -71,6 +71,16 @@ pub enum Error {
         /// What is served.
         served: u64,
     },
+    /// There is a forecast, and nobody should act on it. Train anew, or let observations flow again.
+    #[error("series {series} is not to be acted on ({code}): {why}")]
+    Gated {
+        /// The series.
+        series: SeriesName,
+        /// An upper-case code.
+        code: &'static str,
+        /// In words, with the remedy.
+        why: String,
+    },
     /// This build does not do that yet.
     #[error("{feature} is not available: {description}")]
     Unsupported {

@@ -25,6 +25,7 @@ impl Error {
             Self::UnknownVersion { .. } => (Code::NotFound, "UNKNOWN_VERSION"),
             Self::Retired { .. } => (Code::FailedPrecondition, "RETIRED"),
             Self::NoPreviousVersion { .. } => (Code::FailedPrecondition, "NO_PREVIOUS_VERSION"),
+            Self::Gated { code, .. } => (Code::FailedPrecondition, code),
             Self::Unsupported { .. } => (Code::Unimplemented, "UNSUPPORTED"),
             Self::NeedsInput { .. } => (Code::FailedPrecondition, "INPUT_NEEDED"),
             Self::Rejected { code, .. } => (Code::InvalidArgument, code),
@@ -73,7 +74,9 @@ fn metadata(error: &Error) -> HashMap<String, String> {
             gap: Gap::Future { current, .. },
         } => vec![("current", current.to_string())],
         Error::UnknownSeries { series, .. } => vec![("series", series.clone())],
-        Error::NoCandidate { series, .. } => vec![("series", series.to_string())],
+        Error::NoCandidate { series, .. } | Error::Gated { series, .. } => {
+            vec![("series", series.to_string())]
+        }
         Error::NeedsInput { input, .. } => vec![("input", format!("future.{input}"))],
         Error::Retired { series, reason } => {
             vec![("series", series.to_string()), ("retired", reason.clone())]
