@@ -10,6 +10,7 @@ mod forecast;
 mod json;
 mod local;
 mod models;
+mod recommend;
 mod show;
 mod table;
 mod terminal;
@@ -54,6 +55,8 @@ struct Cli {
 enum Command {
     /// Forecast one series: as a chart, a table, JSON or CSV
     Forecast(forecast::Args),
+    /// Requests and limits of CPU and memory for a window: as a table, JSON, or the patch to apply
+    Recommend(recommend::Args),
     /// Follow models and forecasts as they change
     Watch(watch::Args),
     /// What is served, and why
@@ -82,6 +85,7 @@ async fn run(cli: Cli, terminal: &Terminal, out: &mut impl Write) -> Result<(), 
     let client = Client::new(&cli.addr)?;
     match cli.command {
         Command::Forecast(args) => forecast::run(args, &client, terminal, out).await,
+        Command::Recommend(args) => recommend::run(args, &client, out).await,
         Command::Watch(args) => watch::run(args, &client, out).await,
         Command::Models(command) => models::run(command, &client, out).await,
     }

@@ -45,6 +45,33 @@ pub struct Answer {
     pub components: bool,
 }
 
+impl Answer {
+    /// Whether somebody may act on it: what is stale is told, and never becomes a number that a workload is sized by.
+    ///
+    /// # Errors
+    /// [`Error::Gated`] with the reason code.
+    pub fn actionable(&self) -> Result<()> {
+        let metadata = self.served.loaded.metadata();
+        let why = match self.freshness {
+            Freshness::Fresh => return Ok(()),
+            Freshness::StaleModel => format!(
+                "version {} was trained at {}, longer ago than a model may be; train it anew and push",
+                self.served.version, metadata.trained_at
+            ),
+            Freshness::StaleData => format!(
+                "the last observation that version {} knows is of {}, longer ago than data may be; see whether its \
+                 source still has rows, then train it anew and push",
+                self.served.version, metadata.cutoff
+            ),
+        };
+        Err(Error::Gated {
+            series: metadata.series.name.clone(),
+            reason: self.freshness.code().unwrap_or_default(),
+            why,
+        })
+    }
+}
+
 /// Answers `question` from `served` at `now`.
 ///
 /// # Errors

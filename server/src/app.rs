@@ -178,6 +178,7 @@ impl Wiring {
             registry,
             webhook_secret,
         } = self;
+        let rest = config.rest();
         let lanes = Arc::new(Lanes::default());
         let aspirations = Arc::new(Aspirations::default());
         let stop = CancellationToken::new();
@@ -233,6 +234,7 @@ impl Wiring {
             cache,
             hints,
             metrics,
+            rest,
             webhook_secret,
         });
         let grpc_router = grpc::routes(services, http_router.clone())?.into_axum_router();

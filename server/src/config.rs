@@ -1,6 +1,7 @@
 //! The server's configuration: data only. The environment is read here and nowhere else.
 
 mod file;
+mod web;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -94,6 +95,10 @@ pub struct Config {
     /// How logs look on stderr. What is logged: RUST_LOG (default info).
     #[arg(long, env = "LOADCAST_LOG_FORMAT", default_value = "human")]
     pub log_format: LogFormat,
+
+    /// What is served beside gRPC.
+    #[command(flatten)]
+    pub web: web::Web,
 }
 
 impl Config {

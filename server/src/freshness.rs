@@ -13,6 +13,17 @@ pub enum Freshness {
     StaleData,
 }
 
+impl Freshness {
+    /// The reason code of what is not fresh.
+    pub fn code(self) -> Option<&'static str> {
+        match self {
+            Self::Fresh => None,
+            Self::StaleModel => Some("STALE_MODEL"),
+            Self::StaleData => Some("STALE_DATA"),
+        }
+    }
+}
+
 /// The ages beyond which an answer is stale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

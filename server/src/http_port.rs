@@ -16,6 +16,7 @@ use crate::{
     grpc::health::Health,
     metrics::{self, Metrics},
     poller::Hints,
+    rest,
     webhook::{MAX_BODY_BYTES, Secret},
 };
 
@@ -26,17 +27,19 @@ pub(crate) struct Port {
     pub(crate) cache: Arc<Cache>,
     pub(crate) hints: Hints,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) rest: rest::Setting,
     /// What MLflow signs its webhooks with; `None`: none are taken.
     pub(crate) webhook_secret: Option<Secret>,
 }
 
 /// `/livez`: the process answers. `/readyz`: it takes requests; 503 while it drains. `/metrics`: for Prometheus.
-/// `/webhooks/mlflow`: 202 and a poll.
+/// `/webhooks/mlflow`: 202 and a poll. The others are those of [`rest`].
 pub(crate) fn router(port: Port) -> Router {
     let mut router = Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(text));
+        .route("/metrics", get(text))
+        .merge(rest::router(Arc::clone(&port.cache), port.rest.clone()));
     if port.webhook_secret.is_some() {
         let hook = post(webhook).layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
         router = router.route("/webhooks/mlflow", hook);

@@ -16,6 +16,10 @@ pub(crate) enum Failure {
     #[error("cannot write the result: {0}\nis the disk full?")]
     Output(#[from] io::Error),
 
+    /// A patch would not say what it changes.
+    #[error("no patch can be written: {reason}\n{remedy}")]
+    NoPatch { reason: String, remedy: String },
+
     /// A watch was to see so many events and did not.
     #[error(
         "saw {seen} of {wanted} events in time, and {owed} new forecasts are missing\n\

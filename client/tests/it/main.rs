@@ -7,5 +7,6 @@ mod answers;
 mod binary;
 mod calls;
 mod pushes;
+mod recommends;
 mod server;
 mod watches;

@@ -24,6 +24,7 @@ pub(crate) struct Script<T> {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) forecast: Option<Result<pb::Forecast, Status>>,
+    pub(crate) recommendation: Option<pb::GetRecommendationResponse>,
     pub(crate) pages: VecDeque<pb::ListModelsResponse>,
     pub(crate) model: Option<pb::Model>,
     pub(crate) push: Option<Result<pb::PushModelResponse, Status>>,
@@ -33,6 +34,7 @@ pub(crate) struct State {
     pub(crate) hangs: bool,
 
     pub(crate) forecast_requests: Vec<pb::GetForecastRequest>,
+    pub(crate) recommendation_requests: Vec<pb::GetRecommendationRequest>,
     pub(crate) list_requests: Vec<pb::ListModelsRequest>,
     pub(crate) watch_requests: Vec<pb::WatchModelsRequest>,
     pub(crate) watch_forecast_requests: Vec<pb::WatchForecastsRequest>,
@@ -149,9 +151,14 @@ impl ForecastService for Mock {
 
     async fn get_recommendation(
         &self,
-        _: Request<pb::GetRecommendationRequest>,
+        request: Request<pb::GetRecommendationRequest>,
     ) -> Result<Response<pb::GetRecommendationResponse>, Status> {
-        absent()
+        let mut state = self.state();
+        state.recommendation_requests.push(request.into_inner());
+        match state.recommendation.clone() {
+            Some(advice) => Ok(Response::new(advice)),
+            None => Err(Status::failed_precondition("nobody should act on it")),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod frame;
 pub(crate) mod header;
 pub(crate) mod model;
 pub(crate) mod question;
+pub(crate) mod recommendation;
 pub(crate) mod scaler;
 
 use std::time::Duration;

@@ -21,6 +21,7 @@ use crate::{
         convert::{
             answer as convert,
             question::{self, Pick},
+            recommendation,
         },
         watch::forecasts as watch,
     },
@@ -202,9 +203,23 @@ impl ForecastService for ForecastHandler {
 
     async fn get_recommendation(
         &self,
-        _: Request<pb::GetRecommendationRequest>,
+        request: Request<pb::GetRecommendationRequest>,
     ) -> std::result::Result<Response<pb::GetRecommendationResponse>, Status> {
-        Err(not_yet("GetRecommendation", "take the forecast and decide yourself").into())
+        let asked = recommendation::asked(request.into_inner())?;
+        let epoch = self.services.cache.state().epoch;
+        let now = self.services.cache.clock().now();
+        let mut advised = Vec::with_capacity(asked.resources.len());
+        for (resource, name, clamps) in asked.resources {
+            let served = self.pick(&name, &Pick::Alias(None))?;
+            let series = &served.loaded.metadata().series;
+            resource.factor(series)?;
+            let question = asked.ask.question(series, now);
+            let answer = answer_off_thread(served, question, now).await?;
+            let advice = asked.ask.advise(resource, &answer, clamps)?;
+            advised.push((resource, advice, answer));
+        }
+        let response = recommendation::response(&asked.ask, advised, epoch);
+        Ok(Response::new(response))
     }
 }
 

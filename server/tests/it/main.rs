@@ -9,6 +9,7 @@ mod forecast;
 mod grpcurl;
 mod moves;
 mod push;
+mod recommendation;
 mod refresh;
 mod remember;
 mod restart;

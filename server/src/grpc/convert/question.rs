@@ -249,7 +249,8 @@ fn time_range(wire: &pb::TimeRange) -> Result<Range> {
     })
 }
 
-fn window_in(wire: i32) -> Result<Window> {
+/// A named window on its way in.
+pub(crate) fn window_in(wire: i32) -> Result<Window> {
     match pb::Window::try_from(wire) {
         Ok(pb::Window::NextDay) => Ok(Window::NextDay),
         Ok(pb::Window::NextWeek) => Ok(Window::NextWeek),

@@ -1,0 +1,162 @@
+//! Requests and limits over the wire: what is advised, what is refused, and the line that the proto shows.
+
+use std::time::Duration;
+
+use loadcast_client::{
+    Client, Code, Error, Policy, Push, Recommendation, RecommendationQuery, Window,
+};
+use loadcast_components::tools::tool;
+
+use crate::support::{TestServer, noisy, now, push};
+
+const MIB: f64 = 1_048_576.0;
+
+/// A memory series that always was at `mib`.
+fn memory(mib: f64) -> Push {
+    let mut push = push("web.memory", mib * MIB);
+    push.series.unit = Some("bytes".to_owned());
+    push
+}
+
+fn query() -> RecommendationQuery {
+    RecommendationQuery {
+        cpu_series: Some("web.cpu".to_owned()),
+        memory_series: Some("web.memory".to_owned()),
+        ..RecommendationQuery::new(Window::NextDay)
+    }
+}
+
+async fn started() -> (TestServer, Client) {
+    let server = TestServer::start().await;
+    let client = server.client();
+    client.push(noisy("web.cpu")).await.unwrap();
+    client.push(memory(300.0)).await.unwrap();
+    (server, client)
+}
+
+fn refused(answer: Result<Recommendation, Error>) -> (Code, String, String) {
+    match answer {
+        Err(Error::Refused {
+            code,
+            reason,
+            message,
+            ..
+        }) => (code, reason, message),
+        other => panic!("not a refusal: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn quantiles_give_a_request_below_a_wider_limit_with_their_reasons() {
+    let (_server, client) = started().await;
+    let advice = client.recommend(&query()).await.unwrap();
+    let cpu = advice.cpu.unwrap();
+    // The values swing between 9 and 11 cores; 600 of 5 minutes are 2.08 days, so that the limit is widened by 48 %.
+    assert!((9_500..10_500).contains(&cpu.request), "{cpu:?}");
+    assert!((15_000..18_000).contains(&cpu.limit), "{cpu:?}");
+    assert!(
+        cpu.notes
+            .iter()
+            .any(|note| note.contains("widened by 48 %")),
+        "{cpu:?}"
+    );
+    assert_eq!(cpu.unit, "millicores");
+    assert_eq!(cpu.provenance.version, 1);
+    let memory = advice.memory.unwrap();
+    assert!(memory.limit >= 300 && memory.request >= 299, "{memory:?}");
+    assert_eq!(advice.window.0.to_string(), "2026-11-25T00:00:00Z");
+    assert_eq!(advice.window.1.to_string(), "2026-11-26T00:00:00Z");
+}
+
+#[tokio::test]
+async fn multiplier_below_the_observed_peak_of_memory_is_raised_to_it() {
+    let (_server, client) = started().await;
+    let mut falling = memory(300.0);
+    falling.clamps = Some(loadcast_client::Clamps {
+        min: None,
+        max: Some(100.0 * MIB),
+    });
+    falling.idempotency_key = "falling".to_owned();
+    client.push(falling).await.unwrap();
+    let query = RecommendationQuery {
+        policy: Policy::Multiplier,
+        replicas: 2,
+        ..query()
+    };
+    let memory = client.recommend(&query).await.unwrap().memory.unwrap();
+    // Of a mean of 100 MiB over two pods; 150 MiB of each were seen.
+    assert_eq!((memory.request, memory.limit), (40, 150), "{memory:?}");
+    let notes = memory.notes.join("\n");
+    assert!(
+        notes.contains("largest observation") && notes.contains("divided by 2"),
+        "{notes}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_stale_is_a_refusal_with_its_reason_code_and_no_number() {
+    let (server, client) = started().await;
+    for (age, code) in [(49, "STALE_MODEL"), (24 * 8, "STALE_DATA")] {
+        server.clock.set(now() + Duration::from_secs(age * 3_600));
+        let (status, reason, message) = refused(client.recommend(&query()).await);
+        assert_eq!((status, reason.as_str()), (Code::FailedPrecondition, code));
+        assert!(
+            message.contains("web.cpu") && message.contains("train"),
+            "{message}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_unit_that_does_not_fit_and_a_series_that_is_not_there_are_refused_by_name() {
+    let (_server, client) = started().await;
+    let swapped = RecommendationQuery {
+        cpu_series: Some("web.memory".to_owned()),
+        ..query()
+    };
+    let (code, _, message) = refused(client.recommend(&swapped).await);
+    assert_eq!(code, Code::InvalidArgument);
+    assert!(
+        message.starts_with("cpu_series: ") && message.contains("\"bytes\""),
+        "{message}"
+    );
+    let unknown = RecommendationQuery {
+        memory_series: Some("nobody".to_owned()),
+        ..query()
+    };
+    let (code, reason, _) = refused(client.recommend(&unknown).await);
+    assert_eq!((code, reason.as_str()), (Code::NotFound, "UNKNOWN_SERIES"));
+}
+
+#[tokio::test]
+async fn the_grpcurl_line_of_the_proto_works() {
+    let Some(path) = tool("grpcurl", "bin/grpcurl", "Go") else {
+        return;
+    };
+    let server = TestServer::start().await;
+    let client = server.client();
+    let proto = include_str!("../../../proto/loadcast/v1/forecast.proto");
+    let line = proto
+        .lines()
+        .find(|line| line.contains("grpcurl") && line.contains("GetRecommendation"))
+        .unwrap();
+    let asked = line.split('\'').nth(1).unwrap();
+    let named: serde_json::Value = serde_json::from_str(asked).unwrap();
+    let mut cpu = push(named["cpu_series"].as_str().unwrap(), 2.0);
+    cpu.series.unit = Some("cores".to_owned());
+    client.push(cpu).await.unwrap();
+    let mut memory = memory(300.0);
+    memory.series.name = named["memory_series"].as_str().unwrap().to_owned();
+    client.push(memory).await.unwrap();
+    let output = tokio::process::Command::new(path)
+        .args(["-plaintext", "-d", asked])
+        .arg(server.grpc.to_string())
+        .arg(line.split_whitespace().last().unwrap())
+        .output();
+    let output = output.await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let answer: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(answer["cpu"]["request"], "2000", "{said}");
+    assert_eq!(answer["memory"]["unit"], "MiB", "{said}");
+    assert_eq!(answer["policy"], "RECOMMENDATION_POLICY_QUANTILE", "{said}");
+}
