@@ -55,7 +55,8 @@ impl Shape {
                 | "Watch"
                 | "ServerReflectionInfo"
                 | "StreamIsActive"
-                | "DoGet",
+                | "DoGet"
+                | "ListFlights",
             ) => Self::Stream,
             _ => Self::Unary,
         }

@@ -1,6 +1,7 @@
 //! The gRPC port: services, health and reflection. Only this module names the wire; handlers parse, call, convert.
 
 mod convert;
+mod flight;
 mod forecast;
 pub(crate) mod health;
 mod model;
@@ -10,6 +11,7 @@ mod watch;
 
 use std::sync::Arc;
 
+use arrow_flight::flight_service_server::FlightServiceServer;
 use loadcast_proto::{
     FILE_DESCRIPTOR_SET,
     health::health_server::HealthServer,
@@ -50,8 +52,11 @@ pub(crate) fn routes(services: Services, http: axum::Router) -> anyhow::Result<R
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let health = HealthServer::new(services.health.clone());
-    let forecast = ForecastServiceServer::new(forecast::ForecastHandler::new(services.clone()))
+    let forecasts = forecast::ForecastHandler::new(services.clone());
+    let flight = FlightServiceServer::new(flight::FlightHandler::new(forecasts.clone()))
         .max_decoding_message_size(MAX_REQUEST_BYTES);
+    let forecast =
+        ForecastServiceServer::new(forecasts).max_decoding_message_size(MAX_REQUEST_BYTES);
     let model = ModelServiceServer::new(model::ModelHandler::new(services))
         .max_decoding_message_size(MAX_REQUEST_BYTES);
     Ok(Routes::from(http)
@@ -59,5 +64,6 @@ pub(crate) fn routes(services: Services, http: axum::Router) -> anyhow::Result<R
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .add_service(forecast)
+        .add_service(flight)
         .add_service(model))
 }
