@@ -95,11 +95,21 @@ pub async fn answer_off_thread(
     if is_quick(&served, &question, grid) {
         return compute(served, &question, grid);
     }
+    off_thread(move || compute(served, &question, grid)).await
+}
+
+/// Does `work` off the serving threads, when it is its turn.
+///
+/// # Errors
+/// Those of `work`; [`Error::Internal`] when it panics.
+pub async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     let _turn = LONG_ANSWERS
         .acquire()
         .await
         .map_err(|error| Error::Internal(error.to_string()))?;
-    tokio::task::spawn_blocking(move || compute(served, &question, grid))
+    tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Error::Internal(format!("a forecast died: {error}")))?
 }

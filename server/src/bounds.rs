@@ -68,7 +68,8 @@ impl Shape {
                 | "ServerReflectionInfo"
                 | "StreamIsActive"
                 | "StreamMetricSpec"
-                | "DoGet",
+                | "DoGet"
+                | "ListFlights",
             ) => Self::Stream,
             _ if path.starts_with("/externalscaler.") => Self::Scaler,
             _ => Self::Unary,

@@ -2,6 +2,7 @@
 
 mod convert;
 mod external_scaler;
+mod flight;
 mod forecast;
 pub(crate) mod health;
 mod model;
@@ -12,6 +13,7 @@ mod watch;
 
 use std::sync::Arc;
 
+use arrow_flight::flight_service_server::FlightServiceServer;
 use loadcast_proto::{
     FILE_DESCRIPTOR_SET,
     externalscaler::external_scaler_server::ExternalScalerServer,
@@ -56,7 +58,8 @@ pub(crate) fn routes(services: Services, http: axum::Router) -> anyhow::Result<R
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let health = HealthServer::new(services.health.clone());
-    let forecast = ForecastServiceServer::new(forecast::ForecastHandler::new(services.clone()))
+    let forecasts = forecast::ForecastHandler::new(services.clone());
+    let flight = FlightServiceServer::new(flight::FlightHandler::new(forecasts.clone()))
         .max_decoding_message_size(MAX_REQUEST_BYTES);
     let scaler = Arc::clone(&services.scaler);
     let external =
@@ -65,6 +68,8 @@ pub(crate) fn routes(services: Services, http: axum::Router) -> anyhow::Result<R
         .max_decoding_message_size(external_scaler::MAX_REQUEST_BYTES);
     let scaler = ScalerServiceServer::new(scaler::ScalerHandler::new(scaler))
         .max_decoding_message_size(external_scaler::MAX_REQUEST_BYTES);
+    let forecast =
+        ForecastServiceServer::new(forecasts).max_decoding_message_size(MAX_REQUEST_BYTES);
     let model = ModelServiceServer::new(model::ModelHandler::new(services))
         .max_decoding_message_size(MAX_REQUEST_BYTES);
     Ok(Routes::from(http)
@@ -72,6 +77,7 @@ pub(crate) fn routes(services: Services, http: axum::Router) -> anyhow::Result<R
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .add_service(forecast)
+        .add_service(flight)
         .add_service(model)
         .add_service(external)
         .add_service(scaler))

@@ -1,11 +1,13 @@
 //! Between the wire and our own values: strict on the way in (the field is named), infallible on the way out.
 
 pub(crate) mod answer;
+pub(crate) mod columns;
 pub(crate) mod frame;
 pub(crate) mod header;
 pub(crate) mod model;
 pub(crate) mod question;
 pub(crate) mod recommendation;
+pub(crate) mod rows;
 pub(crate) mod scaler;
 
 use std::time::Duration;

@@ -3,10 +3,12 @@
 use std::{pin::Pin, sync::Arc};
 
 use futures::{FutureExt as _, Stream, StreamExt as _};
+use jiff::Timestamp;
 use loadcast_model::series::SeriesName;
 use loadcast_proto::v1::{self as pb, forecast_service_server::ForecastService};
 use loadcast_registry::registry::CANDIDATE;
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
 use crate::{
     answer::answer_off_thread,
@@ -20,6 +22,7 @@ use crate::{
         Services,
         convert::{
             answer as convert,
+            columns::Format,
             question::{self, Pick},
             recommendation,
         },
@@ -40,6 +43,16 @@ impl ForecastHandler {
     pub(crate) fn new(services: Services) -> Self {
         let updates = Arc::new(watch::Updates::new(watch::MAX_UPDATE_BYTES));
         Self { services, updates }
+    }
+
+    /// The instant that counts as now.
+    pub(super) fn now(&self) -> Timestamp {
+        self.services.cache.clock().now()
+    }
+
+    /// The id of the history that revisions count in.
+    pub(super) fn epoch(&self) -> Uuid {
+        self.services.cache.state().epoch
     }
 
     /// Whether `alias` names candidates, beside what is served.
@@ -64,8 +77,26 @@ impl ForecastHandler {
         served.map(|(name, _)| name.clone()).collect()
     }
 
+    /// The series that a selection of many asks for, in the order of names. One that is named and not served is among
+    /// them: it is an error of its own.
+    pub(super) fn asked(&self, alias: Option<&str>, selector: &Selector) -> Vec<SeriesName> {
+        let state = self.services.cache.state();
+        let mut names: Vec<SeriesName> = if selector.names().next().is_some() {
+            let named = selector.names().filter(|name| {
+                // A name that nobody knows has no labels to miss by.
+                let entry = state.entries.get(*name);
+                entry.is_none_or(|entry| selector.matches(name, &entry.series.labels))
+            });
+            named.cloned().collect()
+        } else {
+            self.answering(alias, selector)
+        };
+        names.sort_unstable();
+        names
+    }
+
     /// The version that is to answer, pinned.
-    fn pick(&self, name: &SeriesName, pick: &Pick) -> Result<Arc<Served>> {
+    pub(super) fn pick(&self, name: &SeriesName, pick: &Pick) -> Result<Arc<Served>> {
         if let Pick::Alias(alias) = pick
             && self.is_beside(alias.as_deref())
         {
@@ -108,14 +139,20 @@ impl ForecastService for ForecastHandler {
         &self,
         request: Request<pb::GetForecastRequest>,
     ) -> std::result::Result<Response<pb::GetForecastResponse>, Status> {
-        let (name, pick, question) = question::question(request.into_inner())?;
+        let request = request.into_inner();
+        let format = Format::parse(request.format)?;
+        let (name, pick, question) = question::question(request)?;
         let served = self.pick(&name, &pick)?;
         let epoch = self.services.cache.state().epoch;
         let now = self.services.cache.clock().now();
         let answer = answer_off_thread(served, question, now).await?;
         let by_alias = matches!(pick, Pick::Alias(_));
         Ok(Response::new(pb::GetForecastResponse {
-            forecast: Some(convert::forecast(answer, epoch, by_alias)),
+            forecast: Some(
+                format
+                    .apply(convert::forecast(answer, epoch, by_alias))
+                    .await?,
+            ),
         }))
     }
 
@@ -125,33 +162,23 @@ impl ForecastService for ForecastHandler {
         &self,
         request: Request<pb::BatchGetForecastsRequest>,
     ) -> std::result::Result<Response<Self::BatchGetForecastsStream>, Status> {
-        let (selector, alias, question) = question::batch(request.into_inner())?;
+        let request = request.into_inner();
+        let format = Format::parse(request.format)?;
+        let (selector, alias, question) = question::batch(request)?;
         let handler = self.clone();
-        let state = handler.services.cache.state();
-        let epoch = state.epoch;
-        let mut names: Vec<SeriesName> = if selector.names().next().is_some() {
-            let named = selector.names().filter(|name| {
-                // A name that nobody knows has no labels to miss by: it is an error of its own.
-                let entry = state.entries.get(*name);
-                entry.is_none_or(|entry| selector.matches(name, &entry.series.labels))
-            });
-            named.cloned().collect()
-        } else {
-            handler.answering(alias.as_deref(), &selector)
-        };
-        drop(state);
-        names.sort_unstable();
+        let epoch = handler.services.cache.state().epoch;
+        let names = handler.asked(alias.as_deref(), &selector);
         let now = handler.services.cache.clock().now();
         let pick = Pick::Alias(alias);
         let items = futures::stream::iter(names).then(move |name| {
             let served = handler.pick(&name, &pick);
             let question = question.clone();
             async move {
-                let answer = match served {
-                    Ok(served) => answer_off_thread(served, question, now).await,
-                    Err(error) => Err(error),
+                let forecast = async {
+                    let answer = answer_off_thread(served?, question, now).await?;
+                    format.apply(convert::forecast(answer, epoch, true)).await
                 };
-                Ok(convert::batch_item(&name, answer, epoch))
+                Ok(convert::batch_item(&name, forecast.await))
             }
         });
         Ok(Response::new(Box::pin(items)))

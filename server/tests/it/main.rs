@@ -5,6 +5,7 @@
 
 mod candidate;
 mod dependencies;
+mod flight;
 mod forecast;
 mod grpcurl;
 mod moves;

@@ -147,14 +147,13 @@ pub(crate) fn update(
 /// One item of many, on its way out.
 pub(crate) fn batch_item(
     series: &SeriesName,
-    result: Result<Answer>,
-    epoch: Uuid,
+    result: Result<pb::Forecast>,
 ) -> pb::BatchGetForecastsResponse {
     use pb::batch_get_forecasts_response::Result as Wire;
     pb::BatchGetForecastsResponse {
         series: series.to_string(),
         result: Some(match result {
-            Ok(answer) => Wire::Forecast(forecast(answer, epoch, true)),
+            Ok(forecast) => Wire::Forecast(forecast),
             Err(error) => Wire::Error(item_error(error)),
         }),
     }

@@ -39,12 +39,6 @@ pub(crate) fn selector(wire: Option<pb::SeriesSelector>) -> Result<Selector> {
 /// A request for one series on its way in.
 pub(crate) fn question(request: pb::GetForecastRequest) -> Result<(SeriesName, Pick, Question)> {
     let name = series_name("series", &request.series)?;
-    if request.format() == pb::AnswerFormat::ArrowIpc {
-        return Err(Error::Unsupported {
-            feature: "format ANSWER_FORMAT_ARROW_IPC".to_owned(),
-            description: "answers travel as columns for now; leave format out".to_owned(),
-        });
-    }
     if !request.peak_levels.is_empty() {
         return Err(Error::Unsupported {
             feature: "peak_levels".to_owned(),
@@ -100,7 +94,6 @@ pub(crate) fn batch(
         levels: request.levels,
         components: request.components,
         as_of: request.as_of,
-        format: request.format,
         clamps: request.clamps,
         ..pb::GetForecastRequest::default()
     };
