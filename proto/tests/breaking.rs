@@ -9,7 +9,9 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use prost_reflect::{Cardinality, DescriptorPool, EnumDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{
+    Cardinality, DescriptorPool, EnumDescriptor, Kind, MessageDescriptor, ServiceDescriptor,
+};
 
 fn pool() -> DescriptorPool {
     DescriptorPool::decode(loadcast_proto::FILE_DESCRIPTOR_SET).expect("a valid descriptor set")
@@ -138,7 +140,10 @@ fn a_removed_or_renumbered_field_is_found() {
 
 #[test]
 fn every_method_says_how_to_call_it_with_grpcurl() {
-    for service in pool().services() {
+    // KEDA's file is kept as it is; deploy/keda/ says how it is called.
+    let is_ours =
+        |service: &ServiceDescriptor| service.full_name() != "externalscaler.ExternalScaler";
+    for service in pool().services().filter(is_ours) {
         for method in service.methods() {
             let file = method.parent_service().parent_file();
             let comment = file
