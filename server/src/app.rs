@@ -29,6 +29,7 @@ use crate::{
     http_port::{self, Port},
     lanes::Lanes,
     layers::CallSpan,
+    live,
     metrics::Metrics,
     poller::{self, Hints},
     publish::Publisher,
@@ -76,6 +77,9 @@ impl App {
                 .with_keep_versions(config.keep_versions)
                 .with_catalog(declared)
         };
+        let cache = Arc::new(cache);
+        let (restoring, folder) = (Arc::clone(&cache), config.state_dir.clone());
+        tokio::task::spawn_blocking(move || restoring.restore_live(&folder)).await?;
         let url = match &config.registry {
             Some(url) => url.clone(),
             None => {
@@ -110,7 +114,7 @@ impl App {
             wiring: Wiring {
                 config,
                 http,
-                cache: Arc::new(cache),
+                cache,
                 registry,
                 webhook_secret,
             },
@@ -202,6 +206,12 @@ impl Wiring {
         }));
         let hints = Hints::default();
         let metrics = Arc::new(Metrics::new(Arc::clone(&cache)));
+        metrics.enter(|registry| live::metrics::enter(registry, Arc::clone(&cache)));
+        let following = live::follow(Arc::clone(&cache), cache.state().revision, stop.clone());
+        let following = tokio::spawn(following);
+        let folder = config.state_dir.clone();
+        let keeping = tokio::spawn(live::keep(Arc::clone(&cache), folder.clone(), stop.clone()));
+        let observed = Arc::clone(&cache);
         let health = Health::new(cache.registry_answers(), cache.forgetful());
         let services = Services {
             publisher: Publisher::new(
@@ -273,6 +283,13 @@ impl Wiring {
         activating.await?;
         sweeping.await?;
         pruning.await?;
+        following.await?;
+        keeping.await?;
+        // Whatever was told up to the end.
+        let writing = tokio::task::spawn_blocking(move || observed.write_live(&folder));
+        if let Err(error) = writing.await? {
+            tracing::warn!(%error, "observations are not written; they are to be told again");
+        }
         outcome
     }
 }
