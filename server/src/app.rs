@@ -30,6 +30,7 @@ use crate::{
     http_port::{self, Port},
     lanes::Lanes,
     layers::CallSpan,
+    live,
     metrics::Metrics,
     poller::{self, Hints},
     publish::Publisher,
@@ -78,6 +79,9 @@ impl App {
                 .with_keep_versions(config.keep_versions)
                 .with_catalog(declared)
         };
+        let cache = Arc::new(cache);
+        let (restoring, folder) = (Arc::clone(&cache), config.state_dir.clone());
+        tokio::task::spawn_blocking(move || restoring.restore_live(&folder)).await?;
         let url = match &config.registry {
             Some(url) => url.clone(),
             None => {
@@ -112,7 +116,7 @@ impl App {
             wiring: Wiring {
                 config,
                 http,
-                cache: Arc::new(cache),
+                cache,
                 registry,
                 webhook_secret,
             },
@@ -205,6 +209,12 @@ impl Wiring {
         metrics.enter(|registry| scaler.tally.enter(registry));
         let edge_metrics = EdgeMetrics::default();
         metrics.enter(|registry| edge_metrics.enter(registry));
+        metrics.enter(|registry| live::metrics::enter(registry, Arc::clone(&cache)));
+        let following = live::follow(Arc::clone(&cache), cache.state().revision, stop.clone());
+        let following = tokio::spawn(following);
+        let folder = config.state_dir.clone();
+        let keeping = tokio::spawn(live::keep(Arc::clone(&cache), folder.clone(), stop.clone()));
+        let observed = Arc::clone(&cache);
         let health = Health::new(cache.registry_answers(), cache.forgetful());
         let services = Services {
             publisher: Publisher::new(
@@ -256,12 +266,19 @@ impl Wiring {
         stop.cancel();
         let deadline = Instant::now() + config.drain_deadline;
         serving.await;
-        let background = futures::future::try_join_all([refreshing, activating, sweeping, pruning]);
+        let background = futures::future::try_join_all([
+            refreshing, activating, sweeping, pruning, following, keeping,
+        ]);
         match tokio::time::timeout_at(deadline, background).await {
             Ok(ended) => drop(ended?),
             Err(_) => {
                 tracing::warn!("the drain deadline passed; work in the background is cut off")
             }
+        }
+        // Whatever was told up to the end.
+        let writing = tokio::task::spawn_blocking(move || observed.write_live(&folder));
+        if let Err(error) = writing.await? {
+            tracing::warn!(%error, "observations are not written; they are to be told again");
         }
         Ok(())
     }

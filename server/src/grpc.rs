@@ -6,6 +6,7 @@ mod flight;
 mod forecast;
 pub(crate) mod health;
 mod model;
+mod observe;
 mod push;
 mod scaler;
 mod status;

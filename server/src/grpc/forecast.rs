@@ -145,7 +145,12 @@ impl ForecastService for ForecastHandler {
         let served = self.pick(&name, &pick)?;
         let epoch = self.services.cache.state().epoch;
         let now = self.services.cache.clock().now();
-        let answer = answer_off_thread(served, question, now).await?;
+        let seen = self
+            .services
+            .cache
+            .live()
+            .seen(&served.loaded.metadata().series);
+        let answer = answer_off_thread(served, question, now, seen).await?;
         let by_alias = matches!(pick, Pick::Alias(_));
         Ok(Response::new(pb::GetForecastResponse {
             forecast: Some(
@@ -173,9 +178,12 @@ impl ForecastService for ForecastHandler {
         let items = futures::stream::iter(names).then(move |name| {
             let served = handler.pick(&name, &pick);
             let question = question.clone();
+            let live = Arc::clone(&handler.services.cache);
             async move {
                 let forecast = async {
-                    let answer = answer_off_thread(served?, question, now).await?;
+                    let served = served?;
+                    let seen = live.live().seen(&served.loaded.metadata().series);
+                    let answer = answer_off_thread(served, question, now, seen).await?;
                     format.apply(convert::forecast(answer, epoch, true)).await
                 };
                 Ok(convert::batch_item(&name, forecast.await))
@@ -251,7 +259,7 @@ impl ForecastService for ForecastHandler {
 }
 
 /// What a method that this build does not have answers.
-pub(crate) fn not_yet(method: &str, instead: &str) -> Error {
+fn not_yet(method: &str, instead: &str) -> Error {
     Error::Unsupported {
         feature: method.to_owned(),
         description: format!("this build does not have it yet; {instead}"),

@@ -8,6 +8,7 @@ mod dependencies;
 mod flight;
 mod forecast;
 mod grpcurl;
+mod live;
 mod moves;
 mod push;
 mod recommendation;
