@@ -61,6 +61,7 @@ pub struct Scaler {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rung<'a> {
     pub(crate) served: &'a Arc<Served>,
+    pub(crate) entry: &'a Entry,
     pub(crate) source: Source,
 }
 
@@ -115,7 +116,7 @@ impl Scaler {
         let entry = entry.as_deref();
         let mut refusal = None;
         for rung in entry.into_iter().flat_map(rungs) {
-            match self.ask(asked, rung.served, now).await {
+            match self.ask(asked, rung, now).await {
                 Ok(demand) => {
                     return Decision {
                         told: Ok(demand),
@@ -158,10 +159,10 @@ impl Scaler {
     async fn ask(
         &self,
         asked: &Arc<Asked>,
-        served: &Arc<Served>,
+        Rung { served, entry, .. }: Rung<'_>,
         now: Timestamp,
     ) -> Result<Demand, Arc<Error>> {
-        let standing = self.standing(served);
+        let standing = self.standing(served, entry);
         if let Some(closed) = self
             .gates(asked, &standing, now)
             .into_iter()
@@ -180,12 +181,15 @@ impl Scaler {
             window: (*first, *last),
             observations: standing.generation,
         };
-        self.computed.get(key, asked, served, standing, now).await
+        self.computed
+            .get(key, asked, served, standing.observed, now)
+            .await
     }
 
-    /// What is known of a version beside its forecast.
-    pub(crate) fn standing(&self, served: &Served) -> Standing {
-        Standing::of(served)
+    /// What is known of a version of `entry` beside its forecast.
+    pub(crate) fn standing(&self, served: &Served, entry: &Entry) -> Standing {
+        let view = self.cache.live().view(&entry.series.name);
+        Standing::of(served, entry, view.as_deref())
     }
 
     /// What a version has to pass. Ages are those of the step bucket, so that a gate closes with a step and not within it.

@@ -22,7 +22,6 @@ use crate::{
     question::{Question, Range},
     scaler::{
         asked::{Asked, TriggerId},
-        gate::Standing,
         spec::MAX_VALUE,
     },
     served::Served,
@@ -65,15 +64,14 @@ impl Computed {
         key: Key,
         asked: &Arc<Asked>,
         served: &Arc<Served>,
-        standing: Standing,
+        observed: f64,
         now: Timestamp,
     ) -> Outcome {
         let computing = {
             let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let make = || {
                 let (asked, served) = (Arc::clone(asked), Arc::clone(served));
-                let demand =
-                    async move { demand(&asked, served, key.window, &standing, now).await };
+                let demand = async move { demand(&asked, served, key.window, observed, now).await };
                 demand.boxed().shared()
             };
             kept.get_or_insert(key, make).clone()
@@ -114,12 +112,11 @@ async fn demand(
     asked: &Asked,
     served: Arc<Served>,
     window: (i64, i64),
-    standing: &Standing,
+    observed: f64,
     now: Timestamp,
 ) -> Outcome {
     let answer = forecast(asked, served, window, now).await?;
-    let observed = Some(standing.observed.1);
-    let demand = asked.trigger.demand(&answer.forecast, observed);
+    let demand = asked.trigger.demand(&answer.forecast, Some(observed));
     checked(asked, demand).map_err(Arc::new)
 }
 

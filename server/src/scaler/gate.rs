@@ -6,7 +6,19 @@ use loadcast_model::{
     trigger::Trigger,
 };
 
-use crate::{error::Error, freshness::Limits, served::Served};
+use crate::{
+    error::Error,
+    event::Reason,
+    freshness::Limits,
+    live::{Observation, View},
+    served::{Entry, Served},
+};
+
+/// The least that the limit of data's age is once observations flow.
+const LEAST_DATA_AGE: SignedDuration = SignedDuration::from_mins(15);
+
+/// Once observations flow, the data is old when so many steps were not observed.
+const MISSED_STEPS: i64 = 3;
 
 /// What is known of a version beside its forecast.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,16 +27,21 @@ pub struct Standing {
     pub step_seconds: u32,
     /// When it was trained.
     pub trained_at: Timestamp,
-    /// The last observation, of the training or since: when, and what.
-    pub observed: (Timestamp, f64),
-    /// What an observed zero says.
-    pub zero_means: ZeroMeans,
+    /// The last observation that it knows: of its training, or since.
+    pub observed_at: Timestamp,
+    /// The value of the last observation that anybody knows.
+    pub observed: f64,
+    /// Scaled to zero by design: the last that was seen is a zero, and it was seen and not missed. There is nothing to
+    /// observe until it wakes, and waking it is what the forecast is for.
+    pub at_zero: bool,
     /// The skill against the seasonal naive and where it was measured; `None`: nowhere.
     pub skill: Option<(f64, Measured)>,
     /// The series' own limits.
     pub limits: Limits,
     /// Counts what was observed: other observations, another number.
     pub generation: u64,
+    /// What observations since the training say against it; the outer `None`: there were none.
+    pub live: Option<Option<Reason>>,
 }
 
 /// Where a skill was measured.
@@ -35,31 +52,44 @@ pub enum Measured {
 }
 
 impl Standing {
-    /// What its artifact says.
-    pub fn of(served: &Served) -> Self {
+    /// Of `served`, one version of `entry`, and what was observed since.
+    pub fn of(served: &Served, entry: &Entry, view: Option<&View>) -> Self {
         let metadata = served.loaded.metadata();
-        let last = served.loaded.forecaster().model().ends.last.1;
         let skill = metadata.scores.as_ref().and_then(|scores| scores.skill);
+        let newest = entry
+            .versions()
+            .max_by_key(|of| of.loaded.metadata().cutoff);
+        let newest: &Served = newest.map_or(served, |newest| newest);
+        let mut last = Observation {
+            at: newest.loaded.metadata().cutoff,
+            value: newest.loaded.forecaster().model().ends.last.1,
+        };
+        let mut observed_at = metadata.cutoff;
+        let mut limits = Limits::default();
+        let step = i64::from(entry.series.step_seconds);
+        if let Some(seen) = view.and_then(|view| view.last) {
+            limits.data_age = SignedDuration::from_secs(MISSED_STEPS * step).max(LEAST_DATA_AGE);
+            observed_at = observed_at.max(seen.at);
+            if seen.at >= last.at {
+                last = seen;
+            }
+        }
         Self {
             step_seconds: metadata.series.step_seconds,
             trained_at: metadata.trained_at,
-            observed: (metadata.cutoff, last),
-            zero_means: metadata.series.zero_means,
+            observed_at,
+            observed: last.value,
+            at_zero: entry.series.zero_means == ZeroMeans::Value && last.value == 0.0,
             skill: skill.map(|skill| (skill, Measured::Backtest)),
-            limits: Limits::default(),
-            generation: 0,
+            limits,
+            generation: view.map_or(0, |view| view.generation),
+            live: view.map(|view| view.gate.clone()),
         }
-    }
-
-    /// Scaled to zero by design: the last that was seen is a zero, and it was seen and not missed. There is nothing to
-    /// observe until it wakes, and waking it is what the forecast is for.
-    fn is_at_zero(&self) -> bool {
-        self.zero_means == ZeroMeans::Value && self.observed.1 == 0.0
     }
 }
 
 /// A limit, and what is measured against it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Gate {
     /// Since the training.
     ModelAge {
@@ -84,6 +114,8 @@ pub enum Gate {
         /// At least.
         least: f64,
     },
+    /// What observations say.
+    Live(Option<Reason>),
 }
 
 /// The gates of `trigger` for a version of this `standing` at the epoch second `now`.
@@ -97,15 +129,16 @@ pub fn gates(trigger: &Trigger, standing: &Standing, now: i64) -> Vec<Gate> {
             limit: limit(trigger.max_model_age_seconds, standing.limits.model_age),
         },
         Gate::DataAge {
-            age: age(standing.observed.0),
+            age: age(standing.observed_at),
             limit: limit(trigger.max_data_age_seconds, standing.limits.data_age),
-            at_zero: standing.is_at_zero(),
+            at_zero: standing.at_zero,
         },
     ];
     gates.extend(trigger.min_skill.map(|least| Gate::Skill {
         skill: standing.skill,
         least,
     }));
+    gates.extend(standing.live.clone().map(Gate::Live));
     gates
 }
 
@@ -116,6 +149,7 @@ impl Gate {
             Self::ModelAge { .. } => "MODEL_AGE",
             Self::DataAge { .. } => "DATA_AGE",
             Self::Skill { .. } => "SKILL",
+            Self::Live(_) => "LIVE",
         }
     }
 
@@ -129,6 +163,7 @@ impl Gate {
                 at_zero,
             } => *at_zero || age <= limit,
             Self::Skill { skill, least } => skill.is_some_and(|(skill, _)| skill >= *least),
+            Self::Live(gate) => gate.is_none(),
         }
     }
 
@@ -139,6 +174,7 @@ impl Gate {
             Self::DataAge { .. } => "STALE_DATA",
             Self::Skill { skill: None, .. } => "SKILL_UNKNOWN",
             Self::Skill { .. } => "LOW_SKILL",
+            Self::Live(_) => "LIVE_GATE",
         }
     }
 
@@ -167,6 +203,8 @@ impl Gate {
                 span(*age),
                 span(*limit)
             ),
+            Self::Live(None) => "nothing that was observed speaks against it".to_owned(),
+            Self::Live(Some(reason)) => format!("{}: {}", reason.code, reason.message),
             Self::Skill { skill: None, least } => format!(
                 "minSkill is {least} and nobody measured the skill: the trainer's backtest left none in the artifact; train with a backtest, or leave minSkill out"
             ),
@@ -234,11 +272,13 @@ mod tests {
         Standing {
             step_seconds: 300,
             trained_at: at(model_age),
-            observed: (at(data_age), 1.0),
-            zero_means: ZeroMeans::Value,
+            observed_at: at(data_age),
+            observed: 1.0,
+            at_zero: false,
             skill: None,
             limits: Limits::default(),
             generation: 0,
+            live: None,
         }
     }
 
@@ -266,13 +306,9 @@ mod tests {
     #[test]
     fn no_age_is_too_much_at_zero_by_design_and_only_there() {
         let mut standing = standing(0, 30 * 86_400);
-        standing.observed.1 = 0.0;
+        assert_eq!(closed(&[], &standing), ["STALE_DATA"]);
+        standing.at_zero = true;
         assert!(closed(&[("maxDataAge", "15m")], &standing).is_empty());
-        standing.zero_means = ZeroMeans::Missing;
-        assert_eq!(closed(&[], &standing), ["STALE_DATA"]);
-        standing.zero_means = ZeroMeans::Value;
-        standing.observed.1 = 0.1;
-        assert_eq!(closed(&[], &standing), ["STALE_DATA"]);
     }
 
     #[test]

@@ -1,0 +1,11 @@
+//! What KEDA is told, rule by rule of its contract: the wire as KEDA speaks it, real sockets, and a clock that is set.
+
+// Helpers of tests are tests, which clippy does not see.
+#![allow(clippy::unwrap_used)]
+
+mod house;
+mod ladder;
+mod ramp;
+mod rules;
+#[path = "../it/support.rs"]
+mod support;
