@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod house;
+mod keda;
 mod ladder;
 mod ramp;
 mod rules;
+mod soak;
 #[path = "../it/support.rs"]
 mod support;
