@@ -8,6 +8,7 @@ mod csv;
 mod failure;
 mod forecast;
 mod json;
+mod keda;
 mod local;
 mod models;
 mod show;
@@ -59,6 +60,9 @@ enum Command {
     /// What is served, and why
     #[command(subcommand)]
     Models(models::Command),
+    /// What KEDA's triggers would be told
+    #[command(subcommand)]
+    Keda(keda::Command),
 }
 
 /// Parses, runs, and tells how it went. Usage errors end in clap with status 2.
@@ -84,6 +88,7 @@ async fn run(cli: Cli, terminal: &Terminal, out: &mut impl Write) -> Result<(), 
         Command::Forecast(args) => forecast::run(args, &client, terminal, out).await,
         Command::Watch(args) => watch::run(args, &client, out).await,
         Command::Models(command) => models::run(command, &client, out).await,
+        Command::Keda(command) => keda::run(command, &client, terminal, out).await,
     }
 }
 

@@ -44,6 +44,9 @@ pub use types::model::{
 };
 pub use types::push::{Attachment, Push, Pushed, RejectionReport, Verdict};
 pub use types::query::{ForecastQuery, KnownVersion, Range, WatchCondition, WatchQuery, Window};
+pub use types::scaler::{
+    Explanation, Gate, KeyProblem, Meaning, Rung, ScalerDecision, ScalerSource, Setting, Step, Term,
+};
 pub use types::series::{
     Clamps, Freshness, LevelScore, Scores, Selector, Series, SeriesInfo, ZeroMeans,
 };

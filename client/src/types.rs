@@ -10,6 +10,7 @@ pub(crate) mod frame;
 pub mod model;
 pub mod push;
 pub mod query;
+pub mod scaler;
 pub mod series;
 pub(crate) mod text;
 pub(crate) mod time;

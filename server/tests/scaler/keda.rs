@@ -74,10 +74,7 @@ async fn asks_as_keda_does(program: &Path, prefix: &str) {
     first.client().push(fresh(2.0)).await.unwrap();
     let specs = json!([{"name": format!("{prefix}loadcast-shop-web-cpu-4fbf7550"), "target": 0.7}]);
     let told = poll(program, &grpc, &[]).await;
-    let expected = [
-        json!({"specs": specs}),
-        json!({"value": 2, "active": true}),
-    ];
+    let expected = [json!({"specs": specs}), json!({"value": 2, "active": true})];
     assert_eq!(told, expected);
     let told = poll(program, &grpc, &[("series", "nobody.knows")]).await;
     let error = told.last().unwrap()["error"].as_str().unwrap();

@@ -9,5 +9,6 @@ mod ladder;
 mod ramp;
 mod rules;
 mod soak;
+mod storm;
 #[path = "../it/support.rs"]
 mod support;
