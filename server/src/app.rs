@@ -29,12 +29,13 @@ use crate::{
     http_port::{self, Port},
     lanes::Lanes,
     layers::CallSpan,
+    live,
     metrics::Metrics,
     poller::{self, Hints},
     publish::Publisher,
     refresh::Refresher,
     retention::{Pruner, Retention},
-    scaler::Scaler,
+    scaler::{Scaler, shadow},
     webhook::Secret,
 };
 
@@ -77,6 +78,9 @@ impl App {
                 .with_keep_versions(config.keep_versions)
                 .with_catalog(declared)
         };
+        let cache = Arc::new(cache);
+        let (restoring, folder) = (Arc::clone(&cache), config.state_dir.clone());
+        tokio::task::spawn_blocking(move || restoring.restore_live(&folder)).await?;
         let url = match &config.registry {
             Some(url) => url.clone(),
             None => {
@@ -111,7 +115,7 @@ impl App {
             wiring: Wiring {
                 config,
                 http,
-                cache: Arc::new(cache),
+                cache,
                 registry,
                 webhook_secret,
             },
@@ -205,6 +209,13 @@ impl Wiring {
         let metrics = Arc::new(Metrics::new(Arc::clone(&cache)));
         let scaler = Arc::new(Scaler::new(Arc::clone(&cache), Arc::clone(&aspirations)));
         metrics.enter(|registry| scaler.tally.enter(registry));
+        let shadowing = tokio::spawn(shadow::run(Arc::clone(&scaler), stop.clone()));
+        metrics.enter(|registry| live::metrics::enter(registry, Arc::clone(&cache)));
+        let following = live::follow(Arc::clone(&cache), cache.state().revision, stop.clone());
+        let following = tokio::spawn(following);
+        let folder = config.state_dir.clone();
+        let keeping = tokio::spawn(live::keep(Arc::clone(&cache), folder.clone(), stop.clone()));
+        let observed = Arc::clone(&cache);
         let health = Health::new(cache.registry_answers(), cache.forgetful());
         let services = Services {
             publisher: Publisher::new(
@@ -274,9 +285,17 @@ impl Wiring {
                 }),
         };
         refreshing.await?;
+        shadowing.await?;
         activating.await?;
         sweeping.await?;
         pruning.await?;
+        following.await?;
+        keeping.await?;
+        // Whatever was told up to the end.
+        let writing = tokio::task::spawn_blocking(move || observed.write_live(&folder));
+        if let Err(error) = writing.await? {
+            tracing::warn!(%error, "observations are not written; they are to be told again");
+        }
         outcome
     }
 }

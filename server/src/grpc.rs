@@ -5,6 +5,7 @@ mod external_scaler;
 mod forecast;
 pub(crate) mod health;
 mod model;
+mod observe;
 mod push;
 mod scaler;
 mod status;

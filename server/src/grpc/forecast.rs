@@ -110,7 +110,12 @@ impl ForecastService for ForecastHandler {
         let served = self.pick(&name, &pick)?;
         let epoch = self.services.cache.state().epoch;
         let now = self.services.cache.clock().now();
-        let answer = answer_off_thread(served, question, now).await?;
+        let seen = self
+            .services
+            .cache
+            .live()
+            .seen(&served.loaded.metadata().series);
+        let answer = answer_off_thread(served, question, now, seen).await?;
         let by_alias = matches!(pick, Pick::Alias(_));
         Ok(Response::new(pb::GetForecastResponse {
             forecast: Some(convert::forecast(answer, epoch, by_alias)),
@@ -144,9 +149,13 @@ impl ForecastService for ForecastHandler {
         let items = futures::stream::iter(names).then(move |name| {
             let served = handler.pick(&name, &pick);
             let question = question.clone();
+            let live = Arc::clone(&handler.services.cache);
             async move {
                 let answer = match served {
-                    Ok(served) => answer_off_thread(served, question, now).await,
+                    Ok(served) => {
+                        let seen = live.live().seen(&served.loaded.metadata().series);
+                        answer_off_thread(served, question, now, seen).await
+                    }
                     Err(error) => Err(error),
                 };
                 Ok(convert::batch_item(&name, answer, epoch))
@@ -207,7 +216,7 @@ impl ForecastService for ForecastHandler {
 }
 
 /// What a method that this build does not have answers.
-pub(crate) fn not_yet(method: &str, instead: &str) -> Error {
+fn not_yet(method: &str, instead: &str) -> Error {
     Error::Unsupported {
         feature: method.to_owned(),
         description: format!("this build does not have it yet; {instead}"),

@@ -153,7 +153,7 @@ async fn explain_rung(
     let window = asked.trigger.window(now.as_second(), step);
     let ends = window.first().copied().zip(window.last().copied());
     let Some(ends) = ends else { return explained };
-    match forecast(asked, Arc::clone(served), ends, now).await {
+    match forecast(asked, Arc::clone(served), ends, now, standing.seen).await {
         Ok(answer) => {
             let observed = Some(standing.observed);
             let demand = asked.trigger.demand(&answer.forecast, observed);

@@ -10,25 +10,19 @@ use crate::{
     error::Error,
     event::Reason,
     freshness::Limits,
-    live::{Observation, View},
+    live::{EVIDENCE_ROWS, Seen},
     served::{Entry, Served},
 };
 
-/// The least that the limit of data's age is once observations flow.
-const LEAST_DATA_AGE: SignedDuration = SignedDuration::from_mins(15);
-
-/// Once observations flow, the data is old when so many steps were not observed.
-const MISSED_STEPS: i64 = 3;
-
 /// What is known of a version beside its forecast.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Standing {
     /// Of the grid.
     pub step_seconds: u32,
     /// When it was trained.
     pub trained_at: Timestamp,
-    /// The last observation that it knows: of its training, or since.
-    pub observed_at: Timestamp,
+    /// Up to here its data are known: of its training, or since.
+    pub known_to: Timestamp,
     /// The value of the last observation that anybody knows.
     pub observed: f64,
     /// Scaled to zero by design: the last that was seen is a zero, and it was seen and not missed. There is nothing to
@@ -38,52 +32,52 @@ pub struct Standing {
     pub skill: Option<(f64, Measured)>,
     /// The series' own limits.
     pub limits: Limits,
-    /// Counts what was observed: other observations, another number.
-    pub generation: u64,
     /// What observations since the training say against it; the outer `None`: there were none.
     pub live: Option<Option<Reason>>,
+    /// What all this was taken from, and an answer is computed by.
+    pub seen: Seen,
 }
 
 /// Where a skill was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measured {
+    /// By what was observed, over so many forecasts.
+    Live(u64),
     /// In the trainer's backtest.
     Backtest,
 }
 
 impl Standing {
-    /// Of `served`, one version of `entry`, and what was observed since.
-    pub fn of(served: &Served, entry: &Entry, view: Option<&View>) -> Self {
+    /// Of `served`, one version of `entry`, by what was `seen` of the series.
+    pub fn of(served: &Served, entry: &Entry, seen: Seen) -> Self {
         let metadata = served.loaded.metadata();
-        let skill = metadata.scores.as_ref().and_then(|scores| scores.skill);
         let newest = entry
             .versions()
             .max_by_key(|of| of.loaded.metadata().cutoff);
         let newest: &Served = newest.map_or(served, |newest| newest);
-        let mut last = Observation {
-            at: newest.loaded.metadata().cutoff,
-            value: newest.loaded.forecaster().model().ends.last.1,
+        let trained_to = newest.loaded.metadata().cutoff;
+        let observed = match seen.last().filter(|last| last.at >= trained_to) {
+            Some(last) => last.value,
+            None => newest.loaded.forecaster().model().ends.last.1,
         };
-        let mut observed_at = metadata.cutoff;
-        let mut limits = Limits::default();
-        let step = i64::from(entry.series.step_seconds);
-        if let Some(seen) = view.and_then(|view| view.last) {
-            limits.data_age = SignedDuration::from_secs(MISSED_STEPS * step).max(LEAST_DATA_AGE);
-            observed_at = observed_at.max(seen.at);
-            if seen.at >= last.at {
-                last = seen;
-            }
-        }
+        let (limits, known_to) = seen.known_to(metadata);
+        let view = seen
+            .view()
+            .filter(|view| view.version == served.version && view.sha256 == metadata.sha256);
+        let live = view.and_then(|view| view.scores.as_ref()?.judged());
+        let live = live.filter(|live| live.skill_rows >= EVIDENCE_ROWS);
+        let live = live.and_then(|live| Some((live.skill?, Measured::Live(live.skill_rows))));
+        let backtest = metadata.scores.as_ref().and_then(|scores| scores.skill);
         Self {
             step_seconds: metadata.series.step_seconds,
             trained_at: metadata.trained_at,
-            observed_at,
-            observed: last.value,
-            at_zero: entry.series.zero_means == ZeroMeans::Value && last.value == 0.0,
-            skill: skill.map(|skill| (skill, Measured::Backtest)),
+            known_to,
+            observed,
+            at_zero: entry.series.zero_means == ZeroMeans::Value && observed == 0.0,
+            skill: live.or(backtest.map(|skill| (skill, Measured::Backtest))),
             limits,
-            generation: view.map_or(0, |view| view.generation),
-            live: view.map(|view| view.gate.clone()),
+            live: view.map(|_| seen.gate_of(served).cloned()),
+            seen,
         }
     }
 }
@@ -129,7 +123,7 @@ pub fn gates(trigger: &Trigger, standing: &Standing, now: i64) -> Vec<Gate> {
             limit: limit(trigger.max_model_age_seconds, standing.limits.model_age),
         },
         Gate::DataAge {
-            age: age(standing.observed_at),
+            age: age(standing.known_to),
             limit: limit(trigger.max_data_age_seconds, standing.limits.data_age),
             at_zero: standing.at_zero,
         },
@@ -206,14 +200,14 @@ impl Gate {
             Self::Live(None) => "nothing that was observed speaks against it".to_owned(),
             Self::Live(Some(reason)) => format!("{}: {}", reason.code, reason.message),
             Self::Skill { skill: None, least } => format!(
-                "minSkill is {least} and nobody measured the skill: the trainer's backtest left none in the artifact; train with a backtest, or leave minSkill out"
+                "minSkill is {least} and nobody measured the skill: the artifact has none of a backtest, and too little was observed; train with a backtest, let observations flow, or leave minSkill out"
             ),
             Self::Skill {
                 skill: Some((skill, measured)),
                 least,
             } => format!(
                 "skill {skill:.3} {}; at least {least}{}",
-                measured.as_str(),
+                measured.words(),
                 if self.is_open() {
                     ""
                 } else {
@@ -234,9 +228,10 @@ impl Gate {
 }
 
 impl Measured {
-    fn as_str(self) -> &'static str {
+    fn words(self) -> String {
         match self {
-            Self::Backtest => "in the backtest",
+            Self::Live(rows) => format!("as observed over {rows} forecasts"),
+            Self::Backtest => "in the backtest".to_owned(),
         }
     }
 }
@@ -272,13 +267,13 @@ mod tests {
         Standing {
             step_seconds: 300,
             trained_at: at(model_age),
-            observed_at: at(data_age),
+            known_to: at(data_age),
             observed: 1.0,
             at_zero: false,
             skill: None,
             limits: Limits::default(),
-            generation: 0,
             live: None,
+            seen: Seen::default(),
         }
     }
 
