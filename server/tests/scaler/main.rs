@@ -3,11 +3,14 @@
 // Helpers of tests are tests, which clippy does not see.
 #![allow(clippy::unwrap_used)]
 
+mod decisions;
 mod house;
 mod keda;
 mod ladder;
+mod observed;
 mod ramp;
 mod rules;
+mod shadow;
 mod soak;
 mod storm;
 #[path = "../it/support.rs"]
