@@ -32,7 +32,7 @@ bench:
 
 # Long runs and big numbers of peers.
 soak:
-	@.ci/tools.sh
+	@.ci/tools.sh soak
 	cargo build --release --package loadcast-server --package loadcast-benches
 	target/release/fanout
 	LOADCAST_SOAK=1 cargo test --workspace --release -- --nocapture soak

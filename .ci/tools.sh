@@ -27,6 +27,24 @@ go_tool grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl "$GRPCURL_VERSION"
 # Only run by tests, never linked: MinIO is under the AGPL.
 go_tool minio github.com/minio/minio "$MINIO_VERSION"
 
+# go_program NAME FOLDER: a Go module of this repository, built again when it changes.
+go_program() {
+  local stamp
+  stamp="$(cat "$2"/go.mod "$2"/go.sum "$2"/*.go | sha256sum)"
+  have "$1" "$stamp" && return
+  if ! command -v go >/dev/null; then
+    echo "tools: $1 needs Go, which is not installed" >&2
+  elif (cd "$2" && go build -ldflags "-s -w" -o "$OLDPWD/.tools/bin/$1" .); then
+    echo "$stamp" >".tools/$1.version"
+  else
+    echo "tools: $1 could not be built" >&2
+  fi
+}
+
+go_program keda-stubs server/tests/keda/stubs
+# KEDA's own client: some 4 GB of dependencies and ten minutes for the first time.
+[ "${1:-}" = soak ] && go_program keda-client server/tests/keda/client
+
 # Prometheus and promtool from Debian's package, unpacked without root. Debian adds revisions of its own to a version and
 # keeps only the last of them, so upstream's version is what is pinned.
 prometheus() {

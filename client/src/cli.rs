@@ -8,6 +8,7 @@ mod csv;
 mod failure;
 mod forecast;
 mod json;
+mod keda;
 mod local;
 mod models;
 mod recommend;
@@ -62,6 +63,9 @@ enum Command {
     /// What is served, and why
     #[command(subcommand)]
     Models(models::Command),
+    /// What KEDA's triggers would be told
+    #[command(subcommand)]
+    Keda(keda::Command),
 }
 
 /// Parses, runs, and tells how it went. Usage errors end in clap with status 2.
@@ -88,6 +92,7 @@ async fn run(cli: Cli, terminal: &Terminal, out: &mut impl Write) -> Result<(), 
         Command::Recommend(args) => recommend::run(args, &client, out).await,
         Command::Watch(args) => watch::run(args, &client, out).await,
         Command::Models(command) => models::run(command, &client, out).await,
+        Command::Keda(command) => keda::run(command, &client, terminal, out).await,
     }
 }
 

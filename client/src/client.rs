@@ -1,5 +1,7 @@
 //! The client: one lazy connection, one method for each thing to ask.
 
+mod scaler;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;

@@ -48,6 +48,9 @@ pub use types::query::{ForecastQuery, KnownVersion, Range, WatchCondition, Watch
 pub use types::recommendation::{
     Policy, Recommendation, RecommendationQuery, ResourceRecommendation,
 };
+pub use types::scaler::{
+    Explanation, Gate, KeyProblem, Meaning, Rung, ScalerDecision, ScalerSource, Setting, Step, Term,
+};
 pub use types::series::{
     Clamps, Freshness, LevelScore, Scores, Selector, Series, SeriesInfo, ZeroMeans,
 };

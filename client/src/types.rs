@@ -12,6 +12,7 @@ pub mod model;
 pub mod push;
 pub mod query;
 pub mod recommendation;
+pub mod scaler;
 pub mod series;
 pub(crate) mod text;
 pub(crate) mod time;

@@ -36,7 +36,7 @@ use crate::{
     publish::Publisher,
     refresh::Refresher,
     retention::{Pruner, Retention},
-    scaler::Scaler,
+    scaler::{Scaler, shadow},
     webhook::Secret,
 };
 
@@ -209,6 +209,7 @@ impl Wiring {
         metrics.enter(|registry| scaler.tally.enter(registry));
         let edge_metrics = EdgeMetrics::default();
         metrics.enter(|registry| edge_metrics.enter(registry));
+        let shadowing = tokio::spawn(shadow::run(Arc::clone(&scaler), stop.clone()));
         metrics.enter(|registry| live::metrics::enter(registry, Arc::clone(&cache)));
         let following = live::follow(Arc::clone(&cache), cache.state().revision, stop.clone());
         let following = tokio::spawn(following);
@@ -267,7 +268,7 @@ impl Wiring {
         let deadline = Instant::now() + config.drain_deadline;
         serving.await;
         let background = futures::future::try_join_all([
-            refreshing, activating, sweeping, pruning, following, keeping,
+            refreshing, activating, sweeping, pruning, following, keeping, shadowing,
         ]);
         match tokio::time::timeout_at(deadline, background).await {
             Ok(ended) => drop(ended?),

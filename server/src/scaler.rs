@@ -14,6 +14,7 @@ pub mod gate;
 mod ladder;
 pub mod last_good;
 pub mod record;
+pub mod shadow;
 pub mod spec;
 pub mod tally;
 
@@ -35,7 +36,7 @@ use crate::{
         gate::{Gate, Standing, gates},
         ladder::{nothing_answers, rungs},
         last_good::LastGood,
-        record::{Records, Whose},
+        record::{News, Records, Whose},
         tally::Tally,
     },
     served::{Entry, Served},
@@ -61,6 +62,7 @@ pub struct Scaler {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rung<'a> {
     pub(crate) served: &'a Arc<Served>,
+    pub(crate) entry: &'a Entry,
     pub(crate) source: Source,
 }
 
@@ -100,11 +102,9 @@ impl Scaler {
                 .keep(asked.id, *demand, decision.version, now);
         }
         self.tally.told(method, &decision, begun.elapsed());
-        let refused_anew = self.records.note(whose.clone(), decision.clone(), now);
-        if let (Some(refusal), true) = (&decision.refusal, refused_anew) {
-            let (namespace, name) = (&whose.namespace, &whose.name);
-            let told = decision.source.as_str();
-            tracing::info!(namespace, name, series = %whose.series, reason = refusal.code(), told, %refusal, "the champion does not answer a trigger");
+        let news = self.records.note(whose.clone(), decision.clone(), now);
+        if news == News::Standing {
+            log(method, whose, &decision);
         }
         decision
     }
@@ -115,7 +115,7 @@ impl Scaler {
         let entry = entry.as_deref();
         let mut refusal = None;
         for rung in entry.into_iter().flat_map(rungs) {
-            match self.ask(asked, rung.served, now).await {
+            match self.ask(asked, rung, now).await {
                 Ok(demand) => {
                     return Decision {
                         told: Ok(demand),
@@ -158,10 +158,10 @@ impl Scaler {
     async fn ask(
         &self,
         asked: &Arc<Asked>,
-        served: &Arc<Served>,
+        Rung { served, entry, .. }: Rung<'_>,
         now: Timestamp,
     ) -> Result<Demand, Arc<Error>> {
-        let standing = self.standing(served);
+        let standing = self.standing(served, entry);
         if let Some(closed) = self
             .gates(asked, &standing, now)
             .into_iter()
@@ -178,14 +178,14 @@ impl Scaler {
             trigger: asked.id,
             revision: served.revision,
             window: (*first, *last),
-            observations: standing.generation,
+            observations: standing.seen.generation(),
         };
         self.computed.get(key, asked, served, standing, now).await
     }
 
-    /// What is known of a version beside its forecast.
-    pub(crate) fn standing(&self, served: &Served) -> Standing {
-        Standing::of(served)
+    /// What is known of a version of `entry` beside its forecast.
+    pub(crate) fn standing(&self, served: &Served, entry: &Entry) -> Standing {
+        Standing::of(served, entry, self.cache.live().seen(&entry.series))
     }
 
     /// What a version has to pass. Ages are those of the step bucket, so that a gate closes with a step and not within it.
@@ -196,6 +196,17 @@ impl Scaler {
             floor_to_step(now.as_second(), standing.step_seconds),
         )
     }
+}
+
+/// Says what is news: every change of a trigger's standing, and neither values nor repetitions.
+fn log(method: &str, whose: &Whose, decision: &Decision) {
+    let (namespace, name, series) = (&whose.namespace, &whose.name, &whose.series);
+    let (outcome, version) = (decision.source.as_str(), decision.version);
+    let told = decision.told.as_ref().ok();
+    let (value, active) = (told.map(|it| it.value), told.map(|it| it.active));
+    let reason = decision.reason();
+    let why = decision.refusal.as_deref().map(tracing::field::display);
+    tracing::info!(method, namespace, name, %series, outcome, version, value, active, reason, why, "a trigger was told something new");
 }
 
 /// The epoch second at which time alone may change the answer: the next bucket of now or of the window's end.

@@ -20,6 +20,14 @@ pub(crate) enum Failure {
     #[error("no patch can be written: {reason}\n{remedy}")]
     NoPatch { reason: String, remedy: String },
 
+    /// A file that was named cannot be used.
+    #[error("{path}: {why}")]
+    File { path: String, why: String },
+
+    /// What was checked does not hold; what follows from it is on stdout.
+    #[error("{0}\nthe remedy stands beside each reason on stdout")]
+    Check(String),
+
     /// A watch was to see so many events and did not.
     #[error(
         "saw {seen} of {wanted} events in time, and {owed} new forecasts are missing\n\
@@ -37,7 +45,7 @@ impl Failure {
     /// 2 for what the user mistyped, else 1.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Client(Error::InvalidAddress { .. }) => ExitCode::from(2),
+            Self::Client(Error::InvalidAddress { .. }) | Self::File { .. } => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }
     }

@@ -76,18 +76,23 @@ impl Seen {
         self.view.as_ref()?.gate_of(served)
     }
 
-    /// How fresh an answer of a model is at `now`. Data are known to the end of the last observed step or to the model's
-    /// cutoff, whichever is later; the short limit is that of observations.
+    /// How fresh an answer of a model is at `now`.
     pub fn freshness(&self, metadata: &Metadata, now: Timestamp) -> Freshness {
+        let (limits, known_to) = self.known_to(metadata);
+        limits.judge(now, metadata.trained_at, known_to)
+    }
+
+    /// The instant up to which data are known, and the limits that hold: data are known to the end of the last observed
+    /// step or to the model's cutoff, whichever is later; the short limit is that of observations.
+    pub fn known_to(&self, metadata: &Metadata) -> (Limits, Timestamp) {
         let step = metadata.series.step_seconds;
         let end = self.last().and_then(|last| {
             let length = SignedDuration::from_secs(step.into());
             last.at.checked_add(length).ok()
         });
-        let (trained_at, cutoff) = (metadata.trained_at, metadata.cutoff);
-        match end.filter(|end| *end > cutoff) {
-            Some(end) => self.limits.observed(step).judge(now, trained_at, end),
-            None => self.limits.judge(now, trained_at, cutoff),
+        match end.filter(|end| *end > metadata.cutoff) {
+            Some(end) => (self.limits.observed(step), end),
+            None => (self.limits, metadata.cutoff),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::{
 /// As metrics have it.
 const METHOD: &str = "stream_is_active";
 
-/// The states of `whose` trigger until `stop`, which ends them. Looked at again when another version is served and when time
+/// The states of `whose` trigger until `stop`, which ends them. Looked at again when another version is served, when something was observed and when time
 /// alone may change the answer; a stream that waits costs its place in a timer wheel and some kilobytes.
 ///
 /// While the state is not known, as of a series that nobody serves yet, nothing is told and the stream stays open: it is
@@ -36,7 +36,7 @@ pub fn states(
         let listening = cache.log().listen(selector, Interest::Answers);
         let mut told = None;
         while !stop.is_cancelled() {
-            let revision = cache.log().newest();
+            let (revision, observed) = (cache.log().newest(), listening.observed());
             let now = cache.clock().now();
             // Boxed, so that a stream that waits has no place for it.
             let decision = scaler.tell(METHOD, &whose, &asked, now).boxed().await;
@@ -50,7 +50,7 @@ pub fn states(
             };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = listening.beyond(revision) => {}
+                () = listening.beyond(revision, observed) => {}
                 () = cache.clock().wait_until(changes_at) => {}
             }
         }

@@ -19,6 +19,7 @@ use lru::LruCache;
 use crate::{
     answer::{Answer, answer_off_thread},
     error::Error,
+    live::Seen,
     question::{Question, Range},
     scaler::{
         asked::{Asked, TriggerId},
@@ -72,8 +73,7 @@ impl Computed {
             let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let make = || {
                 let (asked, served) = (Arc::clone(asked), Arc::clone(served));
-                let demand =
-                    async move { demand(&asked, served, key.window, &standing, now).await };
+                let demand = async move { demand(&asked, served, key.window, standing, now).await };
                 demand.boxed().shared()
             };
             kept.get_or_insert(key, make).clone()
@@ -88,6 +88,7 @@ pub(crate) async fn forecast(
     served: Arc<Served>,
     (first, last): (i64, i64),
     now: Timestamp,
+    seen: Seen,
 ) -> Result<Answer, Error> {
     let step = served.loaded.metadata().series.step_seconds;
     let question = Question {
@@ -97,12 +98,13 @@ pub(crate) async fn forecast(
         },
         step_seconds: None,
         levels: asked.trigger.levels().to_vec(),
+        peak_levels: Vec::new(),
         components: false,
         as_of: None,
         clamps: Clamps::default(),
         inputs: Inputs::default(),
     };
-    let answer = answer_off_thread(served, question, now).await;
+    let answer = answer_off_thread(served, question, now, seen).await;
     answer.map_err(|error| match error {
         // What the question has of the trigger is its window.
         Error::Invalid { description, .. } => Error::invalid("leadTime", description),
@@ -114,12 +116,11 @@ async fn demand(
     asked: &Asked,
     served: Arc<Served>,
     window: (i64, i64),
-    standing: &Standing,
+    Standing { observed, seen, .. }: Standing,
     now: Timestamp,
 ) -> Outcome {
-    let answer = forecast(asked, served, window, now).await?;
-    let observed = Some(standing.observed.1);
-    let demand = asked.trigger.demand(&answer.forecast, observed);
+    let answer = forecast(asked, served, window, now, seen).await?;
+    let demand = asked.trigger.demand(&answer.forecast, Some(observed));
     checked(asked, demand).map_err(Arc::new)
 }
 

@@ -125,10 +125,14 @@ async fn meaning(
 async fn explain_rung(
     scaler: &Scaler,
     asked: &Asked,
-    Rung { served, source }: Rung<'_>,
+    Rung {
+        served,
+        entry,
+        source,
+    }: Rung<'_>,
     now: Timestamp,
 ) -> Explained {
-    let standing = scaler.standing(served);
+    let standing = scaler.standing(served, entry);
     let gates = scaler.gates(asked, &standing, now);
     let step = standing.step_seconds;
     let mut explained = Explained {
@@ -136,7 +140,7 @@ async fn explain_rung(
         source,
         step,
         computed: None,
-        observed: standing.observed.1,
+        observed: standing.observed,
         refusal: gates
             .iter()
             .find(|gate| !gate.is_open())
@@ -149,9 +153,9 @@ async fn explain_rung(
     let window = asked.trigger.window(now.as_second(), step);
     let ends = window.first().copied().zip(window.last().copied());
     let Some(ends) = ends else { return explained };
-    match forecast(asked, Arc::clone(served), ends, now).await {
+    match forecast(asked, Arc::clone(served), ends, now, standing.seen).await {
         Ok(answer) => {
-            let observed = Some(standing.observed.1);
+            let observed = Some(standing.observed);
             let demand = asked.trigger.demand(&answer.forecast, observed);
             explained.refusal = checked(asked, demand).err().map(Arc::new);
             let terms = asked.trigger.terms(&answer.forecast, observed).ok();

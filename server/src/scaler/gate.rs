@@ -6,60 +6,84 @@ use loadcast_model::{
     trigger::Trigger,
 };
 
-use crate::{error::Error, freshness::Limits, served::Served};
+use crate::{
+    error::Error,
+    event::Reason,
+    freshness::Limits,
+    live::{EVIDENCE_ROWS, Seen},
+    served::{Entry, Served},
+};
 
 /// What is known of a version beside its forecast.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Standing {
     /// Of the grid.
     pub step_seconds: u32,
     /// When it was trained.
     pub trained_at: Timestamp,
-    /// The last observation, of the training or since: when, and what.
-    pub observed: (Timestamp, f64),
-    /// What an observed zero says.
-    pub zero_means: ZeroMeans,
+    /// Up to here its data are known: of its training, or since.
+    pub known_to: Timestamp,
+    /// The value of the last observation that anybody knows.
+    pub observed: f64,
+    /// Scaled to zero by design: the last that was seen is a zero, and it was seen and not missed. There is nothing to
+    /// observe until it wakes, and waking it is what the forecast is for.
+    pub at_zero: bool,
     /// The skill against the seasonal naive and where it was measured; `None`: nowhere.
     pub skill: Option<(f64, Measured)>,
     /// The series' own limits.
     pub limits: Limits,
-    /// Counts what was observed: other observations, another number.
-    pub generation: u64,
+    /// What observations since the training say against it; the outer `None`: there were none.
+    pub live: Option<Option<Reason>>,
+    /// What all this was taken from, and an answer is computed by.
+    pub seen: Seen,
 }
 
 /// Where a skill was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measured {
+    /// By what was observed, over so many forecasts.
+    Live(u64),
     /// In the trainer's backtest.
     Backtest,
 }
 
 impl Standing {
-    /// What its artifact says.
-    pub fn of(served: &Served) -> Self {
+    /// Of `served`, one version of `entry`, by what was `seen` of the series.
+    pub fn of(served: &Served, entry: &Entry, seen: Seen) -> Self {
         let metadata = served.loaded.metadata();
-        let last = served.loaded.forecaster().model().ends.last.1;
-        let skill = metadata.scores.as_ref().and_then(|scores| scores.skill);
+        let newest = entry
+            .versions()
+            .max_by_key(|of| of.loaded.metadata().cutoff);
+        let newest: &Served = newest.map_or(served, |newest| newest);
+        let trained_to = newest.loaded.metadata().cutoff;
+        let observed = match seen.last().filter(|last| last.at >= trained_to) {
+            Some(last) => last.value,
+            None => newest.loaded.forecaster().model().ends.last.1,
+        };
+        let (limits, known_to) = seen.known_to(metadata);
+        let view = seen
+            .view()
+            .filter(|view| view.version == served.version && view.sha256 == metadata.sha256);
+        let live = view.and_then(|view| view.scores.as_ref()?.judged());
+        let live = live.filter(|live| live.skill_rows >= EVIDENCE_ROWS);
+        let live = live.and_then(|live| Some((live.skill?, Measured::Live(live.skill_rows))));
+        let backtest = metadata.scores.as_ref().and_then(|scores| scores.skill);
         Self {
             step_seconds: metadata.series.step_seconds,
             trained_at: metadata.trained_at,
-            observed: (metadata.cutoff, last),
-            zero_means: metadata.series.zero_means,
-            skill: skill.map(|skill| (skill, Measured::Backtest)),
-            limits: Limits::default(),
-            generation: 0,
+            known_to,
+            observed,
+            at_zero: entry.series.zero_means == ZeroMeans::Value && observed == 0.0,
+            skill: live.or(backtest.map(|skill| (skill, Measured::Backtest))),
+            limits,
+            live: view.map(|_| seen.gate_of(served).cloned()),
+            seen,
         }
-    }
-
-    /// Scaled to zero by design: the last that was seen is a zero, and it was seen and not missed. There is nothing to
-    /// observe until it wakes, and waking it is what the forecast is for.
-    fn is_at_zero(&self) -> bool {
-        self.zero_means == ZeroMeans::Value && self.observed.1 == 0.0
     }
 }
 
 /// A limit, and what is measured against it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Gate {
     /// Since the training.
     ModelAge {
@@ -84,6 +108,8 @@ pub enum Gate {
         /// At least.
         least: f64,
     },
+    /// What observations say.
+    Live(Option<Reason>),
 }
 
 /// The gates of `trigger` for a version of this `standing` at the epoch second `now`.
@@ -97,15 +123,16 @@ pub fn gates(trigger: &Trigger, standing: &Standing, now: i64) -> Vec<Gate> {
             limit: limit(trigger.max_model_age_seconds, standing.limits.model_age),
         },
         Gate::DataAge {
-            age: age(standing.observed.0),
+            age: age(standing.known_to),
             limit: limit(trigger.max_data_age_seconds, standing.limits.data_age),
-            at_zero: standing.is_at_zero(),
+            at_zero: standing.at_zero,
         },
     ];
     gates.extend(trigger.min_skill.map(|least| Gate::Skill {
         skill: standing.skill,
         least,
     }));
+    gates.extend(standing.live.clone().map(Gate::Live));
     gates
 }
 
@@ -116,6 +143,7 @@ impl Gate {
             Self::ModelAge { .. } => "MODEL_AGE",
             Self::DataAge { .. } => "DATA_AGE",
             Self::Skill { .. } => "SKILL",
+            Self::Live(_) => "LIVE",
         }
     }
 
@@ -129,6 +157,7 @@ impl Gate {
                 at_zero,
             } => *at_zero || age <= limit,
             Self::Skill { skill, least } => skill.is_some_and(|(skill, _)| skill >= *least),
+            Self::Live(gate) => gate.is_none(),
         }
     }
 
@@ -139,6 +168,7 @@ impl Gate {
             Self::DataAge { .. } => "STALE_DATA",
             Self::Skill { skill: None, .. } => "SKILL_UNKNOWN",
             Self::Skill { .. } => "LOW_SKILL",
+            Self::Live(_) => "LIVE_GATE",
         }
     }
 
@@ -167,15 +197,17 @@ impl Gate {
                 span(*age),
                 span(*limit)
             ),
+            Self::Live(None) => "nothing that was observed speaks against it".to_owned(),
+            Self::Live(Some(reason)) => format!("{}: {}", reason.code, reason.message),
             Self::Skill { skill: None, least } => format!(
-                "minSkill is {least} and nobody measured the skill: the trainer's backtest left none in the artifact; train with a backtest, or leave minSkill out"
+                "minSkill is {least} and nobody measured the skill: the artifact has none of a backtest, and too little was observed; train with a backtest, let observations flow, or leave minSkill out"
             ),
             Self::Skill {
                 skill: Some((skill, measured)),
                 least,
             } => format!(
                 "skill {skill:.3} {}; at least {least}{}",
-                measured.as_str(),
+                measured.words(),
                 if self.is_open() {
                     ""
                 } else {
@@ -196,9 +228,10 @@ impl Gate {
 }
 
 impl Measured {
-    fn as_str(self) -> &'static str {
+    fn words(self) -> String {
         match self {
-            Self::Backtest => "in the backtest",
+            Self::Live(rows) => format!("as observed over {rows} forecasts"),
+            Self::Backtest => "in the backtest".to_owned(),
         }
     }
 }
@@ -234,11 +267,13 @@ mod tests {
         Standing {
             step_seconds: 300,
             trained_at: at(model_age),
-            observed: (at(data_age), 1.0),
-            zero_means: ZeroMeans::Value,
+            known_to: at(data_age),
+            observed: 1.0,
+            at_zero: false,
             skill: None,
             limits: Limits::default(),
-            generation: 0,
+            live: None,
+            seen: Seen::default(),
         }
     }
 
@@ -266,13 +301,9 @@ mod tests {
     #[test]
     fn no_age_is_too_much_at_zero_by_design_and_only_there() {
         let mut standing = standing(0, 30 * 86_400);
-        standing.observed.1 = 0.0;
+        assert_eq!(closed(&[], &standing), ["STALE_DATA"]);
+        standing.at_zero = true;
         assert!(closed(&[("maxDataAge", "15m")], &standing).is_empty());
-        standing.zero_means = ZeroMeans::Missing;
-        assert_eq!(closed(&[], &standing), ["STALE_DATA"]);
-        standing.zero_means = ZeroMeans::Value;
-        standing.observed.1 = 0.1;
-        assert_eq!(closed(&[], &standing), ["STALE_DATA"]);
     }
 
     #[test]

@@ -11,14 +11,16 @@ use crate::{
 /// The versions of `entry` from the champion down. One that is newer than the champion was turned away from, by a rollback:
 /// it is not asked.
 pub(crate) fn rungs(entry: &Entry) -> impl Iterator<Item = Rung<'_>> {
-    let champion = entry.served.iter().map(|served| Rung {
+    let champion = entry.served.iter().map(move |served| Rung {
         served,
+        entry,
         source: Source::Champion,
     });
     let number = entry.served.as_ref().map_or(0, |served| served.version);
     let earlier = entry.kept.iter().filter(move |kept| kept.version < number);
-    champion.chain(earlier.map(|served| Rung {
+    champion.chain(earlier.map(move |served| Rung {
         served,
+        entry,
         source: Source::Previous,
     }))
 }

@@ -101,16 +101,31 @@ impl Record {
         }
     }
 
-    fn same(&self) -> (Option<u64>, Option<bool>, Source, u64, Option<&'static str>) {
+    fn same(&self) -> (Option<u64>, u64, Standing) {
         let told = self.decision.told.as_ref().ok();
-        (
-            told.map(|demand| demand.value.to_bits()),
-            told.map(|demand| demand.active),
-            self.decision.source,
-            self.decision.version,
-            self.decision.refusal.as_deref().map(Error::code),
-        )
+        let value = told.map(|demand| demand.value.to_bits());
+        (value, self.decision.version, self.stands())
     }
+
+    fn stands(&self) -> Standing {
+        let told = self.decision.told.as_ref().ok();
+        let active = told.map(|demand| demand.active);
+        (active, self.decision.source, self.decision.reason())
+    }
+}
+
+/// Whether it is active, who says so, and why the champion does not.
+type Standing = (Option<bool>, Source, Option<&'static str>);
+
+/// How a decision differs from the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// Not at all.
+    None,
+    /// By the value or the version.
+    Value,
+    /// By whether it is active, by who answers, or by why the champion does not.
+    Standing,
 }
 
 /// The newest decisions, at most [`MAX_TRIGGERS`]; those told longest ago are forgotten first.
@@ -125,20 +140,22 @@ impl Default for Records {
 }
 
 impl Records {
-    /// Notes that `whose` trigger was told `decision` at `now`. Answers whether that differs from what it was told before.
-    pub fn note(&self, whose: Whose, decision: Decision, now: Timestamp) -> bool {
+    /// Notes that `whose` trigger was told `decision` at `now`. Answers how that differs from what it was told before.
+    pub fn note(&self, whose: Whose, decision: Decision, now: Timestamp) -> News {
         let mut record = Record::first(decision, now);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = kept
-            .get(&whose)
-            .filter(|before| before.same() == record.same());
-        let changed = before.is_none();
-        if let Some(before) = before {
+        let before = kept.get(&whose);
+        let news = match before {
+            Some(before) if before.same() == record.same() => News::None,
+            Some(before) if before.stands() == record.stands() => News::Value,
+            _ => News::Standing,
+        };
+        if let (News::None, Some(before)) = (news, before) {
             record.since = before.since;
             record.times = before.times.saturating_add(1);
         }
         kept.put(whose, record);
-        changed
+        news
     }
 
     /// Those that `meant` picks, after `after`, in the order of [`Whose`], and whether there are more than `limit`.

@@ -231,7 +231,7 @@ impl Process {
         Self::spawn(command)
     }
 
-    fn spawn(mut command: Command) -> Self {
+    pub(crate) fn spawn(mut command: Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -255,6 +255,14 @@ impl Process {
 
     pub(crate) fn client(&self) -> Client {
         Client::new(&format!("http://{}", self.grpc)).unwrap()
+    }
+
+    /// SIGTERM, and waits until it has drained.
+    pub(crate) fn terminate(mut self) {
+        let pid = self.child.id().to_string();
+        let kill = Command::new("kill").arg(pid).status().unwrap();
+        assert!(kill.success());
+        assert!(self.child.wait().unwrap().success());
     }
 
     /// kill -9.

@@ -1,0 +1,289 @@
+//! What was checked, for people: what was understood, the versions that were asked, the arithmetic, and what is told.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use loadcast_client::{Meaning, Rung, ScalerDecision, ScalerSource, Step};
+
+use super::Checked;
+use crate::cli::terminal::Terminal;
+use crate::cli::units::Scale;
+
+/// Of a longer window the first, the largest and the last steps are shown.
+const MAX_STEPS: usize = 12;
+
+/// Steps at either end of a longer window.
+const ENDS: usize = 4;
+
+/// Where the second column begins.
+const INDENT: usize = 18;
+
+/// Writes lines that fit the terminal.
+struct Page<'a, W> {
+    out: &'a mut W,
+    columns: usize,
+    colour: bool,
+}
+
+/// How a word is meant.
+#[derive(Clone, Copy)]
+enum Tone {
+    Plain,
+    Heading,
+    Good,
+    Bad,
+    Faint,
+}
+
+impl Tone {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Heading => "\x1b[1m",
+            Self::Good => "\x1b[32m",
+            Self::Bad => "\x1b[31m",
+            Self::Faint => "\x1b[2m",
+        }
+    }
+}
+
+impl<W: Write> Page<'_, W> {
+    /// `label` in the first column, `words` in the second, wrapped.
+    fn line(&mut self, label: &str, tone: Tone, words: &str) -> io::Result<()> {
+        let width = self.columns.saturating_sub(INDENT).max(20);
+        let mut lines = wrapped(words, width).into_iter();
+        let label = format!("{label:<width$}", width = INDENT - 1);
+        let label = self.toned(tone, &label);
+        let first = lines.next().unwrap_or_default();
+        writeln!(self.out, "{}", format!("{label} {first}").trim_end())?;
+        for line in lines {
+            writeln!(self.out, "{:INDENT$}{line}", "")?;
+        }
+        Ok(())
+    }
+
+    fn heading(&mut self, words: &str) -> io::Result<()> {
+        for line in wrapped(words, self.columns) {
+            let line = self.toned(Tone::Heading, &line);
+            writeln!(self.out, "{line}")?;
+        }
+        Ok(())
+    }
+
+    fn toned(&self, tone: Tone, text: &str) -> String {
+        match tone.code() {
+            code if self.colour && !code.is_empty() => {
+                // Blanks that fill a column stay plain.
+                let words = text.trim_end();
+                format!("{code}{words}\x1b[0m{}", &text[words.len()..])
+            }
+            _ => text.to_owned(),
+        }
+    }
+}
+
+/// `text` in lines of at most `width` characters, broken between words; a longer word has a line of its own.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// One trigger.
+pub(super) fn print(
+    checked: &Checked,
+    terminal: &Terminal,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let mut page = Page {
+        out,
+        columns: terminal.columns.into(),
+        colour: terminal.colour,
+    };
+    if let Some(whose) = &checked.whose {
+        page.heading(whose)?;
+    }
+    for line in &checked.advice {
+        page.line("advice", Tone::Bad, line)?;
+    }
+    for key in &checked.explanation.unknown_keys {
+        page.line(
+            "unknown key",
+            Tone::Bad,
+            &format!("{key}: it changes nothing; a slip of the pen?"),
+        )?;
+    }
+    match &checked.explanation.meaning {
+        Err(problems) => {
+            for problem in problems {
+                page.line(
+                    "malformed",
+                    Tone::Bad,
+                    &format!("{}: {}", problem.key, problem.message),
+                )?;
+            }
+            page.line(
+                "KEDA is told",
+                Tone::Bad,
+                "INVALID_ARGUMENT by every method, until that is mended",
+            )
+        }
+        Ok(meaning) => of_meaning(&mut page, meaning),
+    }
+}
+
+fn of_meaning<W: Write>(page: &mut Page<'_, W>, meaning: &Meaning) -> io::Result<()> {
+    let scale = scale_of(meaning);
+    for setting in &meaning.settings {
+        let value = match &*setting.value {
+            "" => "as the series has it, or none",
+            value => value,
+        };
+        let (tone, note) = match setting.is_default {
+            true => (Tone::Faint, "  (default)"),
+            false => (Tone::Plain, ""),
+        };
+        page.line(&setting.key, tone, &format!("{value}{note}"))?;
+    }
+    page.line("metric", Tone::Plain, &meaning.metric_name)?;
+    for of_rung in &meaning.rungs {
+        rung(page, of_rung, scale)?;
+    }
+    writeln!(page.out)?;
+    told(page, "KEDA is told", &meaning.decision, scale)?;
+    if let Some(at) = meaning.changes_at {
+        page.line(
+            "until",
+            Tone::Plain,
+            &format!("{at} at least, by this version"),
+        )?;
+    }
+    if meaning.decision.source == ScalerSource::Champion {
+        told(page, "were none trusted", &meaning.when_unavailable, scale)?;
+    }
+    Ok(())
+}
+
+/// One scale for every value, so that they can be compared.
+fn scale_of(meaning: &Meaning) -> Scale {
+    let steps = meaning.rungs.iter().flat_map(|rung| &rung.steps);
+    let values: Vec<f64> = steps
+        .map(|step| step.quantile.unwrap_or(step.yhat))
+        .chain(meaning.decision.value)
+        .collect();
+    Scale::for_values(meaning.unit.as_deref(), &values)
+}
+
+fn rung<W: Write>(page: &mut Page<'_, W>, rung: &Rung, scale: Scale) -> io::Result<()> {
+    writeln!(page.out)?;
+    let what = rung.source.name().to_lowercase();
+    page.heading(&format!("version {}, {what}", rung.version))?;
+    for gate in &rung.gates {
+        let name = gate.name.to_lowercase().replace('_', " ");
+        let (tone, state) = match gate.passed {
+            true => (Tone::Good, "ok"),
+            false => (Tone::Bad, "closed"),
+        };
+        page.line(&format!("{name} {state}"), tone, &gate.message)?;
+    }
+    if let (Some(first), Some(last)) = (rung.steps.first(), rung.steps.last()) {
+        let (count, step) = (rung.steps.len(), rung.step.as_secs());
+        let said = format!(
+            "{} to {}, {count} step{} of {step} s",
+            clock(first.time),
+            clock(last.time),
+            if count == 1 { "" } else { "s" }
+        );
+        page.line("window, UTC", Tone::Plain, &said)?;
+        steps(page, &rung.steps, scale)?;
+    }
+    for term in &rung.terms {
+        let said = format!("{}: {}", scale.with_unit(term.value), term.message);
+        page.line(&term.name, Tone::Plain, &said)?;
+    }
+    if let Some((reason, message)) = &rung.refusal
+        && rung.gates.iter().all(|gate| gate.passed)
+    {
+        page.line(reason, Tone::Bad, message)?;
+    }
+    Ok(())
+}
+
+fn steps<W: Write>(page: &mut Page<'_, W>, steps: &[Step], scale: Scale) -> io::Result<()> {
+    let asked = |step: &Step| step.quantile.unwrap_or(step.yhat);
+    let largest = steps
+        .iter()
+        .enumerate()
+        .max_by(|a, b| asked(a.1).total_cmp(&asked(b.1)))
+        .map_or(0, |(i, _)| i);
+    let mut hidden = false;
+    for (i, step) in steps.iter().enumerate() {
+        let at_an_end = i < ENDS || i + ENDS >= steps.len();
+        if steps.len() > MAX_STEPS && !at_an_end && i != largest {
+            if !hidden {
+                page.line("", Tone::Faint, "...")?;
+            }
+            hidden = true;
+            continue;
+        }
+        hidden = false;
+        let quantile = step.quantile.map_or_else(String::new, |quantile| {
+            format!(", quantile {}", scale.with_unit(quantile))
+        });
+        let mark = if i == largest { "  largest" } else { "" };
+        let said = format!("yhat {}{quantile}{mark}", scale.with_unit(step.yhat));
+        page.line(&format!("  {}", clock(step.time)), Tone::Faint, &said)?;
+    }
+    Ok(())
+}
+
+fn told<W: Write>(
+    page: &mut Page<'_, W>,
+    label: &str,
+    decision: &ScalerDecision,
+    scale: Scale,
+) -> io::Result<()> {
+    let by = match (decision.source, decision.version) {
+        (ScalerSource::OnUnavailable, _) => "the number that onUnavailable gives".to_owned(),
+        (ScalerSource::LastGood, Some(version)) => {
+            format!("the last good answer, by version {version}")
+        }
+        (_, Some(version)) => format!("by version {version}"),
+        _ => String::new(),
+    };
+    let (tone, said) = match (decision.value, decision.active) {
+        (Some(value), Some(active)) => {
+            let active = if active { "active" } else { "inactive" };
+            let tone = if decision.reason.is_none() {
+                Tone::Good
+            } else {
+                Tone::Plain
+            };
+            (tone, format!("{}, {active}; {by}", scale.with_unit(value)))
+        }
+        _ => {
+            let said = "an error, and never 0 or false; the ScaledObject's fallback decides";
+            (Tone::Bad, said.to_owned())
+        }
+    };
+    page.line(label, tone, &said)?;
+    // Of the other case the reason is made up.
+    if let (Some(reason), Some(message), "KEDA is told") =
+        (&decision.reason, &decision.message, label)
+    {
+        page.line("because", Tone::Bad, &format!("{reason}: {message}"))?;
+    }
+    Ok(())
+}
+
+fn clock(instant: Timestamp) -> String {
+    instant.strftime("%m-%d %H:%M").to_string()
+}
