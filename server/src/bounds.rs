@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures::{FutureExt as _, future::BoxFuture};
 use http::{HeaderMap, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, Sleep, sleep_until, timeout_at},
@@ -99,28 +100,48 @@ impl Bounds {
     }
 
     /// A place for a call of this shape, or what it is answered instead.
-    fn admit(&self, shape: Shape) -> Result<OwnedSemaphorePermit, Status> {
-        let (places, subject, description) = match shape {
+    fn admit(&self, shape: Shape) -> Result<Permit, Status> {
+        let (places, open, subject, description) = match shape {
             Shape::Stream => (
                 &self.streams,
+                self.metrics.streams(),
                 "streams",
                 "as many streams as this server carries are open; close some, or ask another replica",
             ),
             Shape::Unary | Shape::Upload => (
                 &self.calls,
+                self.metrics.calls(),
                 "calls",
                 "as many calls as this server takes are at work; ask fewer at once, or another replica",
             ),
         };
-        Arc::clone(places).try_acquire_owned().map_err(|_| {
+        let Ok(place) = Arc::clone(places).try_acquire_owned() else {
             self.metrics.shed(subject);
             let description = description.to_owned();
-            Error::Exhausted {
+            return Err(Error::Exhausted {
                 subject,
                 description,
             }
-            .into()
+            .into());
+        };
+        open.inc();
+        Ok(Permit {
+            open: open.clone(),
+            _place: place,
         })
+    }
+}
+
+/// A call's place, given back when it is dropped.
+#[derive(Debug)]
+struct Permit {
+    open: Gauge,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.open.dec();
     }
 }
 
@@ -249,7 +270,7 @@ pub(crate) struct BoundedBody<B> {
     inner: B,
     deadline: Option<Pin<Box<Sleep>>>,
     ended: bool,
-    _permit: Option<OwnedSemaphorePermit>,
+    _permit: Option<Permit>,
 }
 
 impl<B> BoundedBody<B> {
