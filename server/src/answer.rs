@@ -28,6 +28,9 @@ const LEVELS_LIKE_A_POINT: usize = 4;
 /// cores of a large machine busy, and far fewer than there are threads that may block.
 static LONG_ANSWERS: Semaphore = Semaphore::const_new(32);
 
+/// Long answers that wait for their turn before the next one who asks is sent away: some seconds' work.
+static LONG_ANSWERS_WAITING: Semaphore = Semaphore::const_new(256);
+
 /// One series' answer, computed from exactly one version.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -77,6 +80,40 @@ pub async fn answer_off_thread(
         .map_err(|error| Error::Internal(format!("a forecast died: {error}")))?
 }
 
+/// As [`answer_off_thread`], for who can come back: when too many long answers wait, this one does not join them.
+///
+/// # Errors
+/// As [`answer`], and [`Error::Exhausted`].
+pub async fn answer_unless_busy(
+    served: Arc<Served>,
+    question: Question,
+    now: Timestamp,
+) -> Result<Answer> {
+    let grid = question.grid(&served.loaded.metadata().series, now)?;
+    if is_quick(&served, &question, grid) {
+        return compute(served, &question, grid);
+    }
+    let _place = LONG_ANSWERS_WAITING
+        .try_acquire()
+        .map_err(|_| Error::Exhausted {
+            subject: "long_answers",
+            description: "too many long answers wait for a core; ask for fewer points, or later"
+                .to_owned(),
+        })?;
+    answer_off_thread(served, question, now).await
+}
+
+/// How fresh an answer of `served` as of `as_of` is.
+///
+/// # Errors
+/// [`Error::Invalid`] when `as_of` is no instant.
+pub fn freshness(served: &Served, as_of: i64) -> Result<Freshness> {
+    let as_of = Timestamp::from_second(as_of)
+        .map_err(|_| Error::invalid("as_of", "out of range; give an instant near now"))?;
+    let metadata = served.loaded.metadata();
+    Ok(Limits::default().judge(as_of, metadata.trained_at, metadata.cutoff))
+}
+
 /// Whether a serving thread may compute the answer itself.
 fn is_quick(served: &Served, question: &Question, grid: Grid) -> bool {
     let levels = question.levels.len();
@@ -108,9 +145,7 @@ fn compute(served: Arc<Served>, question: &Question, grid: Grid) -> Result<Answe
         .map_err(of_question)?;
     let cutoff = served.loaded.forecaster().model().ends.last.0;
     let clamps = metadata.finish(&mut forecast, &times, cutoff, question.clamps);
-    let as_of = Timestamp::from_second(grid.as_of)
-        .map_err(|_| Error::invalid("as_of", "out of range; give an instant near now"))?;
-    let freshness = Limits::default().judge(as_of, metadata.trained_at, metadata.cutoff);
+    let freshness = freshness(&served, grid.as_of)?;
     Ok(Answer {
         grid,
         forecast,

@@ -211,6 +211,8 @@ impl Wiring {
             registry,
             hints: hints.clone(),
             health: health.clone(),
+            metrics: Arc::clone(&metrics),
+            edge: edge_metrics.clone(),
             followed_alias: config.alias.clone(),
             stop: stop.clone(),
         };

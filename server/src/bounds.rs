@@ -324,6 +324,7 @@ mod tests {
     use std::convert::Infallible;
 
     use http_body_util::BodyExt as _;
+    use prometheus_client::{encoding::text::encode, registry::Registry};
     use tonic::{Code, body::Body};
     use tower::{ServiceExt as _, service_fn};
 
@@ -449,6 +450,35 @@ mod tests {
         drop(first);
         let third = service.oneshot(call(watch, None)).await.unwrap();
         assert!(Status::from_header_map(third.headers()).is_none());
+    }
+
+    #[tokio::test]
+    async fn one_call_too_many_at_once_is_told_so_and_counted() {
+        use tonic_types::StatusExt as _;
+        let metrics = EdgeMetrics::default();
+        let unary = "/loadcast.v1.ForecastService/GetForecast";
+        let service = Bounds::of(1, 1, metrics.clone()).layer(service_fn(never));
+        let mut first = service.clone();
+        let at_work = first.call(call(unary, None));
+        let second = service.clone().oneshot(call(unary, None)).await.unwrap();
+        let status = Status::from_header_map(second.headers()).unwrap();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        let details = status.get_error_details();
+        let violation = &details.quota_failure().unwrap().violations[0];
+        assert_eq!(violation.subject, "calls");
+        assert!(violation.description.contains("ask fewer at once"));
+        assert!(details.retry_info().is_some());
+        assert_eq!(metrics.calls().get(), 1);
+        drop(at_work);
+        assert_eq!(metrics.calls().get(), 0);
+        let mut registry = Registry::default();
+        metrics.enter(&mut registry);
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        assert!(
+            text.contains("edge_shed_total{subject=\"calls\"} 1"),
+            "{text}"
+        );
     }
 
     #[test]

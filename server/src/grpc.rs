@@ -1,5 +1,6 @@
 //! The gRPC port: services, health and reflection. Only this module names the wire; handlers parse, call, convert.
 
+mod answers;
 mod convert;
 mod forecast;
 pub(crate) mod health;
@@ -22,7 +23,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::{
-    aspired::Aspirations, cache::Cache, grpc::health::Health, poller::Hints, publish::Publisher,
+    aspired::Aspirations, cache::Cache, edge::metrics::EdgeMetrics, grpc::health::Health,
+    metrics::Metrics, poller::Hints, publish::Publisher,
 };
 
 /// The longest message that is read: a chunk of a push and its frame. Everything else is far smaller.
@@ -37,6 +39,8 @@ pub(crate) struct Services {
     pub(crate) aspirations: Arc<Aspirations>,
     pub(crate) hints: Hints,
     pub(crate) health: Health,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) edge: EdgeMetrics,
     pub(crate) followed_alias: String,
     /// Cancelled when the server begins to leave.
     pub(crate) stop: CancellationToken,

@@ -2,14 +2,19 @@
 
 use std::{pin::Pin, sync::Arc};
 
+use bytes::Bytes;
 use futures::{FutureExt as _, Stream, StreamExt as _};
 use loadcast_model::series::SeriesName;
-use loadcast_proto::v1::{self as pb, forecast_service_server::ForecastService};
+use loadcast_proto::{
+    encoded::Encoded,
+    v1::{self as pb, forecast_service_server::ForecastService},
+};
 use loadcast_registry::registry::CANDIDATE;
+use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    answer::answer_off_thread,
+    answer::{self, answer_off_thread, answer_unless_busy},
     edge::paced::Leaving,
     error::{Error, Result},
     feed::{
@@ -18,6 +23,7 @@ use crate::{
     },
     grpc::{
         Services,
+        answers::{self, Answers, Key},
         convert::{
             answer as convert,
             question::{self, Pick},
@@ -33,12 +39,19 @@ use crate::{
 pub(crate) struct ForecastHandler {
     services: Services,
     updates: Arc<watch::Updates>,
+    answers: Arc<Answers>,
 }
 
 impl ForecastHandler {
     pub(crate) fn new(services: Services) -> Self {
-        let updates = Arc::new(watch::Updates::new(watch::MAX_UPDATE_BYTES));
-        Self { services, updates }
+        let updates = Arc::new(watch::Updates::new(watch::MAX_UPDATE_BYTES, 0));
+        let answers = Arc::new(Answers::default());
+        services.metrics.enter(|registry| answers.enter(registry));
+        Self {
+            services,
+            updates,
+            answers,
+        }
     }
 
     /// Whether `alias` names candidates, beside what is served.
@@ -107,14 +120,36 @@ impl ForecastService for ForecastHandler {
         &self,
         request: Request<pb::GetForecastRequest>,
     ) -> std::result::Result<Response<pb::GetForecastResponse>, Status> {
-        let (name, pick, question) = question::question(request.into_inner())?;
+        let request = request.into_inner();
+        let asked = Bytes::from(request.encode_to_vec());
+        let (name, pick, question) = question::question(request)?;
         let served = self.pick(&name, &pick)?;
-        let epoch = self.services.cache.state().epoch;
         let now = self.services.cache.clock().now();
-        let answer = answer_off_thread(served, question, now).await?;
-        let by_alias = matches!(pick, Pick::Alias(_));
+        let grid = question.grid(&served.loaded.metadata().series, now)?;
+        let key = answers::is_kept(grid.count, 1 + question.levels.len())
+            .then(|| {
+                let freshness = answer::freshness(&served, grid.as_of)?;
+                // Observations that correct the answer: none come to this server yet.
+                let generation = 0;
+                Ok(Key::of(asked, &served, grid.as_of, freshness, generation))
+            })
+            .transpose()
+            .map_err(|error: Error| Status::from(error))?
+            .flatten();
+        let make = || async {
+            let answer = answer_unless_busy(served, question, now).await?;
+            let epoch = self.services.cache.state().epoch;
+            let by_alias = matches!(pick, Pick::Alias(_));
+            let forecast = convert::forecast(answer, epoch, by_alias);
+            Ok(Bytes::from(forecast.encode_to_vec()))
+        };
+        let forecast = self.answers.get(key, make).await.inspect_err(|error| {
+            if let Error::Exhausted { subject, .. } = error {
+                self.services.edge.shed(subject);
+            }
+        })?;
         Ok(Response::new(pb::GetForecastResponse {
-            forecast: Some(convert::forecast(answer, epoch, by_alias)),
+            forecast: Some(Encoded::Bytes(forecast)),
         }))
     }
 
