@@ -24,7 +24,12 @@ use crate::{
     cache::Cache,
     clock::Clock,
     config::Config,
-    edge::{Arrival, Edge, Limits, metrics::EdgeMetrics, paced::Answers},
+    edge::{
+        Arrival, Edge, Limits,
+        metrics::EdgeMetrics,
+        paced::Answers,
+        tls::{Files, Tls},
+    },
     grpc::{self, Services, health::Health},
     http_port::{self, Port},
     lanes::Lanes,
@@ -57,6 +62,7 @@ struct Wiring {
     cache: Arc<Cache>,
     registry: Arc<dyn Registry>,
     webhook_secret: Option<Secret>,
+    tls: Option<Arc<Tls>>,
 }
 
 impl App {
@@ -88,6 +94,7 @@ impl App {
             open_to_write(&url, &environment, cache.state().epoch)?
         };
         let webhook_secret = config.webhook_secret()?;
+        let tls = Files::of(&config)?.map(Tls::open).transpose()?;
         let bind =
             async |flag: &str, addr: SocketAddr| -> anyhow::Result<(TcpListener, SocketAddr)> {
                 let listener = TcpListener::bind(addr).await.with_context(|| {
@@ -108,6 +115,7 @@ impl App {
                 cache: Arc::new(cache),
                 registry,
                 webhook_secret,
+                tls,
             },
         })
     }
@@ -170,6 +178,7 @@ impl Wiring {
             cache,
             registry,
             webhook_secret,
+            tls,
         } = self;
         let lanes = Arc::new(Lanes::default());
         let aspirations = Arc::new(Aspirations::default());
@@ -228,11 +237,16 @@ impl Wiring {
             webhook_secret,
         });
         let grpc_router = grpc::routes(services, http_router.clone())?.into_axum_router();
+        let following = tls
+            .clone()
+            .map(|tls| tokio::spawn(tls.follow(stop.clone())));
         let limits = Limits::of(&config);
         let edge = |port| Edge::new(limits, edge_metrics.port(port), stop.clone());
         let bounds = Bounds::new(edge_metrics.clone());
         let serving = futures::future::join(
-            edge("grpc").serve(connections, bounded(grpc_router, &bounds)),
+            edge("grpc")
+                .with_tls(tls.clone())
+                .serve(connections, bounded(grpc_router, &bounds)),
             edge("http").serve(arrivals(http), bounded(http_router, &bounds)),
         );
         tokio::pin!(serving, shutdown);
@@ -246,7 +260,10 @@ impl Wiring {
         stop.cancel();
         let deadline = Instant::now() + config.drain_deadline;
         serving.await;
-        let background = futures::future::try_join_all([refreshing, activating, sweeping, pruning]);
+        let background = [refreshing, activating, sweeping, pruning]
+            .into_iter()
+            .chain(following);
+        let background = futures::future::try_join_all(background);
         match tokio::time::timeout_at(deadline, background).await {
             Ok(ended) => drop(ended?),
             Err(_) => {

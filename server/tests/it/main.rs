@@ -16,4 +16,5 @@ mod restart;
 mod retention;
 mod scripted;
 mod support;
+mod tls;
 mod watch;
