@@ -27,8 +27,9 @@ bench-replay:
 # Writes target/bench/report.json; Python's Prophet is measured in the same run.
 bench:
 	@.ci/tools.sh
-	cargo build --release --package loadcast-trainer
+	cargo build --release --package loadcast-trainer --package loadcast-server --package loadcast-benches
 	cargo bench --package loadcast-benches
+	target/release/unary
 
 # Long runs and big numbers of peers.
 soak:

@@ -2,7 +2,7 @@
 //! stuck subscribers cost a healthy one. Server and subscribers are processes of their own, on loopback.
 
 mod peer;
-mod server;
+pub(crate) mod server;
 mod subscriber;
 
 use std::time::{Duration, Instant};

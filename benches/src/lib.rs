@@ -6,3 +6,4 @@ pub mod python;
 pub mod report;
 pub mod timing;
 pub mod trainer;
+pub mod unary;

@@ -13,6 +13,16 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// The interpreter that `.ci/tools.sh` installs.
+pub(crate) fn interpreter() -> PathBuf {
+    root().join(".tools/python/bin/python")
+}
+
+/// The path of a script of `benches/python`.
+pub(crate) fn script(name: &str) -> PathBuf {
+    root().join("benches/python").join(name)
+}
+
 /// A script of `benches/python` that runs.
 #[derive(Debug)]
 pub struct Python {
@@ -27,8 +37,8 @@ impl Python {
     /// # Errors
     /// When there is no such interpreter: run `.ci/tools.sh`.
     pub fn start(script: &str) -> Result<Self> {
-        let mut child = Command::new(root().join(".tools/python/bin/python"))
-            .arg(root().join("benches/python").join(script))
+        let mut child = Command::new(interpreter())
+            .arg(self::script(script))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -120,6 +120,8 @@ impl Client {
         answer
             .forecast
             .ok_or_else(|| Error::protocol("forecast", "missing"))?
+            .into_message()
+            .map_err(|error| Error::protocol("forecast", error.to_string()))?
             .try_into()
             .map_err(|error: Error| error.within("forecast"))
     }

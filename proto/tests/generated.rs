@@ -35,7 +35,8 @@ fn generate(out: &Path) {
 }
 
 /// The fields that a server encodes once for all subscribers; prost has no option that says so.
-const ENCODED_ONCE: [(&str, &str); 2] = [
+const ENCODED_ONCE: [(&str, &str); 3] = [
+    ("forecast: ::core::option::Option<Forecast>", "Forecast"),
     ("Update(super::ForecastUpdate)", "super::ForecastUpdate"),
     ("Event(super::ModelEvent)", "super::ModelEvent"),
 ];

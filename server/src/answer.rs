@@ -30,6 +30,9 @@ const LEVELS_LIKE_A_POINT: usize = 4;
 /// cores of a large machine busy, and far fewer than there are threads that may block.
 static LONG_ANSWERS: Semaphore = Semaphore::const_new(32);
 
+/// Long answers that wait for their turn before the next one who asks is sent away: some seconds' work.
+static LONG_ANSWERS_WAITING: Semaphore = Semaphore::const_new(256);
+
 /// One series' answer, computed from exactly one version.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -60,6 +63,15 @@ impl Answer {
     /// [`Error::Gated`] with the reason code.
     pub fn actionable(&self) -> Result<()> {
         let metadata = self.served.loaded.metadata();
+        let gated = |reason, why| Error::Gated {
+            series: metadata.series.name.clone(),
+            reason,
+            why,
+        };
+        if let Some(gate) = &self.gate {
+            let why = format!("{}: {}", gate.code, gate.message);
+            return Err(gated("LIVE_GATE", why));
+        }
         let why = match self.freshness {
             Freshness::Fresh => return Ok(()),
             Freshness::StaleModel => format!(
@@ -72,11 +84,7 @@ impl Answer {
                 self.served.version, metadata.cutoff
             ),
         };
-        Err(Error::Gated {
-            series: metadata.series.name.clone(),
-            reason: self.freshness.code().unwrap_or_default(),
-            why,
-        })
+        Err(gated(self.freshness.code().unwrap_or_default(), why))
     }
 }
 
@@ -178,6 +186,49 @@ pub async fn off_thread<T: Send + 'static>(
         .map_err(|error| Error::Internal(format!("a forecast died: {error}")))?
 }
 
+/// As [`answer_off_thread`], for who can come back: when too many long answers wait, this one does not join them.
+///
+/// # Errors
+/// As [`answer`], and [`Error::Exhausted`].
+pub async fn answer_unless_busy(
+    served: Arc<Served>,
+    question: Question,
+    now: Timestamp,
+    seen: Seen,
+) -> Result<Answer> {
+    let grid = question.grid(&served.loaded.metadata().series, now)?;
+    if is_quick(&served, &question, grid) {
+        return compute(served, &question, grid, &seen);
+    }
+    let _place = LONG_ANSWERS_WAITING
+        .try_acquire()
+        .map_err(|_| Error::Exhausted {
+            subject: "long_answers",
+            description: "too many long answers wait for a core; ask for fewer points, or later"
+                .to_owned(),
+        })?;
+    answer_off_thread(served, question, now, seen).await
+}
+
+/// How fresh the answer of `served` to `question` on `grid` is.
+///
+/// # Errors
+/// [`Error::Invalid`] when `as_of` is no instant.
+pub(crate) fn freshness(
+    served: &Served,
+    question: &Question,
+    grid: Grid,
+    seen: &Seen,
+) -> Result<Freshness> {
+    let seen = seen.as_of(question.as_of);
+    Ok(seen.freshness(served.loaded.metadata(), instant(grid.as_of)?))
+}
+
+fn instant(as_of: i64) -> Result<Timestamp> {
+    Timestamp::from_second(as_of)
+        .map_err(|_| Error::invalid("as_of", "out of range; give an instant near now"))
+}
+
 /// Whether a serving thread may compute the answer itself.
 fn is_quick(served: &Served, question: &Question, grid: Grid) -> bool {
     let levels = question.levels.len();
@@ -187,8 +238,7 @@ fn is_quick(served: &Served, question: &Question, grid: Grid) -> bool {
 }
 
 fn compute(served: Arc<Served>, question: &Question, grid: Grid, seen: &Seen) -> Result<Answer> {
-    let as_of = Timestamp::from_second(grid.as_of)
-        .map_err(|_| Error::invalid("as_of", "out of range; give an instant near now"))?;
+    let as_of = instant(grid.as_of)?;
     let seen = seen.as_of(question.as_of);
     let last = seen.last().map(|last| last.at);
     let observed = last.zip(seen.residuals_of(&served));

@@ -25,7 +25,12 @@ use crate::{
     catalog::Declared,
     clock::Clock,
     config::Config,
-    edge::{Arrival, Edge, Limits, metrics::EdgeMetrics, paced::Answers},
+    edge::{
+        Arrival, Edge, Limits,
+        metrics::EdgeMetrics,
+        paced::Answers,
+        tls::{Files, Tls},
+    },
     grpc::{self, Services, health::Health},
     http_port::{self, Port},
     lanes::Lanes,
@@ -60,6 +65,7 @@ struct Wiring {
     cache: Arc<Cache>,
     registry: Arc<dyn Registry>,
     webhook_secret: Option<Secret>,
+    tls: Option<Arc<Tls>>,
 }
 
 impl App {
@@ -99,6 +105,7 @@ impl App {
             open_to_write(&url, &environment, cache.state().epoch)?
         };
         let webhook_secret = config.webhook_secret()?;
+        let tls = Files::of(&config)?.map(Tls::open).transpose()?;
         let bind =
             async |flag: &str, addr: SocketAddr| -> anyhow::Result<(TcpListener, SocketAddr)> {
                 let listener = TcpListener::bind(addr).await.with_context(|| {
@@ -119,6 +126,7 @@ impl App {
                 cache,
                 registry,
                 webhook_secret,
+                tls,
             },
         })
     }
@@ -181,6 +189,7 @@ impl Wiring {
             cache,
             registry,
             webhook_secret,
+            tls,
         } = self;
         let rest = config.rest();
         let lanes = Arc::new(Lanes::default());
@@ -211,8 +220,8 @@ impl Wiring {
         metrics.enter(|registry| edge_metrics.enter(registry));
         let shadowing = tokio::spawn(shadow::run(Arc::clone(&scaler), stop.clone()));
         metrics.enter(|registry| live::metrics::enter(registry, Arc::clone(&cache)));
-        let following = live::follow(Arc::clone(&cache), cache.state().revision, stop.clone());
-        let following = tokio::spawn(following);
+        let observing = live::follow(Arc::clone(&cache), cache.state().revision, stop.clone());
+        let observing = tokio::spawn(observing);
         let folder = config.state_dir.clone();
         let keeping = tokio::spawn(live::keep(Arc::clone(&cache), folder.clone(), stop.clone()));
         let observed = Arc::clone(&cache);
@@ -233,6 +242,8 @@ impl Wiring {
             hints: hints.clone(),
             scaler,
             health: health.clone(),
+            metrics: Arc::clone(&metrics),
+            edge: edge_metrics.clone(),
             followed_alias: config.alias.clone(),
             stop: stop.clone(),
         };
@@ -249,11 +260,16 @@ impl Wiring {
             webhook_secret,
         });
         let grpc_router = grpc::routes(services, http_router.clone())?.into_axum_router();
+        let following_tls = tls
+            .clone()
+            .map(|tls| tokio::spawn(tls.follow(stop.clone())));
         let limits = Limits::of(&config);
         let edge = |port| Edge::new(limits, edge_metrics.port(port), stop.clone());
         let bounds = Bounds::new(edge_metrics.clone());
         let serving = futures::future::join(
-            edge("grpc").serve(connections, bounded(grpc_router, &bounds)),
+            edge("grpc")
+                .with_tls(tls.clone())
+                .serve(connections, bounded(grpc_router, &bounds)),
             edge("http").serve(arrivals(http), bounded(http_router, &bounds)),
         );
         tokio::pin!(serving, shutdown);
@@ -267,9 +283,10 @@ impl Wiring {
         stop.cancel();
         let deadline = Instant::now() + config.drain_deadline;
         serving.await;
-        let background = futures::future::try_join_all([
-            refreshing, activating, sweeping, pruning, following, keeping, shadowing,
-        ]);
+        let background = [
+            refreshing, activating, sweeping, pruning, observing, keeping, shadowing,
+        ];
+        let background = futures::future::try_join_all(background.into_iter().chain(following_tls));
         match tokio::time::timeout_at(deadline, background).await {
             Ok(ended) => drop(ended?),
             Err(_) => {

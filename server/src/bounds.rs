@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures::{FutureExt as _, future::BoxFuture};
 use http::{HeaderMap, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, Sleep, sleep_until, timeout_at},
@@ -108,28 +109,48 @@ impl Bounds {
     }
 
     /// A place for a call of this shape, or what it is answered instead.
-    fn admit(&self, shape: Shape) -> Result<OwnedSemaphorePermit, Status> {
-        let (places, subject, description) = match shape {
+    fn admit(&self, shape: Shape) -> Result<Permit, Status> {
+        let (places, open, subject, description) = match shape {
             Shape::Stream => (
                 &self.streams,
+                self.metrics.streams(),
                 "streams",
                 "as many streams as this server carries are open; close some, or ask another replica",
             ),
             Shape::Unary | Shape::Scaler | Shape::Upload => (
                 &self.calls,
+                self.metrics.calls(),
                 "calls",
                 "as many calls as this server takes are at work; ask fewer at once, or another replica",
             ),
         };
-        Arc::clone(places).try_acquire_owned().map_err(|_| {
+        let Ok(place) = Arc::clone(places).try_acquire_owned() else {
             self.metrics.shed(subject);
             let description = description.to_owned();
-            Error::Exhausted {
+            return Err(Error::Exhausted {
                 subject,
                 description,
             }
-            .into()
+            .into());
+        };
+        open.inc();
+        Ok(Permit {
+            open: open.clone(),
+            _place: place,
         })
+    }
+}
+
+/// A call's place, given back when it is dropped.
+#[derive(Debug)]
+struct Permit {
+    open: Gauge,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.open.dec();
     }
 }
 
@@ -258,7 +279,7 @@ pub(crate) struct BoundedBody<B> {
     inner: B,
     deadline: Option<Pin<Box<Sleep>>>,
     ended: bool,
-    _permit: Option<OwnedSemaphorePermit>,
+    _permit: Option<Permit>,
 }
 
 impl<B> BoundedBody<B> {
@@ -312,6 +333,7 @@ mod tests {
     use std::convert::Infallible;
 
     use http_body_util::BodyExt as _;
+    use prometheus_client::{encoding::text::encode, registry::Registry};
     use tonic::{Code, body::Body};
     use tower::{ServiceExt as _, service_fn};
 
@@ -447,6 +469,35 @@ mod tests {
         drop(first);
         let third = service.oneshot(call(watch, None)).await.unwrap();
         assert!(Status::from_header_map(third.headers()).is_none());
+    }
+
+    #[tokio::test]
+    async fn one_call_too_many_at_once_is_told_so_and_counted() {
+        use tonic_types::StatusExt as _;
+        let metrics = EdgeMetrics::default();
+        let unary = "/loadcast.v1.ForecastService/GetForecast";
+        let service = Bounds::of(1, 1, metrics.clone()).layer(service_fn(never));
+        let mut first = service.clone();
+        let at_work = first.call(call(unary, None));
+        let second = service.clone().oneshot(call(unary, None)).await.unwrap();
+        let status = Status::from_header_map(second.headers()).unwrap();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        let details = status.get_error_details();
+        let violation = &details.quota_failure().unwrap().violations[0];
+        assert_eq!(violation.subject, "calls");
+        assert!(violation.description.contains("ask fewer at once"));
+        assert!(details.retry_info().is_some());
+        assert_eq!(metrics.calls().get(), 1);
+        drop(at_work);
+        assert_eq!(metrics.calls().get(), 0);
+        let mut registry = Registry::default();
+        metrics.enter(&mut registry);
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        assert!(
+            text.contains("edge_shed_total{subject=\"calls\"} 1"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -92,6 +92,19 @@ pub struct Config {
     #[arg(long, env = "LOADCAST_STALLED_STREAM_TIMEOUT", default_value = "60s", value_parser = duration)]
     pub stalled_stream_timeout: Duration,
 
+    /// The certificate chain of the gRPC port, in PEM; with --tls-key it speaks TLS only. Files that change are read again,
+    /// and used from the next connection on.
+    #[arg(long, env = "LOADCAST_TLS_CERT", value_name = "FILE.pem")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key, in PEM.
+    #[arg(long, env = "LOADCAST_TLS_KEY", value_name = "FILE.pem")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Who signs certificates of clients, in PEM; then only clients that show one are served.
+    #[arg(long, env = "LOADCAST_TLS_CLIENT_CA", value_name = "FILE.pem")]
+    pub tls_client_ca: Option<PathBuf>,
+
     /// How logs look on stderr. What is logged: RUST_LOG (default info).
     #[arg(long, env = "LOADCAST_LOG_FORMAT", default_value = "human")]
     pub log_format: LogFormat,

@@ -10,6 +10,7 @@ pub(crate) mod metrics;
 pub(crate) mod paced;
 mod socket;
 pub(crate) mod stream;
+pub(crate) mod tls;
 
 use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
@@ -27,6 +28,7 @@ use crate::{
         metrics::PortMetrics,
         paced::Answers,
         stream::Streams,
+        tls::Tls,
     },
 };
 
@@ -94,6 +96,7 @@ pub(crate) struct Edge {
     metrics: PortMetrics,
     /// Cancelled when the server begins to leave.
     stop: CancellationToken,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Edge {
@@ -102,7 +105,14 @@ impl Edge {
             limits,
             metrics,
             stop,
+            tls: None,
         }
+    }
+
+    /// The same over TLS, if any.
+    pub(crate) fn with_tls(mut self, tls: Option<Arc<Tls>>) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// Serves `answers` over `connections` until the stop; then lets every call end until the drain deadline, cuts off
@@ -129,8 +139,7 @@ impl Edge {
             match accepted {
                 Some(Ok(Arrival { io, address })) => {
                     failing = false;
-                    // TLS slots in here: the permit is taken before a handshake costs anything, and the handshake runs
-                    // inside the connection's task, within its handshake timeout.
+                    // Before a handshake costs anything.
                     let Some(permit) = admission.admit(address) else {
                         continue;
                     };
@@ -142,7 +151,14 @@ impl Edge {
                         metrics: self.metrics.clone(),
                         permit,
                     };
-                    tracker.spawn(connection.serve(io, builder.clone(), answers.clone()));
+                    let (builder, answers) = (builder.clone(), answers.clone());
+                    match &self.tls {
+                        None => tracker.spawn(connection.serve(io, builder, answers)),
+                        Some(tls) => {
+                            let tls = Arc::clone(tls);
+                            tracker.spawn(connection.serve_tls(tls, io, builder, answers))
+                        }
+                    };
                 }
                 // The peer's doing: the next one may do better at once.
                 Some(Err(error)) if is_of_peer(&error) => {

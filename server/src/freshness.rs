@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 /// How fresh an answer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Freshness {
     /// Neither limit is passed.
     Fresh,

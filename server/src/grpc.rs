@@ -1,5 +1,6 @@
 //! The gRPC port: services, health and reflection. Only this module names the wire; handlers parse, call, convert.
 
+mod answers;
 mod convert;
 mod external_scaler;
 mod flight;
@@ -29,8 +30,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::{
-    aspired::Aspirations, cache::Cache, grpc::health::Health, poller::Hints, publish::Publisher,
-    scaler::Scaler,
+    aspired::Aspirations, cache::Cache, edge::metrics::EdgeMetrics, grpc::health::Health,
+    metrics::Metrics, poller::Hints, publish::Publisher, scaler::Scaler,
 };
 
 /// The longest message that is read: a chunk of a push and its frame. Everything else is far smaller.
@@ -46,6 +47,8 @@ pub(crate) struct Services {
     pub(crate) hints: Hints,
     pub(crate) scaler: Arc<Scaler>,
     pub(crate) health: Health,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) edge: EdgeMetrics,
     pub(crate) followed_alias: String,
     /// Cancelled when the server begins to leave.
     pub(crate) stop: CancellationToken,

@@ -2,15 +2,17 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    convert::Infallible,
     future::Future,
     hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use tokio::sync::OnceCell;
 
-/// What one kept answer costs beside its own bytes: key, cell and their places.
+/// What one kept answer costs beside its own bytes and its key: the cell, and their places.
 const OVERHEAD_BYTES: usize = 256;
 
 /// Bytes by key, the oldest forgotten first once they are too many. A key always means the same bytes.
@@ -18,6 +20,7 @@ const OVERHEAD_BYTES: usize = 256;
 pub(crate) struct Memo<K> {
     kept: Mutex<Kept<K>>,
     max_bytes: usize,
+    overhead: usize,
 }
 
 #[derive(Debug)]
@@ -29,8 +32,8 @@ struct Kept<K> {
 }
 
 impl<K: Clone + Eq + Hash> Memo<K> {
-    /// An empty memory of at most `max_bytes`.
-    pub(crate) fn new(max_bytes: usize) -> Self {
+    /// An empty memory of at most `max_bytes`, whose keys own up to `key_bytes` each.
+    pub(crate) fn new(max_bytes: usize, key_bytes: usize) -> Self {
         Self {
             kept: Mutex::new(Kept {
                 cells: HashMap::new(),
@@ -38,6 +41,7 @@ impl<K: Clone + Eq + Hash> Memo<K> {
                 bytes: 0,
             }),
             max_bytes,
+            overhead: OVERHEAD_BYTES + key_bytes,
         }
     }
 
@@ -45,6 +49,21 @@ impl<K: Clone + Eq + Hash> Memo<K> {
     pub(crate) async fn get<F>(&self, key: K, make: impl FnOnce() -> F) -> Bytes
     where
         F: Future<Output = Bytes>,
+    {
+        let make = || make().map(Ok::<_, Infallible>);
+        match self.try_get(key, make).await {
+            Ok(bytes) => bytes,
+            Err(never) => match never {},
+        }
+    }
+
+    /// The same for bytes that may fail to be made; nothing is kept then, and the next one to ask tries again.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub(crate) async fn try_get<F, E>(&self, key: K, make: impl FnOnce() -> F) -> Result<Bytes, E>
+    where
+        F: Future<Output = Result<Bytes, E>>,
     {
         let cell = {
             let mut kept = self.lock();
@@ -54,17 +73,21 @@ impl<K: Clone + Eq + Hash> Memo<K> {
                     let cell = Arc::default();
                     kept.cells.insert(key.clone(), Arc::clone(&cell));
                     kept.order.push_back(key.clone());
-                    kept.bytes += OVERHEAD_BYTES;
+                    kept.bytes += self.overhead;
+                    self.forget(&mut kept, None);
                     cell
                 }
             }
         };
+        if let Some(bytes) = cell.get() {
+            return Ok(bytes.clone());
+        }
         let make = || async {
-            let bytes = make().await;
+            let bytes = make().await?;
             self.keep(&key, &cell, bytes.len());
-            bytes
+            Ok(bytes)
         };
-        cell.get_or_init(make).await.clone()
+        cell.get_or_try_init(make).await.cloned()
     }
 
     /// Accounts for what `cell` is about to hold.
@@ -77,18 +100,21 @@ impl<K: Clone + Eq + Hash> Memo<K> {
         {
             kept.bytes += len;
         }
+        self.forget(&mut kept, Some((cell, len)));
+    }
+
+    /// Forgets the oldest until the rest is within the bound. `setting` is a cell that is not set yet, but accounted for.
+    fn forget(&self, kept: &mut Kept<K>, setting: Option<(&Arc<OnceCell<Bytes>>, usize)>) {
         while kept.bytes > self.max_bytes {
             let Some(oldest) = kept.order.pop_front() else {
                 break;
             };
             if let Some(forgotten) = kept.cells.remove(&oldest) {
-                // The cell in hand is not set yet, but accounted for.
-                let held = if Arc::ptr_eq(&forgotten, cell) {
-                    len
-                } else {
-                    forgotten.get().map_or(0, Bytes::len)
+                let held = match setting {
+                    Some((cell, len)) if Arc::ptr_eq(&forgotten, cell) => len,
+                    _ => forgotten.get().map_or(0, Bytes::len),
                 };
-                kept.bytes -= OVERHEAD_BYTES + held;
+                kept.bytes -= self.overhead + held;
             }
         }
     }
@@ -106,7 +132,7 @@ mod tests {
 
     #[tokio::test]
     async fn however_many_ask_at_once_it_is_made_once() {
-        let (memo, made) = (Memo::new(1 << 20), AtomicUsize::new(0));
+        let (memo, made) = (Memo::new(1 << 20, 0), AtomicUsize::new(0));
         let ask = || {
             memo.get(7, || async {
                 made.fetch_add(1, Ordering::Relaxed);
@@ -121,7 +147,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_kept_stays_within_its_bound() {
-        let memo = Memo::new(10_000);
+        let memo = Memo::new(10_000, 0);
         for key in 0..1_000 {
             let size = key % 700;
             let bytes = memo.get(key, || async { vec![0; size].into() }).await;
@@ -136,5 +162,17 @@ mod tests {
             assert_eq!(kept.bytes, held + OVERHEAD_BYTES * kept.cells.len());
             assert!(kept.bytes <= 10_000 && kept.order.len() == kept.cells.len());
         }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_made_is_tried_again_and_takes_no_more_room_than_what_can() {
+        let memo = Memo::new(10_000, 0);
+        for key in 0..1_000 {
+            let made = memo.try_get(key, || async { Err::<Bytes, _>(key) });
+            assert_eq!(made.await, Err(key));
+        }
+        assert!(memo.lock().bytes <= 10_000 && memo.lock().cells.len() < 50);
+        let made = memo.try_get(999, || async { Ok::<_, Infallible>("now".into()) });
+        assert_eq!(made.await, Ok(Bytes::from_static(b"now")));
     }
 }

@@ -17,7 +17,7 @@ pub(super) const SERIES: &str = "fan.out";
 
 /// A server that is killed when dropped.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
     addr: SocketAddr,
     _folder: TempDir,
@@ -25,7 +25,7 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts the binary that lies beside this one, on port 0.
-    pub(super) async fn start() -> Result<Self> {
+    pub(crate) async fn start() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let binary = binary()?;
         let mut child = Command::new(&binary)
@@ -61,8 +61,12 @@ impl Server {
         })
     }
 
-    pub(super) fn addr(&self) -> SocketAddr {
+    pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().unwrap_or_default()
     }
 
     /// Bytes of it that are in memory.

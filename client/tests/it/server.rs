@@ -129,7 +129,7 @@ impl ForecastService for Mock {
         let forecast = self.state().forecast.clone();
         let forecast = forecast.unwrap_or_else(|| Err(Status::not_found("no such series")))?;
         Ok(Response::new(pb::GetForecastResponse {
-            forecast: Some(forecast),
+            forecast: Some(forecast.into()),
         }))
     }
 

@@ -349,7 +349,7 @@ pub mod get_forecast_request {
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetForecastResponse {
     #[prost(message, optional, tag = "1")]
-    pub forecast: ::core::option::Option<Forecast>,
+    pub forecast: ::core::option::Option<crate::encoded::Encoded<Forecast>>,
 }
 /// Points travel as columns: the time of point i is start + i * step. Every column has the same length.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -1,7 +1,7 @@
 //! The life of one connection: it has to begin in time, is asked to leave at its age or at the stop, and is cut off where
 //! it does not.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use hyper_util::{rt::TokioIo, server::conn::auto};
 use tokio::{
@@ -18,6 +18,7 @@ use crate::{
         paced::{Answers, Leaving, Paced},
         socket::Socket,
         stream::Streams,
+        tls::Tls,
     },
 };
 
@@ -49,6 +50,26 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// As [`Connection::serve`], once both sides have agreed on keys.
+    pub(super) async fn serve_tls<C, A>(self, tls: Arc<Tls>, io: C, builder: Builder, answers: A)
+    where
+        C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        A: Answers,
+    {
+        let greeted = tokio::select! {
+            greeted = tls.accept(io) => greeted,
+            () = sleep(HANDSHAKE_TIMEOUT) => Err(io::ErrorKind::TimedOut.into()),
+            () = self.leaving.cancelled() => return,
+        };
+        match greeted {
+            Ok(io) => self.serve(io, builder, answers).await,
+            Err(error) => {
+                self.metrics.cut("handshake");
+                tracing::debug!(%error, "no TLS was agreed on");
+            }
+        }
+    }
+
     /// Serves `answers` over `io` until either side is done with it.
     pub(super) async fn serve<C, A>(self, io: C, builder: Builder, answers: A)
     where

@@ -15,6 +15,8 @@ pub(crate) struct EdgeMetrics {
     cut: Family<Reason, Counter>,
     resets: Family<Reason, Counter>,
     shed: Family<Subject, Counter>,
+    streams: Gauge,
+    calls: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -54,13 +56,23 @@ impl EdgeMetrics {
         );
         registry.register(
             "connections_cut",
-            "Connections that were cut off, by what their peer failed to do.",
+            "Connections that did not end well, and why.",
             self.cut.clone(),
         );
         registry.register(
             "streams_reset",
             "Streams that were reset because their peer took nothing.",
             self.resets.clone(),
+        );
+        registry.register(
+            "streams_open",
+            "Calls that stream answers and are open.",
+            self.streams.clone(),
+        );
+        registry.register(
+            "calls_open",
+            "Calls with one answer that are at work.",
+            self.calls.clone(),
         );
         registry.register(
             "shed",
@@ -75,6 +87,16 @@ impl EdgeMetrics {
             metrics: self.clone(),
             port,
         }
+    }
+
+    /// Open streams.
+    pub(crate) fn streams(&self) -> &Gauge {
+        &self.streams
+    }
+
+    /// Open calls with one answer.
+    pub(crate) fn calls(&self) -> &Gauge {
+        &self.calls
     }
 
     /// A call was turned away because there are too many `subject`.

@@ -25,8 +25,9 @@ tokio::task_local! {
 /// Where a stream stands with its peer.
 #[derive(Debug, Default)]
 struct Progress {
-    /// A frame was handed out, and the next one not asked for.
-    is_untaken: Cell<bool>,
+    /// The number of the frame that was handed out, while the next one was not asked for.
+    untaken: Cell<Option<u64>>,
+    frames: Cell<u64>,
     /// When the call has to have ended.
     deadline: Cell<Option<Instant>>,
 }
@@ -38,12 +39,15 @@ pub(crate) fn ends_by(deadline: Instant) {
 
 /// The peer has taken what it was sent so far: the next frame is asked for.
 pub(super) fn taken() {
-    let _ = PROGRESS.try_with(|progress| progress.is_untaken.set(false));
+    let _ = PROGRESS.try_with(|progress| progress.untaken.set(None));
 }
 
 /// A frame is on its way to the peer.
 pub(super) fn handed() {
-    let _ = PROGRESS.try_with(|progress| progress.is_untaken.set(true));
+    let _ = PROGRESS.try_with(|progress| {
+        progress.frames.set(progress.frames.get() + 1);
+        progress.untaken.set(Some(progress.frames.get()));
+    });
 }
 
 /// Runs streams, and resets those whose peer is overdue.
@@ -68,7 +72,7 @@ where
         let watched = Watched {
             stream: Box::pin(stream),
             streams: self.clone(),
-            untaken_since: None,
+            untaken: None,
             timer: None,
         };
         tokio::spawn(PROGRESS.scope(Progress::default(), watched));
@@ -78,20 +82,25 @@ where
 struct Watched<F> {
     stream: Pin<Box<F>>,
     streams: Streams,
-    untaken_since: Option<Instant>,
+    /// Which frame is not taken, and since when.
+    untaken: Option<(u64, Instant)>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<F> Watched<F> {
     /// Until when the peer may leave untaken what it was sent, and why no longer.
     fn due(&mut self) -> Option<(Instant, &'static str)> {
-        let (is_untaken, deadline) =
-            PROGRESS.with(|progress| (progress.is_untaken.get(), progress.deadline.get()));
-        if !is_untaken {
-            self.untaken_since = None;
+        let (frame, deadline) =
+            PROGRESS.with(|progress| (progress.untaken.get(), progress.deadline.get()));
+        let Some(frame) = frame else {
+            self.untaken = None;
             return None;
-        }
-        let since = *self.untaken_since.get_or_insert_with(Instant::now);
+        };
+        let since = match self.untaken {
+            Some((same, since)) if same == frame => since,
+            _ => Instant::now(),
+        };
+        self.untaken = Some((frame, since));
         let stalled = (since + self.streams.stall, "stalled");
         Some(match deadline {
             Some(deadline) if deadline < stalled.0 => (deadline, "deadline"),

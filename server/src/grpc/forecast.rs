@@ -2,16 +2,21 @@
 
 use std::{pin::Pin, sync::Arc};
 
+use bytes::Bytes;
 use futures::{FutureExt as _, Stream, StreamExt as _};
 use jiff::Timestamp;
 use loadcast_model::series::SeriesName;
-use loadcast_proto::v1::{self as pb, forecast_service_server::ForecastService};
+use loadcast_proto::{
+    encoded::Encoded,
+    v1::{self as pb, forecast_service_server::ForecastService},
+};
 use loadcast_registry::registry::CANDIDATE;
+use prost::Message as _;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::{
-    answer::answer_off_thread,
+    answer::{self, answer_off_thread, answer_unless_busy},
     edge::paced::Leaving,
     error::{Error, Result},
     feed::{
@@ -20,6 +25,7 @@ use crate::{
     },
     grpc::{
         Services,
+        answers::{self, Answers, Key},
         convert::{
             answer as convert,
             columns::Format,
@@ -37,12 +43,19 @@ use crate::{
 pub(crate) struct ForecastHandler {
     services: Services,
     updates: Arc<watch::Updates>,
+    answers: Arc<Answers>,
 }
 
 impl ForecastHandler {
     pub(crate) fn new(services: Services) -> Self {
-        let updates = Arc::new(watch::Updates::new(watch::MAX_UPDATE_BYTES));
-        Self { services, updates }
+        let updates = Arc::new(watch::Updates::new(watch::MAX_UPDATE_BYTES, 0));
+        let answers = Arc::new(Answers::default());
+        services.metrics.enter(|registry| answers.enter(registry));
+        Self {
+            services,
+            updates,
+            answers,
+        }
     }
 
     /// The instant that counts as now.
@@ -141,23 +154,35 @@ impl ForecastService for ForecastHandler {
     ) -> std::result::Result<Response<pb::GetForecastResponse>, Status> {
         let request = request.into_inner();
         let format = Format::parse(request.format)?;
+        let asked = Bytes::from(request.encode_to_vec());
         let (name, pick, question) = question::question(request)?;
         let served = self.pick(&name, &pick)?;
-        let epoch = self.services.cache.state().epoch;
         let now = self.services.cache.clock().now();
-        let seen = self
-            .services
-            .cache
-            .live()
-            .seen(&served.loaded.metadata().series);
-        let answer = answer_off_thread(served, question, now, seen).await?;
-        let by_alias = matches!(pick, Pick::Alias(_));
+        let series = &served.loaded.metadata().series;
+        let grid = question.grid(series, now)?;
+        let seen = self.services.cache.live().seen(series);
+        let columns = 1 + question.levels.len() + question.peak_levels.len();
+        let key = if answers::is_kept(grid.count, columns) {
+            let freshness = answer::freshness(&served, &question, grid, &seen)?;
+            Key::of(asked, &served, grid.as_of, freshness, seen.generation())
+        } else {
+            None
+        };
+        let make = || async {
+            let answer = answer_unless_busy(served, question, now, seen).await?;
+            let epoch = self.services.cache.state().epoch;
+            let by_alias = matches!(pick, Pick::Alias(_));
+            let forecast = convert::forecast(answer, epoch, by_alias);
+            let forecast = format.apply(forecast).await?;
+            Ok(Bytes::from(forecast.encode_to_vec()))
+        };
+        let forecast = self.answers.get(key, make).await.inspect_err(|error| {
+            if let Error::Exhausted { subject, .. } = error {
+                self.services.edge.shed(subject);
+            }
+        })?;
         Ok(Response::new(pb::GetForecastResponse {
-            forecast: Some(
-                format
-                    .apply(convert::forecast(answer, epoch, by_alias))
-                    .await?,
-            ),
+            forecast: Some(Encoded::Bytes(forecast)),
         }))
     }
 

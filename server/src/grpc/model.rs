@@ -40,7 +40,10 @@ pub(crate) struct ModelHandler {
 
 impl ModelHandler {
     pub(crate) fn new(services: Services) -> Self {
-        let events = Arc::new(watch::models::Events::new(watch::models::MAX_EVENT_BYTES));
+        let events = Arc::new(watch::models::Events::new(
+            watch::models::MAX_EVENT_BYTES,
+            0,
+        ));
         Self { services, events }
     }
 

@@ -308,7 +308,10 @@ async fn inputs_of_the_request_reach_the_model() {
     let mut client = ForecastServiceClient::new(server.channel().await);
     let mut yhat = async |series: &str, future: pb::FutureInputs| {
         let answer = client.get_forecast(hour_with(series, Some(future))).await;
-        answer.map(|answer| answer.into_inner().forecast.unwrap())
+        answer.map(|answer| {
+            let forecast = answer.into_inner().forecast.unwrap();
+            forecast.into_message().unwrap()
+        })
     };
     let cap = |values: &[f64]| pb::FutureInputs {
         cap: values.to_vec(),

@@ -219,6 +219,13 @@ impl Process {
         Self::spawn(command(folder))
     }
 
+    /// The same at `grpc`, where another one has been.
+    pub(crate) fn start_at(folder: &Path, grpc: &str) -> Self {
+        let mut command = command_at(folder, grpc);
+        command.arg("--registry=memory:");
+        Self::spawn(command)
+    }
+
     /// The same with a registry in `folder`, which outlives it.
     pub(crate) fn start_durable(folder: &Path) -> Self {
         Self::spawn(durable_command(folder))
@@ -288,8 +295,13 @@ pub(crate) fn command(folder: &Path) -> Command {
 
 /// The binary, with its registry inside its state directory.
 fn durable_command(folder: &Path) -> Command {
+    command_at(folder, "127.0.0.1:0")
+}
+
+fn command_at(folder: &Path, grpc: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadcast-server"));
-    command.args(["--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0"]);
+    command.arg(format!("--grpc-addr={grpc}"));
+    command.arg("--http-addr=127.0.0.1:0");
     command.arg(format!("--state-dir={}", folder.join("state").display()));
     command
 }

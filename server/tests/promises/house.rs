@@ -17,14 +17,21 @@ use loadcast_server::{
     clock::{Clock, ClockSetter},
     config::Config,
     event::Reason,
+    load::Loaded,
     served::Change,
 };
 use tempfile::TempDir;
-use tokio::{io::DuplexStream, net::TcpStream, sync::mpsc};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
+    net::TcpStream,
+    sync::mpsc,
+    task::JoinHandle,
+};
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::support::{Process, now, push};
+use crate::support::{Process, metadata, now, push};
 
 /// What one direction of a connection in memory holds.
 const PIPE_BYTES: usize = 16 * 1024;
@@ -35,6 +42,8 @@ pub(crate) struct House {
     pub(crate) clock: ClockSetter,
     _folder: TempDir,
     way_in: WayIn,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
 }
 
 enum WayIn {
@@ -67,24 +76,25 @@ impl House {
         let (clock, setter) = Clock::set_at(now());
         let app = App::bind(config, clock).await.unwrap();
         let cache = Arc::clone(app.cache());
-        let way_in = if memory {
+        let stop = CancellationToken::new();
+        let stopped = stop.clone().cancelled_owned();
+        let (way_in, serving) = if memory {
             let (sender, connections) = mpsc::channel(1);
-            let forever = std::future::pending();
-            tokio::spawn(
-                app.serve_over(ReceiverStream::new(connections), forever)
-                    .map(Result::unwrap),
-            );
-            WayIn::Memory(sender)
+            let serving = app.serve_over(ReceiverStream::new(connections), stopped);
+            let serving = tokio::spawn(serving.map(Result::unwrap));
+            (WayIn::Memory(sender), serving)
         } else {
             let addr = app.grpc_addr();
-            tokio::spawn(app.serve(std::future::pending()).map(Result::unwrap));
-            WayIn::Port(addr)
+            let serving = tokio::spawn(app.serve(stopped).map(Result::unwrap));
+            (WayIn::Port(addr), serving)
         };
         Self {
             cache,
             clock: setter,
             _folder: folder,
             way_in,
+            stop,
+            serving,
         }
     }
 
@@ -100,6 +110,37 @@ impl House {
             .initial_connection_window_size(window)
             .initial_stream_window_size(window);
         self.connect(endpoint).await
+    }
+
+    /// The bytes of a connection of its own; in memory only.
+    pub(crate) async fn pipe(&self) -> DuplexStream {
+        let WayIn::Memory(sender) = &self.way_in else {
+            panic!("only a house in memory has pipes");
+        };
+        let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
+        sender.send(Ok(theirs)).await.unwrap();
+        ours
+    }
+
+    /// What `/metrics` says of `metric`, in the sum of the samples that have `labels`; in memory only.
+    pub(crate) async fn metric(&self, metric: &str, labels: &str) -> f64 {
+        let mut pipe = self.pipe().await;
+        let request = b"GET /metrics HTTP/1.1\r\nhost: house\r\nconnection: close\r\n\r\n";
+        pipe.write_all(request).await.unwrap();
+        let mut text = String::new();
+        pipe.read_to_string(&mut text).await.unwrap();
+        let samples = text.lines().filter_map(|line| {
+            let (name, value) = line.rsplit_once(' ')?;
+            let (name, of) = name.split_once('{').unwrap_or((name, ""));
+            (name == metric && of.contains(labels)).then(|| value.parse::<f64>().unwrap())
+        });
+        samples.sum()
+    }
+
+    /// Tells the server to stop; it has when what this returns has ended.
+    pub(crate) fn stop(self) -> JoinHandle<()> {
+        self.stop.cancel();
+        self.serving
     }
 
     async fn connect(&self, endpoint: Endpoint) -> Channel {
@@ -164,7 +205,19 @@ impl House {
         let mut push = push(series, level);
         let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         push.series.labels.extend(labels.iter().map(own));
-        self.client().push(push).await.unwrap();
+        match &self.way_in {
+            WayIn::Port(_) => drop(self.client().push(push).await.unwrap()),
+            // The real client needs a port.
+            WayIn::Memory(_) => {
+                let metadata = metadata(&series.parse().unwrap(), &push.model_pr);
+                let change = Change::Serve {
+                    loaded: Arc::new(Loaded::verify(metadata, &push.model_pr).unwrap()),
+                    version: self.revision() + 1,
+                    alias: "champion".to_owned(),
+                };
+                return self.commit(change).await;
+            }
+        }
         // As it is served and not as the push was told, which is what P11 is about.
         let served = self.cache.get(&series.parse().unwrap());
         served.unwrap().revision

@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod connection;
+#[path = "../hostile/frames.rs"]
+mod frames;
 mod house;
 mod observe;
 mod p01;
@@ -14,12 +16,15 @@ mod p04;
 mod p05;
 mod p06;
 mod p07;
+mod p08;
 mod p09;
 mod p10;
 mod p11;
 mod p12;
 mod p13;
 mod p14;
+mod p15;
+mod p16;
 mod soak;
 mod storm;
 #[path = "../it/support.rs"]
