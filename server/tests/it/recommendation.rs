@@ -52,7 +52,7 @@ async fn quantiles_give_a_request_below_a_wider_limit_with_their_reasons() {
     let advice = client.recommend(&query()).await.unwrap();
     let cpu = advice.cpu.unwrap();
     // The values swing between 9 and 11 cores; 600 of 5 minutes are 2.08 days, so that the limit is widened by 48 %.
-    assert!((9_500..10_500).contains(&cpu.request), "{cpu:?}");
+    assert!((9_000..11_000).contains(&cpu.request), "{cpu:?}");
     assert!((15_000..18_000).contains(&cpu.limit), "{cpu:?}");
     assert!(
         cpu.notes
