@@ -20,6 +20,7 @@ use tower_http::trace::TraceLayer;
 use crate::{
     aspired::Aspirations,
     bounds::Bounds,
+    browser::{self, WebLayer},
     cache::Cache,
     clock::Clock,
     config::Config,
@@ -32,6 +33,7 @@ use crate::{
     poller::{self, Hints},
     publish::Publisher,
     refresh::Refresher,
+    remote_write::RemoteWrite,
     retention::{Pruner, Retention},
     webhook::Secret,
 };
@@ -175,6 +177,8 @@ impl Wiring {
             webhook_secret,
         } = self;
         let rest = config.rest();
+        let exposition = config.exposition();
+        let cors = browser::cors(&config.web.cors_allow_origin);
         let lanes = Arc::new(Lanes::default());
         let aspirations = Arc::new(Aspirations::default());
         let stop = CancellationToken::new();
@@ -216,6 +220,11 @@ impl Wiring {
             followed_alias: config.alias,
             stop: stop.clone(),
         };
+        let writing = config.web.remote_write.map(|url| {
+            let write = RemoteWrite::new(url, config.web.remote_write_interval, exposition.clone());
+            metrics.enter(|registry| write.enter(registry));
+            tokio::spawn(write.run(Arc::clone(&cache), stop.clone()))
+        });
         let activating = tokio::spawn(refresher.clone().activate());
         let polls = poller::run(refresher, hints.clone(), config.poll_interval, stop.clone());
         let refreshing = tokio::spawn(polls);
@@ -226,11 +235,14 @@ impl Wiring {
             hints,
             metrics,
             rest,
+            exposition: exposition.clone(),
             webhook_secret,
         });
         let router = grpc::routes(services, http_router.clone())?
             .into_axum_router()
             .layer(Bounds::default())
+            .layer(WebLayer)
+            .layer(cors.clone())
             // Outermost: everything below logs inside the call's span.
             // What went wrong is logged where it is handled, in grpc/status.rs, at the level that it deserves.
             .layer(
@@ -238,8 +250,8 @@ impl Wiring {
                     .make_span_with(CallSpan)
                     .on_failure(()),
             );
-        let http_server =
-            axum::serve(http, http_router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let http_server = axum::serve(http, http_router.layer(cors))
+            .with_graceful_shutdown(stop.clone().cancelled_owned());
         let servers = async {
             let grpc_server = async {
                 grpc_port::serve(connections, router, &stop).await;
@@ -269,6 +281,9 @@ impl Wiring {
         activating.await?;
         sweeping.await?;
         pruning.await?;
+        if let Some(writing) = writing {
+            writing.await?;
+        }
         outcome
     }
 }

@@ -12,7 +12,10 @@ use axum::{
     response::Response,
     routing::{Route, future::RouteFuture},
 };
-use futures::{TryFutureExt as _, future::{Either, MapOk}};
+use futures::{
+    TryFutureExt as _,
+    future::{Either, MapOk},
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tonic_web::{GrpcWebLayer, GrpcWebService, ResponseFuture};
 use tower::{Layer, Service};
@@ -38,7 +41,7 @@ const RESPONSE_HEADERS: [&str; 3] = ["grpc-status", "grpc-message", "grpc-status
 ///
 /// # Errors
 /// In words, with the remedy.
-pub fn origin(text: &str) -> Result<HeaderValue, String> {
+pub(crate) fn origin(text: &str) -> Result<HeaderValue, String> {
     let wrong = || {
         format!("{text:?} is not an origin; write it like https://dash.example:8443, or * for any")
     };
@@ -145,7 +148,10 @@ mod tests {
             "https://*.example",
         ] {
             let error = origin(bad).unwrap_err();
-            assert!(error.contains("https://dash.example:8443"), "{bad}: {error}");
+            assert!(
+                error.contains("https://dash.example:8443"),
+                "{bad}: {error}"
+            );
         }
     }
 }

@@ -6,10 +6,14 @@
 // Helpers of tests are tests, which clippy does not see.
 #![allow(clippy::unwrap_used)]
 
+mod browser;
 mod equal;
+mod forecasts;
 mod models;
 mod openapi;
 mod original;
+mod prometheus;
+mod receiver;
 mod refused;
 #[path = "../it/support.rs"]
 mod support;
