@@ -83,11 +83,16 @@ impl Ask {
     /// # Errors
     /// [`Error::Exhausted`] naming the bound when that would be more than [`MAX_SAMPLES`].
     pub(crate) async fn tell(self, cache: Arc<Cache>) -> Result<Vec<Told>> {
-        let _turn = EXPOSITIONS
+        let turn = EXPOSITIONS
             .acquire()
             .await
             .map_err(|error| Error::Internal(error.to_string()))?;
-        tokio::task::spawn_blocking(move || self.told(&cache.state(), cache.clock().now()))
+        let telling = tokio::task::spawn_blocking(move || {
+            // With the work and not with who waits for it: a scrape that hangs up does not end it.
+            let _turn = turn;
+            self.told(&cache.state(), cache.clock().now())
+        });
+        telling
             .await
             .map_err(|error| Error::Internal(format!("an exposition died: {error}")))?
     }

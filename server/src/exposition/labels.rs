@@ -45,19 +45,17 @@ pub(crate) fn of_series(series: &Series) -> Vec<(String, String)> {
 /// with a digit or with the underscores of Prometheus itself has `label_` in front.
 fn sanitised(name: &str) -> String {
     let mut clean = String::with_capacity(name.len());
+    let mut before = '_';
     for c in name.chars() {
-        if c.is_ascii_uppercase() {
-            if clean
-                .ends_with(|before: char| before.is_ascii_lowercase() || before.is_ascii_digit())
-            {
-                clean.push('_');
-            }
-            clean.push(c.to_ascii_lowercase());
-        } else if c.is_ascii_alphanumeric() {
-            clean.push(c);
-        } else {
+        if c.is_ascii_uppercase() && (before.is_ascii_lowercase() || before.is_ascii_digit()) {
             clean.push('_');
         }
+        clean.push(if c.is_ascii_alphanumeric() {
+            c.to_ascii_lowercase()
+        } else {
+            '_'
+        });
+        before = c;
     }
     let stands = clean.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && !clean.starts_with("__")
