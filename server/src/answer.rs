@@ -66,7 +66,7 @@ impl Answer {
         };
         Err(Error::Gated {
             series: metadata.series.name.clone(),
-            code: self.freshness.code().unwrap_or_default(),
+            reason: self.freshness.code().unwrap_or_default(),
             why,
         })
     }

@@ -1,24 +1,21 @@
 //! What browsers need: gRPC-web beside gRPC on the same port, and which pages of other origins may ask.
 
 use std::{
-    convert::Infallible,
+    fmt,
     task::{Context, Poll},
     time::Duration,
 };
 
-use axum::{
-    body::Body,
-    extract::Request,
-    response::Response,
-    routing::{Route, future::RouteFuture},
-};
+use bytes::Bytes;
 use futures::{
     TryFutureExt as _,
     future::{Either, MapOk},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
+use http_body::Body as HttpBody;
+use tonic::body::Body;
 use tonic_web::{GrpcWebLayer, GrpcWebService, ResponseFuture};
-use tower::{Layer, Service};
+use tower::{BoxError, Layer, Service};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 /// How long a browser may remember what a preflight said.
@@ -97,27 +94,32 @@ impl<S: Clone> Layer<S> for WebLayer {
     }
 }
 
-impl Service<Request> for Web<Route> {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Either<RouteFuture<Infallible>, MapOk<WebFuture, fn(WebResponse) -> Response>>;
+impl<S, B, R> Service<Request<B>> for Web<S>
+where
+    S: Service<Request<Body>, Response = Response<R>>,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError> + fmt::Display,
+    R: HttpBody<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError> + fmt::Display,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future =
+        Either<MapOk<S::Future, fn(Response<R>) -> Self::Response>, ResponseFuture<S::Future>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Service::<Request>::poll_ready(&mut self.plain, cx)
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.plain.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         if is_grpc_web(request.headers()) {
-            let answering = self.web.call(request);
-            Either::Right(answering.map_ok(|answer| answer.map(Body::new)))
+            Either::Right(self.web.call(request))
         } else {
-            Either::Left(self.plain.call(request))
+            let answering = self.plain.call(request.map(Body::new));
+            Either::Left(answering.map_ok(|answer| answer.map(Body::new)))
         }
     }
 }
-
-type WebFuture = ResponseFuture<RouteFuture<Infallible>>;
-type WebResponse = http::Response<tonic::body::Body>;
 
 fn is_grpc_web(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE);

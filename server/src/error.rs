@@ -71,14 +71,14 @@ pub enum Error {
         /// What is served.
         served: u64,
     },
-    /// There is a forecast, and nobody should act on it. Train anew, or let observations flow again.
-    #[error("series {series} is not to be acted on ({code}): {why}")]
+    /// What the series' model says is not to be acted on. Mend what is named, or let the caller's fallback decide.
+    #[error("{series} is not to be acted on ({reason}): {why}")]
     Gated {
         /// The series.
         series: SeriesName,
         /// An upper-case code.
-        code: &'static str,
-        /// In words, with the remedy.
+        reason: &'static str,
+        /// What was measured, the limit, and the remedy.
         why: String,
     },
     /// This build does not do that yet.

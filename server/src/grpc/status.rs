@@ -25,7 +25,7 @@ impl Error {
             Self::UnknownVersion { .. } => (Code::NotFound, "UNKNOWN_VERSION"),
             Self::Retired { .. } => (Code::FailedPrecondition, "RETIRED"),
             Self::NoPreviousVersion { .. } => (Code::FailedPrecondition, "NO_PREVIOUS_VERSION"),
-            Self::Gated { code, .. } => (Code::FailedPrecondition, code),
+            Self::Gated { reason, .. } => (Code::FailedPrecondition, reason),
             Self::Unsupported { .. } => (Code::Unimplemented, "UNSUPPORTED"),
             Self::NeedsInput { .. } => (Code::FailedPrecondition, "INPUT_NEEDED"),
             Self::Rejected { code, .. } => (Code::InvalidArgument, code),
