@@ -20,6 +20,7 @@ use crate::trace::InjectTrace;
 use crate::types::event::{ForecastUpdate, ModelUpdate};
 use crate::types::forecast::Forecast;
 use crate::types::frame::Frame;
+use crate::types::live::{Observations, Observed};
 use crate::types::model::{Model, Refreshed, RolledBack};
 use crate::types::push::{Push, Pushed, RejectionReport};
 use crate::types::query::{ForecastQuery, WatchQuery};
@@ -290,6 +291,25 @@ impl Client {
             .instrument(span)
             .await?;
         Ok(answer.revision)
+    }
+
+    /// Tells the server what was observed, run after run in the order of time; what it knows already changes nothing, so
+    /// telling all again after a failure is safe.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with INVALID_ARGUMENT for a run that makes no sense; those before it are taken, none after it.
+    /// What makes sense and is not used is no error: [`Observed::reasons`]. And as [`Client::forecast`]; the deadline is
+    /// that of a push.
+    pub async fn observe_actuals(&self, runs: Vec<Observations>) -> Result<Observed, Error> {
+        let messages = futures::stream::iter(runs.into_iter().map(pb::ObserveActualsRequest::from));
+        let request = self.request(messages, self.push_deadline);
+        let mut service = self.model_service();
+        let call = Box::pin(service.observe_actuals(request));
+        let span = tracing::info_span!("observe_actuals");
+        self.call(self.push_deadline, call)
+            .instrument(span)
+            .await?
+            .try_into()
     }
 
     /// Points `alias` of `series` at `version`; with the alias that the server follows, that version is served from then

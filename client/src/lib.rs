@@ -39,6 +39,7 @@ pub use client::Client;
 pub use error::{Code, Error, Violation};
 pub use types::event::{ForecastUpdate, ModelEvent, ModelEventKind, ModelUpdate, UpdateCause};
 pub use types::forecast::{Component, Correction, Forecast, LevelValue, Provenance, Quantile};
+pub use types::live::{Ignored, LeadScores, Live, Observations, Observed};
 pub use types::model::{
     Aspired, Model, ModelState, Reason, Refreshed, Rejection, RolledBack, Served,
 };

@@ -7,6 +7,7 @@
 pub mod event;
 pub mod forecast;
 pub(crate) mod frame;
+pub mod live;
 pub mod model;
 pub mod push;
 pub mod query;

@@ -187,6 +187,13 @@ impl Correction {
         shifted
     }
 
+    /// What [`apply`](Self::apply) adds to the uncorrected point forecast `point` at `ds`; `None` where that stays as it is.
+    pub fn added(&self, state: &State, now: i64, ds: i64, point: f64) -> Option<f64> {
+        let last = state.last_observed().filter(|_| self.applies(state, now))?;
+        self.shift(state, ds.saturating_sub(last), point)
+            .map(Shift::total)
+    }
+
     /// The shift of the point forecast `point` at a lead in seconds after the last observation; `None` where there is none.
     fn shift(&self, state: &State, lead: i64, point: f64) -> Option<Shift> {
         let (mean, flatness) = self.at_lead(state, lead);

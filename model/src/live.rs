@@ -1,15 +1,17 @@
 //! A model in use: its forecasts as they are served, corrected by what was observed since its cutoff.
 
 use crate::{
-    artifact::{Clamps, finish},
+    artifact::{Clamps, Metadata, finish},
     backtest::Method,
     calibration::BandCalibration,
-    correction::{Correction, MEMORIES, State},
+    correction::{Correction, State},
     error::Result,
     fit::fit,
     forecaster::{Forecast, Forecaster, Question},
     grid::Grid,
+    inputs::Inputs,
     peak::PeakCalibration,
+    prophet::ProphetModel,
     recipe::{SearchOptions, search},
 };
 
@@ -21,6 +23,8 @@ pub struct LiveModel {
     correction: Option<Correction>,
     peak: Option<PeakCalibration>,
     clamps: Clamps,
+    /// Constants that the model was fitted with.
+    inputs: Inputs,
     cutoff: i64,
     state: State,
 }
@@ -37,8 +41,9 @@ impl LiveModel {
                 let searched = search(past, &SearchOptions::default())?;
                 let cutoff = searched.model.ends.last.0;
                 Self {
+                    inputs: Inputs::default(),
                     cutoff,
-                    state: State::new(cutoff.saturating_sub(warm_up_seconds())),
+                    state: State::of_model(cutoff),
                     forecaster: Forecaster::new(searched.model)?,
                     calibration: searched.calibration,
                     correction: searched.correction,
@@ -49,6 +54,7 @@ impl LiveModel {
             Method::Spec(spec) => {
                 let model = fit(spec, &past.to_history()?)?.model;
                 Self {
+                    inputs: Inputs::default(),
                     cutoff: model.ends.last.0,
                     state: State::new(model.ends.last.0),
                     forecaster: Forecaster::new(model)?,
@@ -60,13 +66,33 @@ impl LiveModel {
             }
         };
         for (i, value) in past.values.iter().enumerate() {
-            if let (ds, Some(value)) = (past.time(i), value)
-                && ds > made.cutoff.saturating_sub(warm_up_seconds())
-            {
+            if let (ds, Some(value)) = (past.time(i), value) {
                 made.observe(ds, *value)?;
             }
         }
         Ok(made)
+    }
+
+    /// The `model` of an artifact, of which `metadata` is the loadcast.json, before anything was observed.
+    ///
+    /// # Errors
+    /// Those of [`Forecaster::new`].
+    pub fn of_artifact(metadata: &Metadata, model: ProphetModel) -> Result<Self> {
+        let cutoff = model.ends.last.0;
+        let none = Inputs::default();
+        Ok(Self {
+            forecaster: Forecaster::new(model)?,
+            calibration: metadata.band_calibration.clone(),
+            correction: metadata.correction.clone(),
+            peak: metadata.peak.clone(),
+            clamps: metadata.clamps.unwrap_or_default(),
+            inputs: match &metadata.spec {
+                Some(spec) => spec.complete(&none),
+                None => none,
+            },
+            cutoff,
+            state: State::of_model(cutoff),
+        })
     }
 
     /// Takes in the observation of the step at `ds`; one that is not later than the last changes nothing.
@@ -74,8 +100,10 @@ impl LiveModel {
     /// # Errors
     /// As [`Forecaster::forecast`].
     pub fn observe(&mut self, ds: i64, value: f64) -> Result<()> {
-        if let Some(correction) = &self.correction {
-            let said = self.forecaster.forecast(&Question::at(&[ds]))?.yhat;
+        if let Some(correction) = self.correction.as_ref().filter(|_| self.state.awaits(ds)) {
+            let at = [ds];
+            let question = Question::at(&at).with_inputs(&self.inputs);
+            let said = self.forecaster.forecast(&question)?.yhat;
             for said in said {
                 self.state.observe(correction, ds, value, said);
             }
@@ -89,7 +117,7 @@ impl LiveModel {
     /// # Errors
     /// As [`Forecaster::forecast`].
     pub fn forecast(&self, now: i64, ds: &[i64], levels: &[f64]) -> Result<Forecast> {
-        self.answer(ds, levels, Some(now))
+        Ok(self.answer(ds, levels, Some(now))?.0)
     }
 
     /// What would be served had nothing been observed since the cutoff.
@@ -97,15 +125,17 @@ impl LiveModel {
     /// # Errors
     /// As [`Forecaster::forecast`].
     pub fn uncorrected(&self, ds: &[i64], levels: &[f64]) -> Result<Forecast> {
-        self.answer(ds, levels, None)
+        Ok(self.answer(ds, levels, None)?.0)
     }
 
-    fn answer(&self, ds: &[i64], levels: &[f64], now: Option<i64>) -> Result<Forecast> {
-        let mut forecast = self
-            .forecaster
-            .forecast(&Question::at(ds).with_levels(levels))?;
+    /// The forecast, and whether what was observed has changed it.
+    fn answer(&self, ds: &[i64], levels: &[f64], now: Option<i64>) -> Result<(Forecast, bool)> {
+        let question = Question::at(ds)
+            .with_inputs(&self.inputs)
+            .with_levels(levels);
+        let mut forecast = self.forecaster.forecast(&question)?;
         let correction = self.correction.as_ref().zip(now);
-        finish(
+        let corrected = finish(
             &mut forecast,
             ds,
             self.cutoff,
@@ -113,7 +143,7 @@ impl LiveModel {
             correction.map(|(correction, now)| (correction, &self.state, now)),
             self.clamps,
         );
-        Ok(forecast)
+        Ok((forecast, corrected))
     }
 
     /// The calibrated quantile at `level` of the maximum of the window of `steps` steps of `step_seconds` from `first` on;
@@ -131,17 +161,14 @@ impl LiveModel {
     ) -> Result<Option<f64>> {
         let step = i64::from(step_seconds);
         let ds: Vec<i64> = (0..i64::from(steps)).map(|i| first + i * step).collect();
-        let correction = self.correction.as_ref();
-        let corrected = correction.filter(|it| it.applies(&self.state, now));
-        let calibration = match corrected {
+        let (forecast, corrected) = self.answer(&ds, &[], Some(now))?;
+        let of_corrected = self.correction.as_ref().filter(|_| corrected);
+        let calibration = match of_corrected {
             Some(correction) => correction.peak(),
             None => self.peak.as_ref(),
         };
-        let Some(calibration) = calibration else {
-            return Ok(None);
-        };
-        let points = self.forecast(now, &ds, &[])?.yhat;
-        let peak = calibration.peak(level, &points, i64::from(steps) * step);
+        let seconds = i64::from(steps) * step;
+        let peak = calibration.and_then(|it| it.peak(level, &forecast.yhat, seconds));
         Ok(peak.map(|peak| self.clamps.of(peak)))
     }
 
@@ -149,9 +176,4 @@ impl LiveModel {
     pub fn correction(&self) -> Option<&Correction> {
         self.correction.as_ref()
     }
-}
-
-/// So much of the history before the cutoff the state of a new model begins with, in seconds: the longest memory.
-fn warm_up_seconds() -> i64 {
-    MEMORIES.into_iter().max().map_or(0, i64::from)
 }

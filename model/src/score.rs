@@ -91,6 +91,12 @@ pub fn winkler(truth: f64, low: (f64, f64), high: (f64, f64)) -> f64 {
     high.1 - low.1 + below + above
 }
 
+/// Whether the band from `low` to `high` held `truth`, a billionth of it being rounding.
+pub fn inside(truth: f64, low: f64, high: f64) -> bool {
+    let rounding = ROUNDING * truth.abs();
+    low - rounding <= truth && truth <= high + rounding
+}
+
 /// A forecast beside what came: one value of each column per step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scored<'a> {
@@ -152,11 +158,7 @@ impl Measures {
             smape: smape(&pairs),
             mae: mae(&pairs),
             rmse: rmse(&pairs),
-            coverage: of_band(|truth, low, high| {
-                let rounding = ROUNDING * truth.abs();
-                let inside = low.1 - rounding <= truth && truth <= high.1 + rounding;
-                f64::from(u8::from(inside))
-            }),
+            coverage: of_band(|truth, low, high| f64::from(u8::from(inside(truth, low.1, high.1)))),
             winkler: of_band(winkler),
             pinball: scored
                 .quantiles

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use loadcast_model::{
     artifact::Clamps,
+    correction::State,
     error::Error as ModelError,
     forecaster::{Forecast, Question as ModelQuestion},
 };
-
 use tokio::sync::Semaphore;
 
 use crate::{
     error::{Error, Result},
-    freshness::{Freshness, Limits},
+    event::Reason,
+    freshness::Freshness,
+    live::Seen,
     question::{Grid, Question},
     served::Served,
 };
@@ -43,15 +45,33 @@ pub struct Answer {
     pub clamps: Clamps,
     /// Whether trend and components were asked for.
     pub components: bool,
+    /// What was observed has changed it.
+    pub correction: Option<Correction>,
+    /// Levels, and the calibrated quantiles of the range's maximum; empty where the artifact has none for such a range.
+    pub peaks: Vec<(f64, f64)>,
+    /// Why it is gated; `None`: it is not.
+    pub gate: Option<Reason>,
 }
 
 impl Answer {
-    /// Whether somebody may act on it: what is stale is told, and never becomes a number that a workload is sized by.
+    /// Whether somebody may act on it: what is stale or gated is told, and never becomes a number that a workload is sized
+    /// by.
     ///
     /// # Errors
     /// [`Error::Gated`] with the reason code.
     pub fn actionable(&self) -> Result<()> {
         let metadata = self.served.loaded.metadata();
+        let gated = |reason, why| {
+            Err(Error::Gated {
+                series: metadata.series.name.clone(),
+                reason,
+                why,
+            })
+        };
+        if let Some(gate) = &self.gate {
+            let why = format!("{}: {}; train it anew and push", gate.code, gate.message);
+            return gated("LIVE_GATE", why);
+        }
         let why = match self.freshness {
             Freshness::Fresh => return Ok(()),
             Freshness::StaleModel => format!(
@@ -59,27 +79,78 @@ impl Answer {
                 self.served.version, metadata.trained_at
             ),
             Freshness::StaleData => format!(
-                "the last observation that version {} knows is of {}, longer ago than data may be; see whether its \
-                 source still has rows, then train it anew and push",
+                "nothing is known of it after the cutoff of version {}, {}, or observations have ended; see whether its \
+                 source still has rows, then train it anew, or let observations flow",
                 self.served.version, metadata.cutoff
             ),
         };
-        Err(Error::Gated {
-            series: metadata.series.name.clone(),
-            reason: self.freshness.code().unwrap_or_default(),
-            why,
-        })
+        gated(self.freshness.code().unwrap_or_default(), why)
     }
 }
 
-/// Answers `question` from `served` at `now`.
+/// What recent observations added to a model's own answer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Correction {
+    /// To the first point after the last observation, in the series' unit, before clamps.
+    pub shift: f64,
+    /// The share of it that is added to the point after that, 0 to 1; 1 where there is none.
+    pub left_after_a_step: f64,
+    /// The beginning of the last observed step.
+    pub observed_at: Timestamp,
+    /// The band is widened because the level has jumped.
+    pub level_shift: bool,
+}
+
+/// What had been observed when an answer is computed: residuals on the wall clock, and how long ago the last one was.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Observed<'a> {
+    state: &'a State,
+    last: i64,
+    elapsed: i64,
+}
+
+impl<'a> Observed<'a> {
+    /// `None` of a state that has seen nothing. `elapsed`: seconds since the beginning of the last observed step. They are
+    /// those of a stopwatch, for the wall clock jumps twice a year.
+    pub(crate) fn after(state: &'a State, elapsed: i64) -> Option<Self> {
+        let last = state.last_observed()?;
+        Some(Self {
+            state,
+            last,
+            elapsed,
+        })
+    }
+
+    fn now(&self) -> i64 {
+        self.last.saturating_add(self.elapsed)
+    }
+}
+
+/// Columns at some instants, as they are served.
+#[derive(Debug)]
+pub(crate) struct Columns {
+    pub(crate) forecast: Forecast,
+    pub(crate) clamps: Clamps,
+    /// Whether what was observed has changed them.
+    pub(crate) corrected: bool,
+    /// What it added to the first two points after the last observation.
+    added: [Option<f64>; 2],
+}
+
+/// Answers `question` from `served` at `now`, corrected by what observations say of it, where they do. An answer as of an
+/// instant before the last observation is not: what was known then is not known any more.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a range that cannot be answered, [`Error::NeedsInput`] when the model needs what the question
 /// lacks, [`Error::Unsupported`] for what the engine cannot do yet.
-pub fn answer(served: Arc<Served>, question: &Question, now: Timestamp) -> Result<Answer> {
+pub fn answer(
+    served: Arc<Served>,
+    question: &Question,
+    now: Timestamp,
+    seen: &Seen,
+) -> Result<Answer> {
     let grid = question.grid(&served.loaded.metadata().series, now)?;
-    compute(served, question, grid)
+    compute(served, question, grid, seen)
 }
 
 /// As [`answer`], off the serving threads when the grid is long.
@@ -90,16 +161,17 @@ pub async fn answer_off_thread(
     served: Arc<Served>,
     question: Question,
     now: Timestamp,
+    seen: Seen,
 ) -> Result<Answer> {
     let grid = question.grid(&served.loaded.metadata().series, now)?;
     if is_quick(&served, &question, grid) {
-        return compute(served, &question, grid);
+        return compute(served, &question, grid, &seen);
     }
     let _turn = LONG_ANSWERS
         .acquire()
         .await
         .map_err(|error| Error::Internal(error.to_string()))?;
-    tokio::task::spawn_blocking(move || compute(served, &question, grid))
+    tokio::task::spawn_blocking(move || compute(served, &question, grid, &seen))
         .await
         .map_err(|error| Error::Internal(format!("a forecast died: {error}")))?
 }
@@ -112,13 +184,56 @@ fn is_quick(served: &Served, question: &Question, grid: Grid) -> bool {
         && (levels == 0 || served.loaded.forecaster().has_quick_bands())
 }
 
-fn compute(served: Arc<Served>, question: &Question, grid: Grid) -> Result<Answer> {
+fn compute(served: Arc<Served>, question: &Question, grid: Grid, seen: &Seen) -> Result<Answer> {
+    let as_of = Timestamp::from_second(grid.as_of)
+        .map_err(|_| Error::invalid("as_of", "out of range; give an instant near now"))?;
+    let seen = seen.as_of(question.as_of);
+    let last = seen.last().map(|last| last.at);
+    let observed = last.zip(seen.residuals_of(&served));
+    let observed = observed.and_then(|(last, state)| {
+        Observed::after(state, grid.as_of.saturating_sub(last.as_second()))
+    });
+    let times: Vec<i64> = grid.instants().collect();
+    let columns = columns(&served, question, &times, observed)?;
+    let metadata = served.loaded.metadata();
+    let peaks = if question.peak_levels.is_empty() {
+        Vec::new()
+    } else {
+        peaks(&served, question, grid, &columns)?
+    };
+    let correction = last.filter(|_| columns.corrected).map(|observed_at| {
+        let [shift, next] = columns.added;
+        let shift = shift.unwrap_or(0.0);
+        let left = next.map_or(1.0, |next| (next / shift).abs());
+        Correction {
+            shift,
+            left_after_a_step: if left.is_finite() { left.min(1.0) } else { 0.0 },
+            observed_at,
+            level_shift: observed.is_some_and(|observed| observed.state.jump().is_some()),
+        }
+    });
+    Ok(Answer {
+        grid,
+        forecast: columns.forecast,
+        freshness: seen.freshness(metadata, as_of),
+        clamps: columns.clamps,
+        components: question.components,
+        correction,
+        peaks,
+        gate: seen.gate_of(&served).cloned(),
+        served,
+    })
+}
+
+/// The model's own forecast at `instants`, in epoch seconds.
+pub(crate) fn uncorrected(
+    served: &Served,
+    question: &Question,
+    instants: &[i64],
+) -> Result<Forecast> {
     let metadata = served.loaded.metadata();
     let zone = &metadata.series.zone;
-    let times: Vec<i64> = grid
-        .instants()
-        .map(|instant| zone.to_wall(instant))
-        .collect();
+    let times: Vec<i64> = instants.iter().map(|at| zone.to_wall(*at)).collect();
     // Constants that were fitted with stand in the spec, as model.pr has no place for them.
     let inputs = match &metadata.spec {
         Some(spec) => spec.complete(&question.inputs),
@@ -128,24 +243,77 @@ fn compute(served: Arc<Served>, question: &Question, grid: Grid) -> Result<Answe
         .with_inputs(&inputs)
         .with_components(question.components)
         .with_levels(&question.levels);
-    let mut forecast = served
-        .loaded
-        .forecaster()
-        .forecast(&asked)
-        .map_err(of_question)?;
+    let forecaster = served.loaded.forecaster();
+    forecaster.forecast(&asked).map_err(of_question)
+}
+
+/// What is served at `instants`: the model's own forecast, then what the artifact declares, with what was `observed`.
+pub(crate) fn columns(
+    served: &Served,
+    question: &Question,
+    instants: &[i64],
+    observed: Option<Observed<'_>>,
+) -> Result<Columns> {
+    let mut forecast = uncorrected(served, question, instants)?;
+    let metadata = served.loaded.metadata();
+    let zone = &metadata.series.zone;
+    let times: Vec<i64> = instants.iter().map(|at| zone.to_wall(*at)).collect();
     let cutoff = served.loaded.forecaster().model().ends.last.0;
-    let clamps = metadata.finish(&mut forecast, &times, cutoff, question.clamps);
-    let as_of = Timestamp::from_second(grid.as_of)
-        .map_err(|_| Error::invalid("as_of", "out of range; give an instant near now"))?;
-    let freshness = Limits::default().judge(as_of, metadata.trained_at, metadata.cutoff);
-    Ok(Answer {
-        grid,
+    let mut added = [None; 2];
+    let (clamps, corrected) = match observed {
+        None => {
+            let clamps = metadata.finish(&mut forecast, &times, cutoff, question.clamps);
+            (clamps, false)
+        }
+        Some(observed) => {
+            let (state, now) = (observed.state, observed.now());
+            if let Some(correction) = &metadata.correction {
+                let points = times.iter().zip(&forecast.yhat);
+                let mut next = points
+                    .skip_while(|(ds, _)| **ds <= observed.last)
+                    .map(|(ds, point)| correction.added(state, now, *ds, *point));
+                added = [next.next().flatten(), next.next().flatten()];
+            }
+            let further = question.clamps;
+            metadata.finish_observed(&mut forecast, &times, cutoff, (state, now), further)
+        }
+    };
+    Ok(Columns {
         forecast,
-        freshness,
         clamps,
-        components: question.components,
-        served,
+        corrected,
+        added,
     })
+}
+
+/// The calibrated quantiles of the maximum of the range.
+fn peaks(
+    served: &Served,
+    question: &Question,
+    grid: Grid,
+    columns: &Columns,
+) -> Result<Vec<(f64, f64)>> {
+    let metadata = served.loaded.metadata();
+    let step = metadata.series.step_seconds;
+    if grid.step != step {
+        return Err(Error::invalid(
+            "step",
+            format!(
+                "peaks are of the series' own steps of {step} s; leave step or peak_levels out"
+            ),
+        ));
+    }
+    let of_corrected = metadata.correction.as_ref().filter(|_| columns.corrected);
+    let calibration = match of_corrected {
+        Some(correction) => correction.peak(),
+        None => metadata.peak.as_ref(),
+    };
+    let seconds = i64::from(grid.count) * i64::from(step);
+    let of_level = |level: &f64| {
+        let peak = calibration?.peak(*level, &columns.forecast.yhat, seconds)?;
+        Some((*level, columns.clamps.of(peak)))
+    };
+    Ok(question.peak_levels.iter().filter_map(of_level).collect())
 }
 
 /// The model's error with the request's name of the field: inputs travel in `future`.

@@ -22,6 +22,7 @@ use crate::{
     bounds::Bounds,
     browser::{self, WebLayer},
     cache::Cache,
+    catalog::Declared,
     clock::Clock,
     config::Config,
     grpc::{self, Services, health::Health},
@@ -29,6 +30,7 @@ use crate::{
     http_port::{self, Port},
     lanes::Lanes,
     layers::CallSpan,
+    live,
     metrics::Metrics,
     poller::{self, Hints},
     publish::Publisher,
@@ -66,12 +68,20 @@ impl App {
     /// # Errors
     /// When any of them cannot be had; the message names the flag.
     pub async fn bind(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        let declared = match &config.catalog {
+            Some(path) => Some(Arc::new(Declared::read(path)?)),
+            None => None,
+        };
         let cache = {
             let folder = config.state_dir.clone();
             tokio::task::spawn_blocking(move || Cache::open(&folder, clock))
                 .await??
                 .with_keep_versions(config.keep_versions)
+                .with_catalog(declared)
         };
+        let cache = Arc::new(cache);
+        let (restoring, folder) = (Arc::clone(&cache), config.state_dir.clone());
+        tokio::task::spawn_blocking(move || restoring.restore_live(&folder)).await?;
         let url = match &config.registry {
             Some(url) => url.clone(),
             None => {
@@ -106,7 +116,7 @@ impl App {
             wiring: Wiring {
                 config,
                 http,
-                cache: Arc::new(cache),
+                cache,
                 registry,
                 webhook_secret,
             },
@@ -201,6 +211,12 @@ impl Wiring {
         }));
         let hints = Hints::default();
         let metrics = Arc::new(Metrics::new(Arc::clone(&cache)));
+        metrics.enter(|registry| live::metrics::enter(registry, Arc::clone(&cache)));
+        let following = live::follow(Arc::clone(&cache), cache.state().revision, stop.clone());
+        let following = tokio::spawn(following);
+        let folder = config.state_dir.clone();
+        let keeping = tokio::spawn(live::keep(Arc::clone(&cache), folder.clone(), stop.clone()));
+        let observed = Arc::clone(&cache);
         let health = Health::new(cache.registry_answers(), cache.forgetful());
         let services = Services {
             publisher: Publisher::new(
@@ -220,7 +236,7 @@ impl Wiring {
             followed_alias: config.alias,
             stop: stop.clone(),
         };
-        let writing = config.web.remote_write.map(|url| {
+        let remote_writing = config.web.remote_write.map(|url| {
             let write = RemoteWrite::new(url, config.web.remote_write_interval, exposition.clone());
             metrics.enter(|registry| write.enter(registry));
             tokio::spawn(write.run(Arc::clone(&cache), stop.clone()))
@@ -281,8 +297,15 @@ impl Wiring {
         activating.await?;
         sweeping.await?;
         pruning.await?;
-        if let Some(writing) = writing {
-            writing.await?;
+        if let Some(remote_writing) = remote_writing {
+            remote_writing.await?;
+        }
+        following.await?;
+        keeping.await?;
+        // Whatever was told up to the end.
+        let writing = tokio::task::spawn_blocking(move || observed.write_live(&folder));
+        if let Err(error) = writing.await? {
+            tracing::warn!(%error, "observations are not written; they are to be told again");
         }
         outcome
     }

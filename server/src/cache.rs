@@ -26,11 +26,13 @@ use uuid::Uuid;
 use crate::{
     cache::records::{model_record, parameters, remembered},
     candidate::Candidates,
+    catalog::Declared,
     clock::Clock,
     commit::{Stages, commit},
     error::{Error, Gap, Result},
     event::Event,
     event_log::EventLog,
+    live::Live,
     reclaim::{Garbage, Reclaimer},
     served::{Change, Entry, Outage, Served, State, apply},
     state::{Remembers, Restored, StateDir, model_record::ModelRecord},
@@ -60,6 +62,7 @@ pub struct Cache {
     /// Whether the registry answers, as the state has it.
     registry_answers: watch::Sender<bool>,
     candidates: Candidates,
+    live: Live,
     /// Since when what is committed is not remembered; `None` while it is.
     forgetful: watch::Sender<Option<Outage>>,
 }
@@ -132,6 +135,7 @@ impl Cache {
             registry_seen: AtomicI64::new(0),
             registry_answers: watch::Sender::new(registry_answers),
             candidates: Candidates::default(),
+            live: Live::new(None),
             forgetful: watch::Sender::new(forgetful),
         };
         // A new history begins by serving what the old one served.
@@ -147,6 +151,13 @@ impl Cache {
     #[must_use]
     pub fn with_keep_versions(mut self, keep_versions: usize) -> Self {
         self.keep_versions = keep_versions;
+        self
+    }
+
+    /// The same cache, whose series `declared` tells more of.
+    #[must_use]
+    pub fn with_catalog(mut self, declared: Option<Arc<Declared>>) -> Self {
+        self.live = Live::new(declared);
         self
     }
 
@@ -175,6 +186,11 @@ impl Cache {
     /// What is loaded beside what is served.
     pub fn candidates(&self) -> &Candidates {
         &self.candidates
+    }
+
+    /// What observations say of what is served.
+    pub fn live(&self) -> &Live {
+        &self.live
     }
 
     /// Frees candidates that answer no longer, once their last reader is gone.

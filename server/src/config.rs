@@ -51,6 +51,11 @@ pub struct Config {
     #[arg(long, env = "LOADCAST_ALIAS", default_value = "champion", value_parser = alias)]
     pub alias: String,
 
+    /// The catalog: what series are declared, and the gates that live observations must pass. The file that the trainer
+    /// reads; what neither reads of it is checked all the same.
+    #[arg(long, env = "LOADCAST_CATALOG", value_name = "FILE.toml")]
+    pub catalog: Option<PathBuf>,
+
     /// How often the registry is asked for moves. One that does not answer is asked less and less often, at least every
     /// 30 seconds unless it asks for longer.
     #[arg(long, env = "LOADCAST_POLL_INTERVAL", default_value = "5s", value_parser = duration)]

@@ -88,6 +88,26 @@ pub enum EventKind {
         /// Its labels, for filters.
         labels: Labels,
     },
+    /// Live scores of what is served fell below what is asked of them; it goes on being served, and every answer says so.
+    GateClosed {
+        /// The series.
+        series: SeriesName,
+        /// Its labels, for filters.
+        labels: Labels,
+        /// What is served.
+        version: u64,
+        /// Which score, and what it was.
+        reason: Reason,
+    },
+    /// They are good enough again.
+    GateOpened {
+        /// The series.
+        series: SeriesName,
+        /// Its labels, for filters.
+        labels: Labels,
+        /// What is served.
+        version: u64,
+    },
     /// The registry stopped answering; what is served goes on being served.
     RegistryUnreachable {
         /// What it or the system said.
@@ -125,6 +145,8 @@ impl EventKind {
             Self::Rejected { .. } => "REJECTED",
             Self::AliasGone { .. } => "ALIAS_GONE",
             Self::AliasBack { .. } => "ALIAS_BACK",
+            Self::GateClosed { .. } => "GATE_CLOSED",
+            Self::GateOpened { .. } => "GATE_OPENED",
             Self::RegistryUnreachable { .. } => "REGISTRY_UNREACHABLE",
             Self::RegistryBack => "REGISTRY_BACK",
         }
@@ -133,7 +155,10 @@ impl EventKind {
     /// The version that the event is about; 0 when none.
     pub fn version(&self) -> u64 {
         match self {
-            Self::Served { version, .. } | Self::Rejected { version, .. } => *version,
+            Self::Served { version, .. }
+            | Self::Rejected { version, .. }
+            | Self::GateClosed { version, .. }
+            | Self::GateOpened { version, .. } => *version,
             _ => 0,
         }
     }
@@ -145,7 +170,9 @@ impl EventKind {
             | Self::Removed { series, labels, .. }
             | Self::Rejected { series, labels, .. }
             | Self::AliasGone { series, labels, .. }
-            | Self::AliasBack { series, labels } => Some((series, labels)),
+            | Self::AliasBack { series, labels }
+            | Self::GateClosed { series, labels, .. }
+            | Self::GateOpened { series, labels, .. } => Some((series, labels)),
             Self::RegistryUnreachable { .. } | Self::RegistryBack => None,
         }
     }

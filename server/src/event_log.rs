@@ -11,6 +11,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use loadcast_model::series::Series;
 
 use crate::{error::Gap, event::Event, event_log::audience::Audience, selector::Selector};
 
@@ -91,6 +92,11 @@ impl EventLog {
     /// Begins to wait for events that `selector` means.
     pub fn listen(&self, selector: Arc<Selector>, interest: Interest) -> Listening {
         self.audience.listen(selector, interest)
+    }
+
+    /// Wakes those whose answers observations of `series` may have changed; `changes`: of [`Live`](crate::live::Live).
+    pub fn observed(&self, series: &Series, changes: u64) {
+        self.audience.observed(series, changes);
     }
 
     /// The newest revision that can be read.

@@ -19,9 +19,10 @@ use crate::{
     answer::answer,
     cache::Cache,
     error::{Error, Result},
+    live::Seen,
     question::{Question, Range, floor_to_step},
     selector::Selector,
-    served::{Served, State},
+    served::Served,
 };
 
 pub(crate) use family::FAMILIES;
@@ -57,7 +58,7 @@ pub(crate) struct Told {
     pub(crate) labels: Vec<(String, String)>,
     /// The registry's number.
     pub(crate) version: u64,
-    /// Seconds since the last observation that the model knows.
+    /// Seconds since the last observation that model or server knows.
     pub(crate) data_age: f64,
     /// Seconds since the model was trained.
     pub(crate) model_age: f64,
@@ -90,14 +91,15 @@ impl Ask {
         let telling = tokio::task::spawn_blocking(move || {
             // With the work and not with who waits for it: a scrape that hangs up does not end it.
             let _turn = turn;
-            self.told(&cache.state(), cache.clock().now())
+            self.told(&cache)
         });
         telling
             .await
             .map_err(|error| Error::Internal(format!("an exposition died: {error}")))?
     }
 
-    fn told(&self, state: &State, now: Timestamp) -> Result<Vec<Told>> {
+    fn told(&self, cache: &Cache) -> Result<Vec<Told>> {
+        let (state, now) = (cache.state(), cache.clock().now());
         let mut served: Vec<&Arc<Served>> = state
             .entries
             .iter()
@@ -122,23 +124,29 @@ impl Ask {
         served.sort_by_cached_key(|served| name(served));
         Ok(served
             .into_iter()
-            .map(|served| self.of(served, now))
+            .map(|served| {
+                let seen = cache.live().seen(&served.loaded.metadata().series);
+                self.of(served, &seen, now)
+            })
             .collect())
     }
 
-    fn of(&self, served: &Arc<Served>, now: Timestamp) -> Told {
+    fn of(&self, served: &Arc<Served>, seen: &Seen, now: Timestamp) -> Told {
         let metadata = served.loaded.metadata();
-        let points = self.points(served, now);
+        let points = self.points(served, seen, now);
+        let known_until = seen
+            .last()
+            .map_or(metadata.cutoff, |last| last.at.max(metadata.cutoff));
         Told {
             labels: labels::of_series(&metadata.series),
             version: served.version,
-            data_age: now.duration_since(metadata.cutoff).as_secs_f64(),
+            data_age: now.duration_since(known_until).as_secs_f64(),
             model_age: now.duration_since(metadata.trained_at).as_secs_f64(),
             points: points.map_err(|error| error.reason().1),
         }
     }
 
-    fn points(&self, served: &Arc<Served>, now: Timestamp) -> Result<Vec<Point>> {
+    fn points(&self, served: &Arc<Served>, seen: &Seen, now: Timestamp) -> Result<Vec<Point>> {
         let step = served.loaded.metadata().series.step_seconds.max(1);
         // Within a step every replica and every scrape says the same.
         let begin = floor_to_step(now.as_second(), step);
@@ -155,9 +163,10 @@ impl Ask {
                 components: false,
                 as_of: None,
                 clamps: Clamps::default(),
+                peak_levels: Vec::new(),
                 inputs: Inputs::default(),
             };
-            let answer = answer(Arc::clone(served), &question, now)?;
+            let answer = answer(Arc::clone(served), &question, now, seen)?;
             answer.actionable()?;
             let first = |values: &[f64]| {
                 let first = values.first().copied();

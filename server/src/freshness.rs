@@ -29,9 +29,15 @@ impl Freshness {
 pub struct Limits {
     /// Since the training.
     pub model_age: SignedDuration,
-    /// Since the cutoff.
+    /// Since the last observation that is known.
     pub data_age: SignedDuration,
 }
+
+/// The shortest limit of the data's age while observations flow.
+const OBSERVED_DATA_AGE: SignedDuration = SignedDuration::from_mins(15);
+
+/// So many steps may be missing while observations flow.
+const OBSERVED_STEPS: i64 = 3;
 
 impl Default for Limits {
     /// 48 hours (twice an unknown retraining interval of a day) and 7 days (while no observations flow to the server).
@@ -44,9 +50,34 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// How fresh a model is at `now`. Old data outweighs an old model: it is the worse of the two.
-    pub fn judge(&self, now: Timestamp, trained_at: Timestamp, cutoff: Timestamp) -> Freshness {
-        if now.duration_since(cutoff) > self.data_age {
+    /// The same for a model that is trained every so many seconds: two of those may pass.
+    #[must_use]
+    pub fn trained_every(self, seconds: i64) -> Self {
+        Self {
+            model_age: SignedDuration::from_secs(seconds.saturating_mul(2)),
+            ..self
+        }
+    }
+
+    /// The same while observations flow at steps of so many seconds: the larger of 3 steps and 15 minutes.
+    #[must_use]
+    pub fn observed(self, step_seconds: u32) -> Self {
+        let steps = SignedDuration::from_secs(OBSERVED_STEPS * i64::from(step_seconds));
+        Self {
+            data_age: steps.max(OBSERVED_DATA_AGE),
+            ..self
+        }
+    }
+
+    /// How fresh a model is at `now`, which knows data up to `known_until`. Old data outweighs an old model: it is the worse
+    /// of the two.
+    pub fn judge(
+        &self,
+        now: Timestamp,
+        trained_at: Timestamp,
+        known_until: Timestamp,
+    ) -> Freshness {
+        if now.duration_since(known_until) > self.data_age {
             Freshness::StaleData
         } else if now.duration_since(trained_at) > self.model_age {
             Freshness::StaleModel

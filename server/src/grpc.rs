@@ -4,6 +4,7 @@ mod convert;
 mod forecast;
 pub(crate) mod health;
 mod model;
+mod observe;
 mod push;
 mod status;
 mod watch;

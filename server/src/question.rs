@@ -42,6 +42,8 @@ pub struct Question {
     pub step_seconds: Option<u32>,
     /// Quantile levels.
     pub levels: Vec<f64>,
+    /// Levels of the range's maximum.
+    pub peak_levels: Vec<f64>,
     /// Trend and components too.
     pub components: bool,
     /// Answer as if it were this instant; `None`: now.
@@ -84,6 +86,20 @@ pub fn floor_to_step(second: i64, step: u32) -> i64 {
 }
 
 impl Question {
+    /// About the next step, for these quantile levels and nothing else.
+    pub fn of_levels(levels: &[f64]) -> Self {
+        Self {
+            range: Range::Horizon(1),
+            step_seconds: None,
+            levels: levels.to_vec(),
+            peak_levels: Vec::new(),
+            components: false,
+            as_of: None,
+            clamps: Clamps::default(),
+            inputs: Inputs::default(),
+        }
+    }
+
     /// The grid that this question means for `series` at `now`.
     ///
     /// # Errors
@@ -154,12 +170,7 @@ mod tests {
     fn question(range: Range) -> Question {
         Question {
             range,
-            step_seconds: None,
-            levels: Vec::new(),
-            components: false,
-            as_of: None,
-            clamps: Clamps::default(),
-            inputs: Inputs::default(),
+            ..Question::of_levels(&[])
         }
     }
 

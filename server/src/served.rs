@@ -58,6 +58,17 @@ pub struct Entry {
     pub removed: Option<Reason>,
     /// The registry names no version of it any more, and it is served all the same.
     pub alias_gone: Option<Reason>,
+    /// Live scores of the served version are below what is asked of them.
+    pub gate: Option<Gate>,
+}
+
+/// A closed gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gate {
+    /// Whose scores they are.
+    pub version: u64,
+    /// Which score, and what it was.
+    pub reason: Reason,
 }
 
 /// A version that is served.
@@ -137,6 +148,15 @@ pub enum Change {
     AliasBack {
         /// The series.
         series: SeriesName,
+    },
+    /// What live scores of a version mean for its gate.
+    Gate {
+        /// The series.
+        series: SeriesName,
+        /// Whose scores they are; of another than is served they mean nothing.
+        version: u64,
+        /// Why it is closed; `None`: it is open.
+        closed: Option<Reason>,
     },
     /// The registry stopped answering.
     RegistryUnreachable {
@@ -267,6 +287,33 @@ pub fn apply(
             });
             Some((before.after(&event), event))
         }
+        Change::Gate {
+            series,
+            version,
+            closed,
+        } => {
+            let entry = before.entries.get(&series)?;
+            let served = entry.served.as_deref()?;
+            let is = entry.gate.as_ref().map(|gate| &gate.reason.code);
+            if served.version != version || is == closed.as_ref().map(|reason| &reason.code) {
+                return None;
+            }
+            let labels = Arc::clone(&entry.series.labels);
+            let event = event(match closed {
+                Some(reason) => EventKind::GateClosed {
+                    series,
+                    labels,
+                    version,
+                    reason,
+                },
+                None => EventKind::GateOpened {
+                    series,
+                    labels,
+                    version,
+                },
+            });
+            Some((before.after(&event), event))
+        }
         Change::RegistryUnreachable { message } => {
             if before.registry_unreachable.is_some() {
                 return None;
@@ -297,6 +344,7 @@ impl Entry {
             refused: None,
             removed: None,
             alias_gone: None,
+            gate: None,
         }
     }
 
@@ -349,6 +397,7 @@ impl State {
             refused: None,
             removed: None,
             alias_gone: None,
+            gate: None,
         })
     }
 
@@ -368,6 +417,7 @@ impl State {
                 refused: known.and_then(|entry| entry.refused),
                 removed: None,
                 alias_gone: known.and_then(|entry| entry.alias_gone.clone()),
+                gate: known.and_then(|entry| entry.gate.clone()),
             };
             self.entries
                 .insert_mut(series.name.clone(), Arc::new(entry));
@@ -403,12 +453,18 @@ impl State {
     pub fn after(&self, event: &Event) -> Self {
         let next = match &event.kind {
             EventKind::Served { series, .. } => match self.entries.get(series) {
-                Some(entry) if entry.alias_gone.is_some() || entry.refused.is_some() => self
-                    .with_entry(Entry {
+                Some(entry)
+                    if entry.alias_gone.is_some()
+                        || entry.refused.is_some()
+                        || entry.gate.is_some() =>
+                {
+                    self.with_entry(Entry {
                         alias_gone: None,
                         refused: None,
+                        gate: None,
                         ..(**entry).clone()
-                    }),
+                    })
+                }
                 _ => self.clone(),
             },
             EventKind::Removed { series, reason, .. } => self.with_entry(Entry {
@@ -416,6 +472,7 @@ impl State {
                 kept: Vec::new(),
                 removed: Some(reason.clone()),
                 alias_gone: None,
+                gate: None,
                 ..self.entry_or_new(series)
             }),
             EventKind::Rejected {
@@ -442,6 +499,22 @@ impl State {
             }),
             EventKind::AliasBack { series, .. } => self.with_entry(Entry {
                 alias_gone: None,
+                ..self.entry_or_new(series)
+            }),
+            EventKind::GateClosed {
+                series,
+                version,
+                reason,
+                ..
+            } => self.with_entry(Entry {
+                gate: Some(Gate {
+                    version: *version,
+                    reason: reason.clone(),
+                }),
+                ..self.entry_or_new(series)
+            }),
+            EventKind::GateOpened { series, .. } => self.with_entry(Entry {
+                gate: None,
                 ..self.entry_or_new(series)
             }),
             EventKind::RegistryUnreachable { message } => Self {

@@ -365,6 +365,7 @@ mod tests {
             }),
             freshness: Some(Freshness::Fresh),
             live_scores: None,
+            live: None,
             kept_versions: vec![2, 1],
             aliases: [("champion".to_owned(), 3)].into(),
         }

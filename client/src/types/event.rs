@@ -42,7 +42,7 @@ pub struct ModelEvent {
     pub artifact_sha256: Option<String>,
     /// The alias by which it is served.
     pub alias: Option<String>,
-    /// Why it was rejected or removed.
+    /// Why it was rejected, removed or gated.
     pub reasons: Vec<Reason>,
     /// What the backtest found.
     pub scores: Option<Scores>,
@@ -68,6 +68,10 @@ pub enum ModelEventKind {
     AliasGone,
     /// The registry names the version again that is served.
     AliasBack,
+    /// Live scores fell below what the catalog asks of them; it goes on being served.
+    GateClosed,
+    /// They are good enough again.
+    GateOpened,
     /// A kind this client does not know.
     Other(i32),
 }
@@ -114,6 +118,8 @@ pub enum UpdateCause {
     Step,
     /// Freshness changed.
     Freshness,
+    /// Observations have changed it, or the gate of its model.
+    Observed,
     /// A cause this client does not know.
     Other(i32),
 }
@@ -130,6 +136,8 @@ impl ModelEventKind {
             Self::RegistryBack => "REGISTRY_BACK",
             Self::AliasGone => "ALIAS_GONE",
             Self::AliasBack => "ALIAS_BACK",
+            Self::GateClosed => "GATE_CLOSED",
+            Self::GateOpened => "GATE_OPENED",
             Self::Other(_) => "UNKNOWN",
         }
     }
@@ -144,13 +152,16 @@ impl ModelEventKind {
             Ok(pb::ModelEventKind::RegistryBack) => Ok(Self::RegistryBack),
             Ok(pb::ModelEventKind::AliasGone) => Ok(Self::AliasGone),
             Ok(pb::ModelEventKind::AliasBack) => Ok(Self::AliasBack),
+            Ok(pb::ModelEventKind::GateClosed) => Ok(Self::GateClosed),
+            Ok(pb::ModelEventKind::GateOpened) => Ok(Self::GateOpened),
             Err(_) => Ok(Self::Other(value)),
         }
     }
 }
 
 impl UpdateCause {
-    /// The name on the wire without its prefix: `SNAPSHOT`, `VERSION`, `STEP`, `FRESHNESS`, `UNKNOWN`.
+    /// The name on the wire without its prefix: `SNAPSHOT`, `VERSION`, `STEP`, `FRESHNESS`, `OBSERVED`,
+    /// `UNKNOWN`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -158,6 +169,7 @@ impl UpdateCause {
             Self::Version => "VERSION",
             Self::Step => "STEP",
             Self::Freshness => "FRESHNESS",
+            Self::Observed => "OBSERVED",
             Self::Other(_) => "UNKNOWN",
         }
     }
@@ -169,6 +181,7 @@ impl UpdateCause {
             Ok(pb::UpdateCause::Version) => Ok(Self::Version),
             Ok(pb::UpdateCause::Step) => Ok(Self::Step),
             Ok(pb::UpdateCause::Freshness) => Ok(Self::Freshness),
+            Ok(pb::UpdateCause::Observed) => Ok(Self::Observed),
             Err(_) => Ok(Self::Other(value)),
         }
     }
@@ -199,6 +212,8 @@ impl TryFrom<pb::ModelEvent> for ModelEvent {
             | ModelEventKind::Rejected
             | ModelEventKind::AliasGone
             | ModelEventKind::AliasBack
+            | ModelEventKind::GateClosed
+            | ModelEventKind::GateOpened
                 if event.series.is_none() =>
             {
                 missing("series")

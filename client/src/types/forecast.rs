@@ -101,14 +101,14 @@ pub struct LevelValue {
     pub value: f64,
 }
 
-/// A decaying shift of the next leads by the last residuals.
+/// A fading shift of the next leads by the last residuals.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Correction {
-    /// Added at lead zero, in the series' unit.
+    /// Added to the first point after the last observation, in the series' unit, before clamps.
     pub shift: f64,
-    /// Share that is left after one step, 0 to 1.
+    /// The share of it that is added to the point after that, 0 to 1; 1 where there is none.
     pub decay_per_step: f64,
-    /// The last observation that took part.
+    /// The beginning of the last observed step.
     pub observed_at: Option<Timestamp>,
     /// The band was widened because the level jumped.
     pub level_shift: bool,

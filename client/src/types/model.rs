@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use loadcast_proto::v1 as pb;
 
 use crate::error::Error;
+use crate::types::live::Live;
 use crate::types::series::{Clamps, Freshness, Scores, Series};
 use crate::types::text::{non_empty, non_zero, optional_sha256, required, sha256, version};
 use crate::types::time::{optional_timestamp, timestamp};
@@ -29,8 +30,10 @@ pub struct Model {
     pub last_rejection: Option<Rejection>,
     /// Of what is served; `None` when nothing is.
     pub freshness: Option<Freshness>,
-    /// What live observations say.
+    /// What live observations say of the lead that gates judge.
     pub live_scores: Option<Scores>,
+    /// What live observations say; `None` until they flow.
+    pub live: Option<Live>,
     /// Versions kept in memory for instant rollback, newest first.
     pub kept_versions: Vec<u64>,
     /// Aliases of the registry and the versions they point at.
@@ -220,6 +223,7 @@ impl TryFrom<pb::Model> for Model {
             last_rejection: nested("last_rejection", wire.last_rejection)?,
             freshness: Freshness::from_wire(wire.freshness),
             live_scores: nested("live_scores", wire.live_scores)?,
+            live: nested("live", wire.live)?,
             kept_versions: wire.kept_versions,
             aliases: wire.aliases,
         })

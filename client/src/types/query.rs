@@ -19,6 +19,8 @@ pub struct ForecastQuery {
     pub step: Option<Duration>,
     /// Quantile levels in (0, 1), each at most once, at most 32.
     pub levels: Vec<f64>,
+    /// Levels of the range's maximum, as `levels`; at the series' own step.
+    pub peak_levels: Vec<f64>,
     /// Trend and every component beside the forecast itself.
     pub components: bool,
     /// Answer as if it were this instant; `None`: now.
@@ -114,6 +116,7 @@ impl ForecastQuery {
             range,
             step: None,
             levels: Vec::new(),
+            peak_levels: Vec::new(),
             components: false,
             as_of: None,
             version: None,
@@ -177,7 +180,7 @@ impl From<ForecastQuery> for pb::GetForecastRequest {
             future: None,
             format: pb::AnswerFormat::Columns.into(),
             clamps: query.clamps.map(Into::into),
-            peak_levels: Vec::new(),
+            peak_levels: query.peak_levels,
             range: Some(query.range.into()),
             model: query
                 .version

@@ -55,6 +55,18 @@ impl State {
         }
     }
 
+    /// A state for a model with this `cutoff`: it begins the longest memory before it, so that what was observed just
+    /// before the cutoff counts too.
+    pub fn of_model(cutoff: i64) -> Self {
+        let longest = MEMORIES.into_iter().max().unwrap_or(0);
+        Self::new(cutoff.saturating_sub(i64::from(longest)))
+    }
+
+    /// Whether an observation at `ds` is later than the last and than the state's beginning: any other is left out.
+    pub fn awaits(&self, ds: i64) -> bool {
+        ds > self.last.unwrap_or(self.begun)
+    }
+
     /// Takes in what was observed at `ds`, where the model's uncorrected point forecast is `forecast`. An observation that
     /// is not later than the last or the state's beginning, or not finite, is left out; returns whether it was taken.
     pub fn observe(
@@ -76,7 +88,7 @@ impl State {
     ) -> bool {
         let before = self.last.unwrap_or(self.begun);
         let residual = observed - forecast;
-        if ds <= before || !residual.is_finite() {
+        if !self.awaits(ds) || !residual.is_finite() {
             return false;
         }
         self.last = Some(ds);

@@ -62,7 +62,8 @@ pub struct Provenance {
     pub revision: u64,
     #[prost(enumeration = "Freshness", tag = "9")]
     pub freshness: i32,
-    /// An upper-case code when the answer is gated, else empty.
+    /// An upper-case code when the answer is gated, else empty: SKILL or COVERAGE, whose live score is below what the catalog
+    /// asks for. The answer is what it would be anyhow; whoever acts on it should not.
     #[prost(string, tag = "10")]
     pub reason: ::prost::alloc::string::String,
 }
@@ -205,9 +206,10 @@ impl ZeroMeans {
 pub enum Freshness {
     Unspecified = 0,
     Fresh = 1,
-    /// Trained longer ago than the series' limit (48 h unless known better).
+    /// Trained longer ago than the series' limit: twice the catalog's schedule, or 48 h.
     StaleModel = 2,
-    /// The last observation is older than the series' limit (7 days unless known better).
+    /// The last observation is older than the series' limit: 7 days; once observations flow to the server, the larger of 3
+    /// steps and 15 minutes after the last observed step.
     StaleData = 3,
 }
 impl Freshness {
@@ -312,7 +314,7 @@ pub struct GetForecastRequest {
     /// Bounds put on every value of the answer; told in Forecast.clamps.
     #[prost(message, optional, tag = "13")]
     pub clamps: ::core::option::Option<Clamps>,
-    /// Levels of the calibrated quantile of the range's maximum, where the artifact keeps residual maxima.
+    /// Levels of the calibrated quantile of the range's maximum, as `levels`; at the series' own step.
     #[prost(double, repeated, tag = "14")]
     pub peak_levels: ::prost::alloc::vec::Vec<f64>,
     /// Exactly one range. At most 50,000 points, no further than 5 years ahead.
@@ -385,13 +387,15 @@ pub struct Forecast {
     /// What was applied, if anything.
     #[prost(message, optional, tag = "13")]
     pub clamps: ::core::option::Option<Clamps>,
-    /// Calibrated quantiles of the range's maximum; not the maximum of a quantile.
+    /// Calibrated quantiles of the range's maximum; not the maximum of a quantile. One for each of peak_levels, or none where
+    /// the artifact keeps no residual maxima of so long a range.
     #[prost(message, repeated, tag = "14")]
     pub peaks: ::prost::alloc::vec::Vec<LevelValue>,
     /// Set instead of the columns when ANSWER_FORMAT_ARROW_IPC was asked for.
     #[prost(bytes = "bytes", tag = "15")]
     pub arrow_ipc: ::prost::bytes::Bytes,
-    /// What recent observations added to the model's answer, when they did.
+    /// What recent observations added to the model's answer, when they did. Unset in an answer as of an instant before the
+    /// last observation: what was known then is not known any more.
     #[prost(message, optional, tag = "16")]
     pub correction: ::core::option::Option<Correction>,
     /// The band was scaled from backtest residuals; unset where it is the model's own.
@@ -424,16 +428,16 @@ pub struct ComponentColumn {
     #[prost(double, repeated, tag = "3")]
     pub values: ::prost::alloc::vec::Vec<f64>,
 }
-/// A decaying shift of the next leads by the last residuals.
+/// A fading shift of the next leads by the last residuals, where the artifact declares that this helps.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Correction {
-    /// Added at lead zero, in the series' unit.
+    /// Added to the first point after the last observation, in the series' unit, before clamps.
     #[prost(double, tag = "1")]
     pub shift: f64,
-    /// Share that is left after one step, 0 to 1.
+    /// The share of it that is added to the point after that, 0 to 1; 1 where the answer has none.
     #[prost(double, tag = "2")]
     pub decay_per_step: f64,
-    /// The last observation that took part.
+    /// The beginning of the last observed step.
     #[prost(message, optional, tag = "3")]
     pub observed_at: ::core::option::Option<::prost_types::Timestamp>,
     /// The band was widened because the level jumped.
@@ -575,7 +579,7 @@ pub mod watch_forecasts_response {
         GoingAway(super::GoingAway),
     }
 }
-/// The latest answer for one series; ordered by (epoch, revision, step bucket, freshness).
+/// The latest answer for one series; ordered by (epoch, revision, step bucket, last observation, freshness).
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ForecastUpdate {
     #[prost(enumeration = "UpdateCause", tag = "1")]
@@ -740,6 +744,8 @@ pub enum UpdateCause {
     Version = 2,
     Step = 3,
     Freshness = 4,
+    /// Observations have changed it, or the gate of its model.
+    Observed = 5,
 }
 impl UpdateCause {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -753,6 +759,7 @@ impl UpdateCause {
             Self::Version => "UPDATE_CAUSE_VERSION",
             Self::Step => "UPDATE_CAUSE_STEP",
             Self::Freshness => "UPDATE_CAUSE_FRESHNESS",
+            Self::Observed => "UPDATE_CAUSE_OBSERVED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -763,6 +770,7 @@ impl UpdateCause {
             "UPDATE_CAUSE_VERSION" => Some(Self::Version),
             "UPDATE_CAUSE_STEP" => Some(Self::Step),
             "UPDATE_CAUSE_FRESHNESS" => Some(Self::Freshness),
+            "UPDATE_CAUSE_OBSERVED" => Some(Self::Observed),
             _ => None,
         }
     }
@@ -937,7 +945,8 @@ pub mod forecast_service_client {
                 );
             self.inner.server_streaming(req, path, codec).await
         }
-        /// A snapshot, then an update whenever the answer changes: a new version is served, time has moved by a step, freshness changed.
+        /// A snapshot, then an update whenever the answer changes: a new version is served, time has moved by a step, freshness
+        /// changed, something was observed.
         /// Forecasts are latest-value: a slow reader skips, is told so (Lagged), and never goes back. Every message carries a token to resume with.
         ///
         ///     grpcurl -plaintext -d '{"selector":{"names":["shop.web.cpu"]},"horizon":"3600s"}' localhost:50051 loadcast.v1.ForecastService/WatchForecasts
@@ -1046,7 +1055,8 @@ pub mod forecast_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// A snapshot, then an update whenever the answer changes: a new version is served, time has moved by a step, freshness changed.
+        /// A snapshot, then an update whenever the answer changes: a new version is served, time has moved by a step, freshness
+        /// changed, something was observed.
         /// Forecasts are latest-value: a slow reader skips, is told so (Lagged), and never goes back. Every message carries a token to resume with.
         ///
         ///     grpcurl -plaintext -d '{"selector":{"names":["shop.web.cpu"]},"horizon":"3600s"}' localhost:50051 loadcast.v1.ForecastService/WatchForecasts
@@ -1393,7 +1403,8 @@ pub struct Model {
     pub last_rejection: ::core::option::Option<Rejection>,
     #[prost(enumeration = "Freshness", tag = "8")]
     pub freshness: i32,
-    /// What live observations say; absent until they flow.
+    /// What live observations say of the lead that gates judge (the longest up to an hour): mae, coverage, skill, origins and
+    /// horizon of it. Absent until they flow. `live` says more.
     #[prost(message, optional, tag = "9")]
     pub live_scores: ::core::option::Option<Scores>,
     /// Versions kept in memory for instant rollback, newest first.
@@ -1405,6 +1416,64 @@ pub struct Model {
         ::prost::alloc::string::String,
         u64,
     >,
+    /// Absent until observations flow.
+    #[prost(message, optional, tag = "12")]
+    pub live: ::core::option::Option<Live>,
+}
+/// What observations say of the served version.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Live {
+    /// The beginning of the last observed step.
+    #[prost(message, optional, tag = "1")]
+    pub observed_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// In the series' unit.
+    #[prost(double, tag = "2")]
+    pub last_value: f64,
+    /// The version that is scored.
+    #[prost(uint64, tag = "3")]
+    pub version: u64,
+    /// Forecasts count that were made at this instant or later: the model's cutoff, or when it began to be served.
+    #[prost(message, optional, tag = "4")]
+    pub since: ::core::option::Option<::prost_types::Timestamp>,
+    /// By lead, ascending.
+    #[prost(message, repeated, tag = "5")]
+    pub leads: ::prost::alloc::vec::Vec<LeadScores>,
+    /// Why answers are gated; absent while they are not.
+    #[prost(message, optional, tag = "6")]
+    pub gate: ::core::option::Option<Reason>,
+    /// Why nothing is scored: the model needs what only a question can bring.
+    #[prost(string, tag = "7")]
+    pub unscored: ::prost::alloc::string::String,
+}
+/// How good the forecasts of one lead were, as exponential means over those that were scored, in the order of time: with
+/// keeps = exp(-step / 1 day), s = keeps * s + x and w = keeps * w + 1 from zero, the mean is s / w.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct LeadScores {
+    /// From the last observation to the step that was forecast.
+    #[prost(message, optional, tag = "1")]
+    pub lead: ::core::option::Option<::prost_types::Duration>,
+    /// Forecasts that were scored.
+    #[prost(uint64, tag = "2")]
+    pub rows: u64,
+    /// |observed - point|, in the series' unit.
+    #[prost(double, optional, tag = "3")]
+    pub mae: ::core::option::Option<f64>,
+    /// Inside the band from level 0.1 to 0.9.
+    #[prost(double, optional, tag = "4")]
+    pub coverage: ::core::option::Option<f64>,
+    /// 1 - s of ours / s of "the same as a day before", over the forecasts that had such a day: above zero beats it.
+    #[prost(double, optional, tag = "5")]
+    pub skill: ::core::option::Option<f64>,
+    #[prost(double, optional, tag = "6")]
+    pub seasonal_naive_mae: ::core::option::Option<f64>,
+    /// The same against "it stays as it is".
+    #[prost(double, optional, tag = "7")]
+    pub skill_last_value: ::core::option::Option<f64>,
+    #[prost(double, optional, tag = "8")]
+    pub last_value_mae: ::core::option::Option<f64>,
+    /// Forecasts that `skill` is of.
+    #[prost(uint64, tag = "9")]
+    pub skill_rows: u64,
 }
 /// What the cache serves.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1587,7 +1656,7 @@ pub struct ModelEvent {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    /// SERVED: what is served now, and what was before (0: nothing).
+    /// SERVED: what is served now, and what was before (0: nothing). GATE_*: what is served.
     #[prost(uint64, tag = "6")]
     pub version: u64,
     #[prost(uint64, tag = "7")]
@@ -1815,21 +1884,43 @@ pub struct RefreshModelsResponse {
 pub struct ObserveActualsRequest {
     #[prost(string, tag = "1")]
     pub series: ::prost::alloc::string::String,
+    /// Of the first value; whole seconds.
     #[prost(message, optional, tag = "2")]
     pub start: ::core::option::Option<::prost_types::Timestamp>,
+    /// The series' own; unset means that.
     #[prost(message, optional, tag = "3")]
     pub step: ::core::option::Option<::prost_types::Duration>,
-    /// In the series' unit; NaN marks a missing observation.
+    /// In the series' unit, in the order of time; at most 10,000. NaN marks a missing observation, and so does a zero where
+    /// the series says that zero means missing.
     #[prost(double, repeated, tag = "4")]
     pub values: ::prost::alloc::vec::Vec<f64>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ObserveActualsResponse {
     #[prost(uint64, tag = "1")]
     pub accepted: u64,
-    /// Older than what is kept, or of a series not served.
+    /// Not used; `reasons` says why. With accepted and missing these are all values that were sent.
     #[prost(uint64, tag = "2")]
     pub ignored: u64,
+    /// Marked as missing.
+    #[prost(uint64, tag = "3")]
+    pub missing: u64,
+    /// Of what was ignored, by series and code, at most 100 of them.
+    #[prost(message, repeated, tag = "4")]
+    pub reasons: ::prost::alloc::vec::Vec<IgnoredObservations>,
+}
+/// Why observations of a series were not used.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IgnoredObservations {
+    #[prost(string, tag = "1")]
+    pub series: ::prost::alloc::string::String,
+    /// NOT_SERVED, STEP, LATE (not later than the last one), FUTURE (later than the server's clock) or FULL.
+    #[prost(string, tag = "2")]
+    pub code: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub message: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "4")]
+    pub count: u64,
 }
 /// What a series is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -1886,6 +1977,10 @@ pub enum ModelEventKind {
     AliasGone = 6,
     /// The registry names the version again that is served.
     AliasBack = 7,
+    /// Live scores fell below what the catalog asks of them: `reasons` says which. It goes on being served; its answers say so.
+    GateClosed = 8,
+    /// They are clearly above it again.
+    GateOpened = 9,
 }
 impl ModelEventKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1902,6 +1997,8 @@ impl ModelEventKind {
             Self::RegistryBack => "MODEL_EVENT_KIND_REGISTRY_BACK",
             Self::AliasGone => "MODEL_EVENT_KIND_ALIAS_GONE",
             Self::AliasBack => "MODEL_EVENT_KIND_ALIAS_BACK",
+            Self::GateClosed => "MODEL_EVENT_KIND_GATE_CLOSED",
+            Self::GateOpened => "MODEL_EVENT_KIND_GATE_OPENED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1915,6 +2012,8 @@ impl ModelEventKind {
             "MODEL_EVENT_KIND_REGISTRY_BACK" => Some(Self::RegistryBack),
             "MODEL_EVENT_KIND_ALIAS_GONE" => Some(Self::AliasGone),
             "MODEL_EVENT_KIND_ALIAS_BACK" => Some(Self::AliasBack),
+            "MODEL_EVENT_KIND_GATE_CLOSED" => Some(Self::GateClosed),
+            "MODEL_EVENT_KIND_GATE_OPENED" => Some(Self::GateOpened),
             _ => None,
         }
     }
@@ -2283,7 +2382,10 @@ pub mod model_service_client {
                 .insert(GrpcMethod::new("loadcast.v1.ModelService", "RefreshModels"));
             self.inner.unary(req, path, codec).await
         }
-        /// Fresh observations for live accuracy and residual correction.
+        /// Fresh observations: they correct the next leads where the artifact declares that this helps, and past forecasts are
+        /// scored by them. Each counts for the step that its instant lies in; telling one again, or out of order, changes nothing.
+        /// A message that makes no sense ends the call (INVALID_ARGUMENT, naming message and field); what came before it is
+        /// kept, and telling all again is harmless. What makes sense and cannot be used is counted, with the reason.
         ///
         ///     grpcurl -plaintext -d '{"series":"shop.web.cpu","start":"2026-01-01T00:00:00Z","step":"300s","values":[1.5]}' localhost:50051 loadcast.v1.ModelService/ObserveActuals
         pub async fn observe_actuals(
@@ -2429,7 +2531,10 @@ pub mod model_service_server {
             tonic::Response<super::RefreshModelsResponse>,
             tonic::Status,
         >;
-        /// Fresh observations for live accuracy and residual correction.
+        /// Fresh observations: they correct the next leads where the artifact declares that this helps, and past forecasts are
+        /// scored by them. Each counts for the step that its instant lies in; telling one again, or out of order, changes nothing.
+        /// A message that makes no sense ends the call (INVALID_ARGUMENT, naming message and field); what came before it is
+        /// kept, and telling all again is harmless. What makes sense and cannot be used is counted, with the reason.
         ///
         ///     grpcurl -plaintext -d '{"series":"shop.web.cpu","start":"2026-01-01T00:00:00Z","step":"300s","values":[1.5]}' localhost:50051 loadcast.v1.ModelService/ObserveActuals
         async fn observe_actuals(

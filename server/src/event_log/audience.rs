@@ -12,7 +12,7 @@ use std::{
 };
 
 use futures::task::AtomicWaker;
-use loadcast_model::series::SeriesName;
+use loadcast_model::series::{Series, SeriesName};
 
 use crate::{
     event::{Event, EventKind},
@@ -52,6 +52,8 @@ struct Listener {
     selector: Arc<Selector>,
     interest: Interest,
     newest: AtomicU64,
+    /// Up to here observations have changed what may be meant.
+    observed: AtomicU64,
     waker: AtomicWaker,
 }
 
@@ -114,6 +116,25 @@ impl Audience {
         }
     }
 
+    /// Tells those who wait for answers that observations have changed those of `series`.
+    pub(super) fn observed(&self, series: &Series, changes: u64) {
+        let members = self.lock();
+        let named = members.named.get(&series.name).into_iter().flatten();
+        let candidates = named
+            .map(|(_, listener)| listener)
+            .chain(members.unnamed.values());
+        let meant = candidates.filter(|listener| {
+            listener.interest == Interest::Answers
+                && listener.selector.matches(&series.name, &series.labels)
+        });
+        let meant: Vec<_> = meant.cloned().collect();
+        drop(members);
+        for listener in meant {
+            listener.observed.fetch_max(changes, Ordering::AcqRel);
+            listener.waker.wake();
+        }
+    }
+
     /// Begins to listen.
     pub(super) fn listen(
         self: &Arc<Self>,
@@ -126,6 +147,7 @@ impl Audience {
         let listener = Arc::new(Listener {
             // Whatever is in the log already may be meant.
             newest: AtomicU64::new(self.newest()),
+            observed: AtomicU64::new(0),
             waker: AtomicWaker::new(),
             interest,
             selector,
@@ -178,11 +200,16 @@ impl Listening {
         }
     }
 
-    /// Returns once an event after `position` may be meant.
-    pub async fn beyond(&self, position: u64) {
+    /// Observations have changed what may be meant up to here: see [`Live`](crate::live::Live).
+    pub fn observed(&self) -> u64 {
+        self.listener.observed.load(Ordering::Acquire)
+    }
+
+    /// Returns once an event after `position` may be meant, or observations beyond `observed` are.
+    pub async fn beyond(&self, position: u64, observed: u64) {
         poll_fn(|cx| {
             self.listener.waker.register(cx.waker());
-            if self.newest_meant() > position {
+            if self.newest_meant() > position || self.observed() > observed {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -250,12 +277,12 @@ mod tests {
         let answers = listen(&audience, &[], "", Interest::Answers);
         let everything = listen(&audience, &[], "", Interest::Events);
         audience.tell(&removed(5, "a", &[]));
-        assert!(named.beyond(4).now_or_never().is_some());
-        assert!(labelled.beyond(4).now_or_never().is_none());
+        assert!(named.beyond(4, 0).now_or_never().is_some());
+        assert!(labelled.beyond(4, 0).now_or_never().is_none());
         assert_eq!((named.caught_up(4), labelled.caught_up(4)), (4, 5));
         audience.tell(&removed(6, "z", &[("team", "x")]));
-        assert!(named.beyond(5).now_or_never().is_none());
-        assert!(labelled.beyond(5).now_or_never().is_some());
+        assert!(named.beyond(5, 0).now_or_never().is_none());
+        assert!(labelled.beyond(5, 0).now_or_never().is_some());
         audience.tell(&Event {
             kind: EventKind::RegistryBack,
             ..removed(7, "z", &[])

@@ -34,7 +34,7 @@ pub(crate) const FAMILIES: [Family; 5] = [
     },
     Family {
         name: "loadcast_forecast_data_age_seconds",
-        help: "Seconds since the last observation that the model knows.",
+        help: "Seconds since the last observation that model or server knows.",
         samples: |told| vec![(Vec::new(), told.data_age)],
     },
     Family {

@@ -6,7 +6,8 @@ use loadcast_model::series::SeriesName;
 
 use crate::{
     event::{Event, EventKind},
-    freshness::{Freshness, Limits},
+    freshness::Freshness,
+    live::Seen,
     question::floor_to_step,
     selector::Selector,
     served::{Served, State},
@@ -19,20 +20,23 @@ pub(super) struct Key {
     pub(super) revision: u64,
     /// Now, floored to the step.
     pub(super) bucket: i64,
+    /// Of what was seen of observations.
+    pub(super) generation: u64,
     /// At `bucket`.
     pub(super) freshness: Freshness,
 }
 
 impl Key {
-    /// The key of an answer from `served` in steps of `step` seconds at the epoch second `now`.
-    pub(super) fn of(served: &Served, step: u32, now: i64) -> Self {
+    /// The key of an answer from `served` in steps of `step` seconds at the epoch second `now`, with what was `seen`.
+    pub(super) fn of(served: &Served, step: u32, now: i64, seen: &Seen) -> Self {
         let bucket = floor_to_step(now, step);
         let metadata = served.loaded.metadata();
         let as_of = jiff::Timestamp::from_second(bucket).unwrap_or(metadata.cutoff);
         Self {
             revision: served.revision,
             bucket,
-            freshness: Limits::default().judge(as_of, metadata.trained_at, metadata.cutoff),
+            generation: seen.generation(),
+            freshness: seen.freshness(metadata, as_of),
         }
     }
 }
@@ -54,6 +58,7 @@ impl Sent {
         key: Key {
             revision: 0,
             bucket: i64::MAX,
+            generation: 0,
             freshness: Freshness::Fresh,
         },
         until: i64::MAX,

@@ -16,6 +16,7 @@ use crate::{
     feed::{
         BOOKMARK_INTERVAL, KnownVersions, Position, Start, reader::Reader, retry_after, settled,
     },
+    live::Seen,
     selector::Selector,
     served::{Entry, Served},
 };
@@ -45,6 +46,8 @@ pub enum Update {
         now: Timestamp,
         /// `now` floored to the step.
         bucket: i64,
+        /// What was seen of observations.
+        seen: Seen,
     },
     /// One series has no answer now.
     Failed {
@@ -96,6 +99,8 @@ pub enum Cause {
     Step,
     /// It became stale, or fresh again.
     Freshness,
+    /// Observations have changed it, or its gate.
+    Observed,
 }
 
 /// An update and where it leaves the client.
@@ -131,7 +136,7 @@ pub struct Condition {
 }
 
 /// How a condition finds the value that it compares.
-pub type Value = Box<dyn Fn(&Arc<Served>, Timestamp) -> Result<f64> + Send + Sync>;
+pub type Value = Box<dyn Fn(&Arc<Served>, Timestamp, &Seen) -> Result<f64> + Send + Sync>;
 
 impl fmt::Debug for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -159,7 +164,7 @@ pub fn updates(
         let mut reader = Reader::new(&cache, watch);
         match start {
             Start::Snapshot(gap) => {
-                let opening = reader.begin(&*settled(&cache).await, cache.clock().now());
+                let opening = reader.begin(&cache, &*settled(&cache).await, cache.clock().now());
                 let revision = reader.revision;
                 yield reader.positioned(Update::SnapshotBegin { revision, gap });
                 for update in opening {
@@ -167,7 +172,7 @@ pub fn updates(
                 }
             }
             Start::After(position) => {
-                reader.resume(&*settled(&cache).await, position);
+                reader.resume(&cache, &*settled(&cache).await, position);
                 reader.catch_up(&cache, true).await;
             }
         }
@@ -183,9 +188,10 @@ pub fn updates(
             // Latest value: what is served when this is read, not when the change was noticed.
             let state = reader.catch_up(&cache, false).await;
             let now = cache.clock().now();
+            reader.add_observed(&cache);
             reader.add_elapsed(now);
             if let Some((name, events)) = reader.due.pop() {
-                let update = reader.look(&state, name, events, now);
+                let update = reader.look(&cache, &state, name, events, now);
                 drop(state);
                 if let Some(update) = update {
                     if let Some(lagged) = reader.lagged() {
@@ -206,7 +212,7 @@ pub fn updates(
             reader.arrive();
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = reader.listening.beyond(reader.revision) => {}
+                () = reader.listening.beyond(reader.revision, reader.observed) => {}
                 () = wait_for(&cache, next_step) => {}
                 () = tokio::time::sleep_until(bookmark_at) => {
                     reader.revision = reader.listening.caught_up(reader.revision);

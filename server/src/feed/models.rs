@@ -135,7 +135,7 @@ pub fn updates(
             }
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = listening.beyond(revision) => {}
+                () = listening.beyond(revision, u64::MAX) => {}
                 () = tokio::time::sleep_until(bookmark_at) => {
                     revision = listening.caught_up(revision);
                     yield at(revision, true, Update::Bookmark { revision });

@@ -14,6 +14,7 @@ use crate::{
         forecasts::{Cause, Condition, Positioned, Update, Watch, gone_reason},
         settled,
     },
+    live::Seen,
     selector::Selector,
     served::{Served, State, not_served},
 };
@@ -35,6 +36,8 @@ pub(super) struct Reader {
     pub(super) position: Position,
     /// What was committed up to here was sent or is in `due`.
     pub(super) revision: u64,
+    /// What observations changed up to here was sent or is in `due`; counted as [`Live`](crate::live::Live) does.
+    pub(super) observed: u64,
     /// What changed by itself up to this epoch second was sent or is in `due`.
     second: i64,
     /// The first answer to change by itself does so at this epoch second, or later.
@@ -67,6 +70,8 @@ impl Reader {
                 complete: false,
             },
             revision: 0,
+            // What is sent from now on is looked at after this was read.
+            observed: cache.live().changes(),
             second: 0,
             earliest: i64::MAX,
         }
@@ -81,14 +86,15 @@ impl Reader {
     }
 
     /// Begins with what `state` serves; returns what is known not to be served.
-    pub(super) fn begin(&mut self, state: &State, now: Timestamp) -> Vec<Update> {
+    pub(super) fn begin(&mut self, cache: &Cache, state: &State, now: Timestamp) -> Vec<Update> {
         self.revision = state.revision;
         self.position.revision = state.revision;
         let known = std::mem::take(&mut self.known);
         let selector = Arc::clone(&self.selector);
         for (name, served) in meant(state, &selector) {
             if known.get(name) == Some(&Known::of(served)) {
-                self.remember(name.clone(), self.sent_by(served, now.as_second()));
+                let seen = cache.live().seen(&served.loaded.metadata().series);
+                self.remember(name.clone(), self.sent_by(served, now.as_second(), &seen));
             } else {
                 self.due.add([name.clone()]);
             }
@@ -110,21 +116,29 @@ impl Reader {
     }
 
     /// Goes on from what an earlier connection had sent up to `position`.
-    pub(super) fn resume(&mut self, state: &State, position: Position) {
+    pub(super) fn resume(&mut self, cache: &Cache, state: &State, position: Position) {
         self.revision = position.revision;
         self.second = position.second;
         self.position = position;
         let selector = Arc::clone(&self.selector);
         for (name, served) in meant(state, &selector) {
             if served.revision <= position.revision {
-                self.remember(name.clone(), self.sent_by(served, position.second));
+                let seen = cache.live().seen(&served.loaded.metadata().series);
+                let mut sent = self.sent_by(served, position.second, &seen);
+                let changed_at = seen.view().map(|view| view.changed_at.as_second());
+                if changed_at.is_some_and(|second| second >= position.second) {
+                    // What the client was sent was another view, or the same once more.
+                    sent.key.generation = 0;
+                    self.due.add([name.clone()]);
+                }
+                self.remember(name.clone(), sent);
             }
         }
     }
 
-    fn sent_by(&self, served: &Served, second: i64) -> Sent {
+    fn sent_by(&self, served: &Served, second: i64, seen: &Seen) -> Sent {
         let step = self.step_of(served);
-        let key = Key::of(served, step, second);
+        let key = Key::of(served, step, second, seen);
         Sent {
             key,
             until: key.bucket.saturating_add(i64::from(step)),
@@ -165,6 +179,24 @@ impl Reader {
         state
     }
 
+    /// Makes due what observations have changed.
+    pub(super) fn add_observed(&mut self, cache: &Cache) {
+        if self.listening.observed() <= self.observed {
+            return;
+        }
+        let (names, observed) = cache.live().changed_after(self.observed);
+        self.observed = observed;
+        match names {
+            Some(names) => {
+                let sent = names
+                    .into_iter()
+                    .filter(|name| self.sent.contains_key(name));
+                self.due.add(sent);
+            }
+            None => self.due.add(self.sent.keys().cloned()),
+        }
+    }
+
     /// Makes due what changes by itself up to `now`.
     pub(super) fn add_elapsed(&mut self, now: Timestamp) {
         // Between two passes only, so that a reader that is slower than time still gets to the end of each.
@@ -188,6 +220,7 @@ impl Reader {
     /// What is to be said of series `name`, which had `events` since it was looked at last.
     pub(super) fn look(
         &mut self,
+        cache: &Cache,
         state: &State,
         name: SeriesName,
         events: u64,
@@ -197,7 +230,7 @@ impl Reader {
         let meant = entry.is_some_and(|entry| self.selector.matches(&name, &entry.series.labels));
         let served = entry.and_then(|entry| entry.served.as_ref());
         let update = match served.filter(|_| meant) {
-            Some(served) => self.look_at(served, name, events, now),
+            Some(served) => self.look_at(cache, served, name, events, now),
             None if self.sent.remove(&name).is_none() => {
                 self.skip(events);
                 None
@@ -223,12 +256,14 @@ impl Reader {
     /// What is to be said of a series that is served and meant.
     fn look_at(
         &mut self,
+        cache: &Cache,
         served: &Arc<Served>,
         name: SeriesName,
         events: u64,
         now: Timestamp,
     ) -> Option<Update> {
-        let mut next = self.sent_by(served, now.as_second());
+        let seen = cache.live().seen(&served.loaded.metadata().series);
+        let mut next = self.sent_by(served, now.as_second(), &seen);
         let last = self.sent.get(&name).copied();
         let cause = match last {
             None if !self.position.complete => Cause::Snapshot,
@@ -241,7 +276,8 @@ impl Reader {
             }
             Some(last) if last.key.revision != next.key.revision => Cause::Version,
             Some(last) if last.key.freshness != next.key.freshness => Cause::Freshness,
-            Some(_) => Cause::Step,
+            Some(last) if last.key.bucket != next.key.bucket => Cause::Step,
+            Some(_) => Cause::Observed,
         };
         let steps = last.map_or(0, |last| {
             let elapsed = next.key.bucket.saturating_sub(last.key.bucket).max(0);
@@ -253,7 +289,8 @@ impl Reader {
             .condition
             .as_ref()
             .map(|condition| {
-                (condition.value)(served, now).map(|value| (value, condition.holds(told, value)))
+                (condition.value)(served, now, &seen)
+                    .map(|value| (value, condition.holds(told, value)))
             })
             .transpose();
         let mut update = Some(Update::Forecast {
@@ -261,6 +298,7 @@ impl Reader {
             served: Arc::clone(served),
             now,
             bucket: next.key.bucket,
+            seen,
         });
         match value {
             Ok(None) => {}

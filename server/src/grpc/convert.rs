@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 pub(crate) mod frame;
 pub(crate) mod header;
+pub(crate) mod live;
 pub(crate) mod model;
 pub(crate) mod question;
 pub(crate) mod recommendation;

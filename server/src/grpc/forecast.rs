@@ -111,7 +111,12 @@ impl ForecastService for ForecastHandler {
         let served = self.pick(&name, &pick)?;
         let epoch = self.services.cache.state().epoch;
         let now = self.services.cache.clock().now();
-        let answer = answer_off_thread(served, question, now).await?;
+        let seen = self
+            .services
+            .cache
+            .live()
+            .seen(&served.loaded.metadata().series);
+        let answer = answer_off_thread(served, question, now, seen).await?;
         let by_alias = matches!(pick, Pick::Alias(_));
         Ok(Response::new(pb::GetForecastResponse {
             forecast: Some(convert::forecast(answer, epoch, by_alias)),
@@ -145,9 +150,13 @@ impl ForecastService for ForecastHandler {
         let items = futures::stream::iter(names).then(move |name| {
             let served = handler.pick(&name, &pick);
             let question = question.clone();
+            let live = Arc::clone(&handler.services.cache);
             async move {
                 let answer = match served {
-                    Ok(served) => answer_off_thread(served, question, now).await,
+                    Ok(served) => {
+                        let seen = live.live().seen(&served.loaded.metadata().series);
+                        answer_off_thread(served, question, now, seen).await
+                    }
                     Err(error) => Err(error),
                 };
                 Ok(convert::batch_item(&name, answer, epoch))
@@ -212,20 +221,14 @@ impl ForecastService for ForecastHandler {
             let series = &served.loaded.metadata().series;
             resource.factor(series)?;
             let question = asked.ask.question(series, now);
-            let answer = answer_off_thread(served, question, now).await?;
-            let advice = asked.ask.advise(resource, &answer, clamps)?;
+            let seen = self.services.cache.live().seen(series);
+            let last = seen.last().map(|last| last.value);
+            let answer = answer_off_thread(served, question, now, seen).await?;
+            let advice = asked.ask.advise(resource, &answer, clamps, last)?;
             advised.push((resource, advice, answer));
         }
         let response = recommendation::response(&asked.ask, advised, epoch);
         Ok(Response::new(response))
-    }
-}
-
-/// What a method that this build does not have answers.
-pub(crate) fn not_yet(method: &str, instead: &str) -> Error {
-    Error::Unsupported {
-        feature: method.to_owned(),
-        description: format!("this build does not have it yet; {instead}"),
     }
 }
 

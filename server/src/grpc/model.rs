@@ -16,8 +16,8 @@ use crate::{
     grpc::{
         Services,
         convert::{header, model as convert, question, timestamp_out},
-        forecast::{ended_by_going_away, not_yet},
-        push, watch,
+        forecast::ended_by_going_away,
+        observe, push, watch,
     },
     layers::traceparent,
     served::{Change, Entry, not_served},
@@ -119,7 +119,8 @@ impl ModelService for ModelHandler {
                 .iter()
                 .map(|entry| {
                     let aspiration = aspirations.get(&entry.series.name);
-                    convert::model(entry, aspiration, &state, now, BTreeMap::new())
+                    let seen = self.services.cache.live().seen(&entry.series);
+                    convert::model(entry, aspiration, &state, now, BTreeMap::new(), &seen)
                 })
                 .collect(),
             next_page_token,
@@ -154,6 +155,7 @@ impl ModelService for ModelHandler {
                 &state,
                 now,
                 aliases,
+                &self.services.cache.live().seen(&entry.series),
             )),
             epoch: state.epoch.to_string(),
             revision: state.revision,
@@ -316,9 +318,12 @@ impl ModelService for ModelHandler {
 
     async fn observe_actuals(
         &self,
-        _: Request<Streaming<pb::ObserveActualsRequest>>,
+        request: Request<Streaming<pb::ObserveActualsRequest>>,
     ) -> std::result::Result<Response<pb::ObserveActualsResponse>, Status> {
-        Err(not_yet("ObserveActuals", "train again with the new observations").into())
+        let cache = Arc::clone(&self.services.cache);
+        observe::receive(request.into_inner(), cache)
+            .await
+            .map(Response::new)
     }
 }
 

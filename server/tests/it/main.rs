@@ -7,6 +7,7 @@ mod candidate;
 mod dependencies;
 mod forecast;
 mod grpcurl;
+mod live;
 mod moves;
 mod push;
 mod recommendation;

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::{
     answer::Answer,
     error::{Error, Result},
+    event::Reason,
     feed::forecasts::Cause,
     freshness::Freshness,
     grpc::convert::{seconds_out, span_out, timestamp_out},
@@ -21,6 +22,7 @@ pub(crate) fn provenance(
     freshness: Freshness,
     epoch: Uuid,
     asked_by_alias: bool,
+    gate: Option<&Reason>,
 ) -> pb::Provenance {
     let metadata = served.loaded.metadata();
     pb::Provenance {
@@ -37,7 +39,7 @@ pub(crate) fn provenance(
         epoch: epoch.to_string(),
         revision: served.revision,
         freshness: freshness_out(freshness).into(),
-        reason: String::new(),
+        reason: gate.map_or_else(String::new, |gate| gate.code.clone()),
     }
 }
 
@@ -59,12 +61,21 @@ pub(crate) fn forecast(answer: Answer, epoch: Uuid, asked_by_alias: bool) -> pb:
         freshness,
         clamps,
         components,
+        correction,
+        peaks,
+        gate,
     } = answer;
     let metadata = served.loaded.metadata();
     let age = Timestamp::from_second(grid.as_of)
         .map_or(0, |as_of| as_of.duration_since(metadata.cutoff).as_secs());
     pb::Forecast {
-        provenance: Some(provenance(&served, freshness, epoch, asked_by_alias)),
+        provenance: Some(provenance(
+            &served,
+            freshness,
+            epoch,
+            asked_by_alias,
+            gate.as_ref(),
+        )),
         unit: metadata
             .series
             .unit
@@ -102,9 +113,17 @@ pub(crate) fn forecast(answer: Answer, epoch: Uuid, asked_by_alias: bool) -> pb:
             min: clamps.min,
             max: clamps.max,
         }),
-        peaks: Vec::new(),
+        peaks: peaks
+            .into_iter()
+            .map(|(level, value)| pb::LevelValue { level, value })
+            .collect(),
         arrow_ipc: Vec::new().into(),
-        correction: None,
+        correction: correction.map(|correction| pb::Correction {
+            shift: correction.shift,
+            decay_per_step: correction.left_after_a_step,
+            observed_at: Some(timestamp_out(correction.observed_at)),
+            level_shift: correction.level_shift,
+        }),
         band_calibrated: metadata.band_calibration.is_some(),
     }
 }
@@ -133,6 +152,7 @@ pub(crate) fn update(
         Cause::Version => pb::UpdateCause::Version,
         Cause::Step => pb::UpdateCause::Step,
         Cause::Freshness => pb::UpdateCause::Freshness,
+        Cause::Observed => pb::UpdateCause::Observed,
     };
     pb::ForecastUpdate {
         cause: cause.into(),

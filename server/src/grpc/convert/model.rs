@@ -12,8 +12,8 @@ use loadcast_proto::v1 as pb;
 use crate::{
     aspired::{Aspiration, Progress},
     event::{Event, EventKind, Reason},
-    freshness::Limits,
-    grpc::convert::{answer::freshness_out, span_out, timestamp_out},
+    grpc::convert::{answer::freshness_out, live, span_out, timestamp_out},
+    live::Seen,
     served::{Entry, Outage, Rejection, Served, State},
 };
 
@@ -63,6 +63,7 @@ pub(crate) fn model(
     state: &State,
     now: Timestamp,
     aliases: BTreeMap<String, u64>,
+    seen: &Seen,
 ) -> pb::Model {
     let (model_state, reason, message) = model_state(entry, aspiration, state, now);
     pb::Model {
@@ -77,13 +78,13 @@ pub(crate) fn model(
             .served
             .as_deref()
             .map_or(pb::Freshness::Unspecified, |served| {
-                let metadata = served.loaded.metadata();
-                freshness_out(Limits::default().judge(now, metadata.trained_at, metadata.cutoff))
+                freshness_out(seen.freshness(served.loaded.metadata(), now))
             })
             .into(),
-        live_scores: None,
+        live_scores: seen.view().and_then(|view| live::scores(view)),
         kept_versions: entry.kept.iter().map(|kept| kept.version).collect(),
         aliases,
+        live: seen.view().and_then(|view| live::live(view)),
     }
 }
 
@@ -108,6 +109,7 @@ fn model_state(
                     now.duration_since(*since).as_secs()
                 ),
             ),
+            (None, _) if entry.gate.is_some() => gated(entry),
             (None, Some(Reason { code, message })) => {
                 (pb::ModelState::Serving, code.clone(), message.clone())
             }
@@ -133,6 +135,13 @@ fn model_state(
             "nothing is known of it here".to_owned(),
         ),
     }
+}
+
+/// The state of a series whose gate is closed.
+fn gated(entry: &Entry) -> (pb::ModelState, String, String) {
+    let gate = entry.gate.as_ref().map(|gate| gate.reason.clone());
+    let (code, message) = gate.map_or_else(Default::default, |it| (it.code, it.message));
+    (pb::ModelState::Serving, code, message)
 }
 
 /// The state of a series, of which a version is on its way.
@@ -202,7 +211,8 @@ fn rejection(rejection: &Rejection) -> pb::Rejection {
     }
 }
 
-fn reason(reason: &Reason) -> pb::Reason {
+/// A reason on its way out.
+pub(crate) fn reason(reason: &Reason) -> pb::Reason {
     pb::Reason {
         code: reason.code.clone(),
         message: reason.message.clone(),
@@ -283,6 +293,30 @@ pub(crate) fn event(event: &Event) -> pb::ModelEvent {
             kind: pb::ModelEventKind::AliasBack.into(),
             series: series.to_string(),
             labels: (**labels).clone(),
+            ..base
+        },
+        EventKind::GateClosed {
+            series,
+            labels,
+            version,
+            reason: why,
+        } => pb::ModelEvent {
+            kind: pb::ModelEventKind::GateClosed.into(),
+            series: series.to_string(),
+            labels: (**labels).clone(),
+            version: *version,
+            reasons: vec![reason(why)],
+            ..base
+        },
+        EventKind::GateOpened {
+            series,
+            labels,
+            version,
+        } => pb::ModelEvent {
+            kind: pb::ModelEventKind::GateOpened.into(),
+            series: series.to_string(),
+            labels: (**labels).clone(),
+            version: *version,
             ..base
         },
         EventKind::RegistryUnreachable { message } => pb::ModelEvent {

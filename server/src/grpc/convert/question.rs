@@ -45,12 +45,6 @@ pub(crate) fn question(request: pb::GetForecastRequest) -> Result<(SeriesName, P
             description: "answers travel as columns for now; leave format out".to_owned(),
         });
     }
-    if !request.peak_levels.is_empty() {
-        return Err(Error::Unsupported {
-            feature: "peak_levels".to_owned(),
-            description: "no artifact keeps residual maxima yet; leave it out".to_owned(),
-        });
-    }
     let range = match request.range {
         Some(WireRange::TimeRange(range)) => time_range(&range)?,
         Some(WireRange::Horizon(horizon)) => Range::Horizon(whole_seconds_in("horizon", &horizon)?),
@@ -70,7 +64,8 @@ pub(crate) fn question(request: pb::GetForecastRequest) -> Result<(SeriesName, P
     let question = Question {
         range,
         step_seconds: step(request.step.as_ref())?,
-        levels: levels(request.levels)?,
+        levels: levels("levels", request.levels)?,
+        peak_levels: levels("peak_levels", request.peak_levels)?,
         components: request.components,
         as_of: request
             .as_of
@@ -118,7 +113,8 @@ pub(crate) fn watch_question(request: &pb::WatchForecastsRequest) -> Result<Ques
     Ok(Question {
         range: Range::Horizon(whole_seconds_in("horizon", horizon)?),
         step_seconds: step(request.step.as_ref())?,
-        levels: levels(request.levels.clone())?,
+        levels: levels("levels", request.levels.clone())?,
+        peak_levels: Vec::new(),
         components: request.components,
         as_of: None,
         clamps: clamps("clamps", request.clamps)?,
@@ -263,23 +259,23 @@ pub(crate) fn window_in(wire: i32) -> Result<Window> {
     }
 }
 
-fn levels(levels: Vec<f64>) -> Result<Vec<f64>> {
+fn levels(field: &str, levels: Vec<f64>) -> Result<Vec<f64>> {
     if levels.len() > MAX_LEVELS {
         return Err(Error::invalid(
-            "levels",
+            field,
             format!("{} levels; at most {MAX_LEVELS}", levels.len()),
         ));
     }
     for (i, level) in levels.iter().enumerate() {
         if !(*level > 0.0 && *level < 1.0) {
             return Err(Error::invalid(
-                format!("levels[{i}]"),
+                format!("{field}[{i}]"),
                 format!("{level} is not between 0 and 1; give for example 0.9"),
             ));
         }
         if levels[..i].contains(level) {
             return Err(Error::invalid(
-                format!("levels[{i}]"),
+                format!("{field}[{i}]"),
                 format!("{level} is given twice"),
             ));
         }

@@ -13,6 +13,7 @@ use crate::{
     error::Error,
     feed::forecasts::{Cause, Condition, Positioned, Update},
     grpc::convert::{answer as convert, frame, question::Movement},
+    live::Seen,
     memo::Memo,
     question::{Question, Range, floor_to_step},
     served::Served,
@@ -24,12 +25,13 @@ pub(crate) const MAX_UPDATE_BYTES: usize = 32 * 1024 * 1024;
 /// Encoded updates, shared by all subscribers.
 pub(crate) type Updates = Memo<UpdateKey>;
 
-/// What tells encoded updates apart. A revision is of one version of one series; freshness follows from version and
-/// bucket.
+/// What tells encoded updates apart. A revision is of one version of one series; freshness follows from version,
+/// bucket and what was seen of observations.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct UpdateKey {
     revision: u64,
     bucket: i64,
+    generation: u64,
     cause: Cause,
     asked: Arc<[u8]>,
 }
@@ -59,7 +61,7 @@ pub(crate) fn condition(movement: Movement, question: &Question, epoch: Uuid) ->
         components: false,
         ..question.clone()
     };
-    let value = move |served: &Arc<Served>, now: Timestamp| {
+    let value = move |served: &Arc<Served>, now: Timestamp, seen: &Seen| {
         let own_step = served.loaded.metadata().series.step_seconds;
         let step = question.step_seconds.unwrap_or(own_step);
         let start = floor_to_step(now.as_second(), step) + lead;
@@ -70,7 +72,7 @@ pub(crate) fn condition(movement: Movement, question: &Question, epoch: Uuid) ->
             },
             ..question.clone()
         };
-        let answer = answer(Arc::clone(served), &point, now)?;
+        let answer = answer(Arc::clone(served), &point, now, seen)?;
         let forecast = convert::forecast(answer, epoch, true);
         let column = match level {
             None => Some(&forecast.yhat),
@@ -113,8 +115,9 @@ impl Renderer {
                 served,
                 now,
                 bucket,
+                seen,
             } => Message::Update(Encoded::Bytes(
-                self.forecast(cause, served, now, bucket).await,
+                self.forecast(cause, served, now, bucket, seen).await,
             )),
             Update::Failed {
                 series,
@@ -148,16 +151,18 @@ impl Renderer {
         served: Arc<Served>,
         now: Timestamp,
         bucket: i64,
+        seen: Seen,
     ) -> Bytes {
         let key = UpdateKey {
             revision: served.revision,
             bucket,
+            generation: seen.generation(),
             cause,
             asked: Arc::clone(&self.asked),
         };
         let make = || async {
             let name = served.loaded.metadata().series.name.clone();
-            let answer = answer_off_thread(served, self.question.clone(), now).await;
+            let answer = answer_off_thread(served, self.question.clone(), now, seen).await;
             let update = convert::update(&name, cause, answer, self.epoch);
             Bytes::from(update.encode_to_vec())
         };

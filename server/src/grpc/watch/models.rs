@@ -52,6 +52,7 @@ impl Renderer {
                 &self.cache.state(),
                 self.cache.clock().now(),
                 BTreeMap::new(),
+                &self.cache.live().seen(&entry.series),
             )),
             Update::SnapshotEnd { revision } => Message::SnapshotEnd(pb::SnapshotEnd { revision }),
             Update::Event(event) => Message::Event(Encoded::Bytes(self.event(&event).await)),

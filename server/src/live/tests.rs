@@ -1,0 +1,1 @@
+//! What observations of a series make of its view.

@@ -1,0 +1,8 @@
+//! What is observed, and what it changes: scores, corrections, gates.
+
+mod answers;
+mod gates;
+mod observe;
+mod restart;
+mod scene;
+mod scores;
