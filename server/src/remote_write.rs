@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::{backoff::Backoff, cache::Cache, exposition::Ask};
 
-use wire::Batch;
+use wire::{Batch, Round};
 
 /// Requests that wait: at half a megabyte each, 64 MB at most.
 const MAX_WAITING: usize = 128;
@@ -113,6 +113,7 @@ impl RemoteWrite {
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut waiting: VecDeque<Batch> = VecDeque::new();
+        let mut round = Round::default();
         let mut failures = 0;
         let mut posting: Option<BoxFuture<'static, Outcome>> = None;
         loop {
@@ -127,7 +128,7 @@ impl RemoteWrite {
                 outcome = answered(&mut posting) => Some(outcome),
             };
             let Some(outcome) = outcome else {
-                match self.batches(&cache).await {
+                match self.batches(&cache, &mut round).await {
                     Ok(batches) => self.wait(&mut waiting, batches, posting.is_some()),
                     Err(error) => tracing::warn!(%error, "no forecasts are written"),
                 }
@@ -164,11 +165,17 @@ impl RemoteWrite {
         }
     }
 
-    async fn batches(&self, cache: &Arc<Cache>) -> anyhow::Result<Vec<Batch>> {
+    async fn batches(&self, cache: &Arc<Cache>, round: &mut Round) -> anyhow::Result<Vec<Batch>> {
         let at = cache.clock().now().as_millisecond();
         let told = self.ask.clone().tell(Arc::clone(cache)).await?;
-        let batches = tokio::task::spawn_blocking(move || wire::batches(&told, at));
-        Ok(batches.await??)
+        let mut before = std::mem::take(round);
+        let made = tokio::task::spawn_blocking(move || {
+            let batches = before.batches(&told, at);
+            (before, batches)
+        });
+        let (after, batches) = made.await?;
+        *round = after;
+        Ok(batches?)
     }
 
     /// Puts `new` behind what waits; what waits longest makes room, but not what is being posted.
