@@ -57,7 +57,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Whether somebody may act on it: what is stale is told, and never becomes a number that a workload is sized by.
+    /// Whether somebody may act on it: what is stale or gated is told, and never becomes a number that a workload is sized
+    /// by.
     ///
     /// # Errors
     /// [`Error::Gated`] with the reason code.
@@ -79,8 +80,8 @@ impl Answer {
                 self.served.version, metadata.trained_at
             ),
             Freshness::StaleData => format!(
-                "the last observation that version {} knows is of {}, longer ago than data may be; see whether its \
-                 source still has rows, then train it anew and push",
+                "nothing is known of it after the cutoff of version {}, {}, or observations have ended; see whether its \
+                 source still has rows, then train it anew, or let observations flow",
                 self.served.version, metadata.cutoff
             ),
         };

@@ -16,11 +16,12 @@ use tokio::{
 };
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
-use tower_http::trace::TraceLayer;
+use tower_http::{cors::CorsLayer, trace::TraceLayer};
 
 use crate::{
     aspired::Aspirations,
     bounds::Bounds,
+    browser::{self, WebLayer},
     cache::Cache,
     catalog::Declared,
     clock::Clock,
@@ -40,6 +41,7 @@ use crate::{
     poller::{self, Hints},
     publish::Publisher,
     refresh::Refresher,
+    remote_write::RemoteWrite,
     retention::{Pruner, Retention},
     scaler::{Scaler, shadow},
     webhook::Secret,
@@ -192,6 +194,8 @@ impl Wiring {
             tls,
         } = self;
         let rest = config.rest();
+        let exposition = config.exposition();
+        let cors = browser::cors(&config.web.cors_allow_origin);
         let lanes = Arc::new(Lanes::default());
         let aspirations = Arc::new(Aspirations::default());
         let stop = CancellationToken::new();
@@ -247,6 +251,11 @@ impl Wiring {
             followed_alias: config.alias.clone(),
             stop: stop.clone(),
         };
+        let remote_writing = config.web.remote_write.clone().map(|url| {
+            let write = RemoteWrite::new(url, config.web.remote_write_interval, exposition.clone());
+            metrics.enter(|registry| write.enter(registry));
+            tokio::spawn(write.run(Arc::clone(&cache), stop.clone()))
+        });
         let activating = tokio::spawn(refresher.clone().activate());
         let polls = poller::run(refresher, hints.clone(), config.poll_interval, stop.clone());
         let refreshing = tokio::spawn(polls);
@@ -257,6 +266,7 @@ impl Wiring {
             hints,
             metrics,
             rest,
+            exposition: exposition.clone(),
             webhook_secret,
         });
         let grpc_router = grpc::routes(services, http_router.clone())?.into_axum_router();
@@ -269,8 +279,8 @@ impl Wiring {
         let serving = futures::future::join(
             edge("grpc")
                 .with_tls(tls.clone())
-                .serve(connections, bounded(grpc_router, &bounds)),
-            edge("http").serve(arrivals(http), bounded(http_router, &bounds)),
+                .serve(connections, bounded(grpc_router, &bounds, &cors)),
+            edge("http").serve(arrivals(http), bounded(http_router, &bounds, &cors)),
         );
         tokio::pin!(serving, shutdown);
         // Nothing ends serving but a stop: a listener that fails is tried again.
@@ -286,7 +296,12 @@ impl Wiring {
         let background = [
             refreshing, activating, sweeping, pruning, observing, keeping, shadowing,
         ];
-        let background = futures::future::try_join_all(background.into_iter().chain(following_tls));
+        let background = futures::future::try_join_all(
+            background
+                .into_iter()
+                .chain(following_tls)
+                .chain(remote_writing),
+        );
         match tokio::time::timeout_at(deadline, background).await {
             Ok(ended) => drop(ended?),
             Err(_) => {
@@ -315,12 +330,14 @@ fn arrivals(listener: TcpListener) -> impl Stream<Item = std::io::Result<Arrival
 
 /// `router` within `bounds`. Outermost is the call's span: everything below logs inside it. What went wrong is logged where
 /// it is handled, in grpc/status.rs, at the level that it deserves.
-fn bounded(router: axum::Router, bounds: &Bounds) -> impl Answers {
+fn bounded(router: axum::Router, bounds: &Bounds, cors: &CorsLayer) -> impl Answers {
     let trace = TraceLayer::new_for_grpc()
         .make_span_with(CallSpan)
         .on_failure(());
     tower::ServiceBuilder::new()
         .layer(trace)
+        .layer(cors.clone())
+        .layer(WebLayer)
         .layer(bounds.clone())
         .service(router)
 }

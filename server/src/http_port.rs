@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, State},
+    extract::{DefaultBodyLimit, RawQuery, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -13,6 +13,8 @@ use axum::{
 
 use crate::{
     cache::Cache,
+    error::Error,
+    exposition::{self, Ask},
     grpc::health::Health,
     metrics::{self, Metrics},
     poller::Hints,
@@ -28,17 +30,21 @@ pub(crate) struct Port {
     pub(crate) hints: Hints,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) rest: rest::Setting,
+    /// What a scrape of forecasts is told when it asks for nothing else.
+    pub(crate) exposition: Ask,
     /// What MLflow signs its webhooks with; `None`: none are taken.
     pub(crate) webhook_secret: Option<Secret>,
 }
 
-/// `/livez`: the process answers. `/readyz`: it takes requests; 503 while it drains. `/metrics`: for Prometheus.
+/// `/livez`: the process answers. `/readyz`: it takes requests; 503 while it drains. `/metrics` and
+/// `/metrics/forecasts`: for Prometheus.
 /// `/webhooks/mlflow`: 202 and a poll. The others are those of [`rest`].
 pub(crate) fn router(port: Port) -> Router {
     let mut router = Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(text))
+        .route("/metrics/forecasts", get(forecasts))
         .merge(rest::router(Arc::clone(&port.cache), port.rest.clone()));
     if port.webhook_secret.is_some() {
         let hook = post(webhook).layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
@@ -77,11 +83,43 @@ async fn ready(State(port): State<Port>) -> (StatusCode, String) {
     (StatusCode::OK, body)
 }
 
-async fn text(State(port): State<Port>) -> Response {
-    match port.metrics.text() {
-        Ok(text) => ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response(),
+/// OpenMetrics to who asks for it, as Prometheus does; else the format that every tool reads.
+async fn text(State(port): State<Port>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT);
+    let accept = accept.and_then(|accept| accept.to_str().ok());
+    let (media_type, text) = match accept {
+        Some(accept) if accept.contains("application/openmetrics-text") => {
+            (metrics::MEDIA_TYPE, port.metrics.text())
+        }
+        _ => (metrics::CLASSIC_MEDIA_TYPE, port.metrics.classic_text()),
+    };
+    match text {
+        Ok(text) => ([(header::CONTENT_TYPE, media_type)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "the metrics cannot be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// What cannot be asked, or is too much, is 400 with the reason and the remedy.
+async fn forecasts(State(port): State<Port>, RawQuery(query): RawQuery) -> Response {
+    let asked = exposition::asked(query.as_deref().unwrap_or_default(), &port.exposition);
+    let told = match asked {
+        Ok(ask) => ask.tell(Arc::clone(&port.cache)).await,
+        Err(error) => Err(error),
+    };
+    match told {
+        Ok(told) => {
+            let media_type = [(header::CONTENT_TYPE, metrics::CLASSIC_MEDIA_TYPE)];
+            (media_type, exposition::text(&told)).into_response()
+        }
+        Err(error @ (Error::Invalid { .. } | Error::Exhausted { .. })) => {
+            tracing::debug!(%error, "answering");
+            (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "answering");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

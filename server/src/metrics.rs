@@ -1,6 +1,8 @@
 //! What Prometheus scrapes: one registry, in which each room enters what it counts under the prefix `loadcast_`. What can
 //! be read off the state is computed when it is asked for.
 
+mod classic;
+
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -17,6 +19,9 @@ use crate::cache::Cache;
 
 /// The media type of [`Metrics::text`].
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The media type of [`Metrics::classic_text`].
+pub const CLASSIC_MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The metrics of one server.
 #[derive(Debug)]
@@ -48,6 +53,14 @@ impl Metrics {
         let registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         encode(&mut text, &registry)?;
         Ok(text)
+    }
+
+    /// The same in the text format that was before OpenMetrics, for who does not ask for that.
+    ///
+    /// # Errors
+    /// As [`text`](Self::text).
+    pub fn classic_text(&self) -> Result<String, fmt::Error> {
+        Ok(classic::of(&self.text()?))
     }
 }
 

@@ -160,12 +160,13 @@ impl Ask {
             components: false,
             as_of: Some(as_of),
             clamps: Clamps::default(),
+            peak_levels: Vec::new(),
             inputs: Inputs::default(),
         }
     }
 
     /// The advice that `answer` to [`question`](Self::question) gives for `resource`, inside `clamps` (in the unit of the
-    /// resource).
+    /// resource). `last` is the last observation that the server was told of, in the series' unit.
     ///
     /// # Errors
     /// [`Error::Gated`] when the answer is stale; [`Error::Invalid`] for a unit that is not the resource's, and for a
@@ -175,6 +176,7 @@ impl Ask {
         resource: Resource,
         answer: &Answer,
         clamps: Clamps,
+        last: Option<f64>,
     ) -> Result<Recommendation> {
         answer.actionable()?;
         let series = &answer.served.loaded.metadata().series;
@@ -188,7 +190,7 @@ impl Ask {
             yhat: &answer.forecast.yhat,
             quantiles,
             history_days: model.t_scale / DAY,
-            observed_peak: observed_peak(model),
+            observed_peak: max_of(observed_peak(model), last),
         };
         let mut advice = self.size(resource, factor, evidence, clamps)?;
         if answer.grid.step > series.step_seconds {
@@ -244,8 +246,8 @@ impl Ask {
             && limit < peak
         {
             notes.push(format!(
-                "limit raised from {} to {} {unit}: the largest observation that the model was trained on; less would \
-                 have been killed then",
+                "limit raised from {} to {} {unit}: the largest observation that is known, of those that the \
+                 model was trained on and the last one since; less would have been killed then",
                 limit.ceil(),
                 peak.ceil()
             ));
@@ -357,6 +359,13 @@ pub fn widening(days: f64) -> f64 {
 pub fn observed_peak(model: &ProphetModel) -> Option<f64> {
     let peak = model.floor() + model.y_scale;
     (!model.logistic_floor && peak > 0.0).then_some(peak)
+}
+
+fn max_of(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.max(b)),
+        (a, b) => a.or(b),
+    }
 }
 
 fn whole(resource: Resource, value: f64) -> Result<i64> {

@@ -18,7 +18,6 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
-use jiff::Timestamp;
 use loadcast_model::{artifact::Clamps, inputs::Inputs, series::SeriesName, zone::Zone};
 use serde_json::json;
 
@@ -158,10 +157,12 @@ impl Rest {
             components: false,
             as_of: None,
             clamps: Clamps::default(),
+            peak_levels: Vec::new(),
             inputs: Inputs::default(),
         };
         let now = self.cache.clock().now();
-        let answer = answer_off_thread(Arc::clone(served), question, now).await;
+        let seen = self.cache.live().seen(&served.loaded.metadata().series);
+        let answer = answer_off_thread(Arc::clone(served), question, now, seen).await;
         let answer = answer.map_err(|error| match error {
             Error::Invalid { description, .. } => Error::invalid("datetime_str", description),
             error => error,
@@ -239,9 +240,11 @@ async fn next_month(State(rest): State<Rest>) -> std::result::Result<Json<Month>
 async fn health(State(rest): State<Rest>) -> std::result::Result<Json<Health>, Refused> {
     let (cpu, memory) = rest.both()?;
     let now = rest.cache.clock().now();
-    let is_fresh = [&cpu, &memory]
-        .iter()
-        .all(|served| freshness(served, now) == Freshness::Fresh);
+    let is_fresh = [&cpu, &memory].iter().all(|served| {
+        let metadata = served.loaded.metadata();
+        let seen = rest.cache.live().seen(&metadata.series);
+        seen.freshness(metadata, now) == Freshness::Fresh && seen.gate_of(served).is_none()
+    });
     let at = rest.calendar().now();
     Ok(Json(Health::new(is_fresh, &rest.setting, at)))
 }
@@ -255,11 +258,6 @@ async fn models_info(State(rest): State<Rest>) -> Json<Models> {
     let at = rest.calendar().now();
     let (cpu, memory) = (model(&setting.cpu), model(&setting.memory));
     Json(Models::new(cpu, memory, rest.both().is_ok(), setting, at))
-}
-
-fn freshness(served: &Served, now: Timestamp) -> Freshness {
-    let metadata = served.loaded.metadata();
-    crate::freshness::Limits::default().judge(now, metadata.trained_at, metadata.cutoff)
 }
 
 impl Predicted {

@@ -24,6 +24,14 @@ struct Requirement {
 }
 
 impl Selector {
+    /// Every series.
+    pub fn all() -> Self {
+        Self {
+            names: Default::default(),
+            requirements: Default::default(),
+        }
+    }
+
     /// A selector of `names` (none: any) that match `labels`, for example `namespace=shop,signal!=memory`.
     ///
     /// # Errors

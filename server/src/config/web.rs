@@ -1,9 +1,18 @@
 //! Flags of what is served beside gRPC: the REST of the original, browsers, forecasts for Prometheus.
 
+use std::{sync::Arc, time::Duration};
+
+use http::HeaderValue;
 use loadcast_model::{series::SeriesName, zone::Zone};
+use url::Url;
 
 use super::Config;
-use crate::rest::Setting;
+use crate::{
+    browser::origin,
+    exposition::{self, Ask, Lead},
+    rest::Setting,
+    selector::Selector,
+};
 
 /// The flags.
 #[derive(Debug, Clone, clap::Args)]
@@ -29,9 +38,84 @@ pub struct Web {
     /// The zone, by its IANA name, in which /next_day and its like count days and hours.
     #[arg(long, env = "LOADCAST_REST_TIME_ZONE", default_value = "UTC")]
     pub rest_time_zone: Zone,
+
+    /// An origin whose pages may ask this server from a browser, over gRPC-web and HTTP: https://HOST[:PORT], or * for any;
+    /// several with commas between, or the flag again. Without it, only pages of the same origin may.
+    #[arg(
+        long,
+        env = "LOADCAST_CORS_ALLOW_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ',',
+        value_parser = origin
+    )]
+    pub cors_allow_origin: Vec<HeaderValue>,
+
+    /// How far ahead /metrics/forecasts and --remote-write tell forecasts, where a scrape does not ask by ?lead=.
+    #[arg(
+        long,
+        env = "LOADCAST_FORECAST_LEADS",
+        value_name = "LEADS",
+        default_value = "0s,5m,1h",
+        value_parser = forecast_leads
+    )]
+    pub forecast_leads: Leads,
+
+    /// The quantile levels that they tell beside the point forecast, where a scrape does not ask by ?level=.
+    #[arg(
+        long,
+        env = "LOADCAST_FORECAST_LEVELS",
+        value_name = "LEVELS",
+        default_value = "0.1,0.9",
+        value_parser = forecast_levels
+    )]
+    pub forecast_levels: Levels,
+
+    /// Where the same is written to by Prometheus's remote write, such as http://HOST:9090/api/v1/write. A user and a
+    /// password may stand in the address.
+    #[arg(long, env = "LOADCAST_REMOTE_WRITE", value_name = "URL", value_parser = write_address)]
+    pub remote_write: Option<Url>,
+
+    /// How often.
+    #[arg(
+        long,
+        env = "LOADCAST_REMOTE_WRITE_INTERVAL",
+        value_name = "DURATION",
+        default_value = "30s",
+        value_parser = super::duration
+    )]
+    pub remote_write_interval: Duration,
+}
+
+/// A list behind one flag.
+type Leads = Arc<[Lead]>;
+type Levels = Arc<[f64]>;
+
+fn forecast_leads(text: &str) -> Result<Leads, String> {
+    let leads = exposition::leads(text).map_err(|error| error.to_string())?;
+    Ok(leads.into())
+}
+
+fn forecast_levels(text: &str) -> Result<Levels, String> {
+    let levels = exposition::levels(text).map_err(|error| error.to_string())?;
+    Ok(levels.into())
+}
+
+fn write_address(text: &str) -> Result<Url, String> {
+    let url: Option<Url> = text.parse().ok();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.ok_or_else(|| "not an address; write it like http://HOST:9090/api/v1/write".to_owned())
 }
 
 impl Config {
+    /// What /metrics/forecasts tells where a scrape asks for nothing else.
+    pub(crate) fn exposition(&self) -> Ask {
+        Ask {
+            leads: self.web.forecast_leads.to_vec(),
+            levels: self.web.forecast_levels.to_vec(),
+            selector: Selector::all(),
+        }
+    }
+
     /// What the REST answers from.
     pub(crate) fn rest(&self) -> Setting {
         let first = self.registry.as_deref().unwrap_or_default();
@@ -48,7 +132,7 @@ impl Config {
 }
 
 fn without_credentials(address: &str) -> Option<String> {
-    let mut url: url::Url = address.parse().ok()?;
+    let mut url: Url = address.parse().ok()?;
     url.set_username("").ok()?;
     url.set_password(None).ok()?;
     url.set_query(None);

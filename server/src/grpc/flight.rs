@@ -113,7 +113,10 @@ impl FlightHandler {
         let mut batch = Rows::new(&command.question.levels, rows);
         for name in names {
             let served = self.forecasts.pick(name, &pick);
-            let answer = served.and_then(|served| answer(served, &command.question, now));
+            let answer = served.and_then(|served| {
+                let seen = self.forecasts.seen(&served);
+                answer(served, &command.question, now, &seen)
+            });
             let forecast = answer.map(|answer| convert::forecast(answer, epoch, true));
             batch.push(name, forecast)?;
         }

@@ -34,6 +34,7 @@ use crate::{
         },
         watch::forecasts as watch,
     },
+    live::Seen,
     selector::Selector,
     served::{Served, not_served},
 };
@@ -61,6 +62,12 @@ impl ForecastHandler {
     /// The instant that counts as now.
     pub(super) fn now(&self) -> Timestamp {
         self.services.cache.clock().now()
+    }
+
+    /// What observations say of the series of `served`.
+    pub(super) fn seen(&self, served: &Served) -> Seen {
+        let live = self.services.cache.live();
+        live.seen(&served.loaded.metadata().series)
     }
 
     /// The id of the history that revisions count in.
@@ -160,7 +167,7 @@ impl ForecastService for ForecastHandler {
         let now = self.services.cache.clock().now();
         let series = &served.loaded.metadata().series;
         let grid = question.grid(series, now)?;
-        let seen = self.services.cache.live().seen(series);
+        let seen = self.seen(&served);
         let columns = 1 + question.levels.len() + question.peak_levels.len();
         let key = if answers::is_kept(grid.count, columns) {
             let freshness = answer::freshness(&served, &question, grid, &seen)?;
@@ -274,20 +281,14 @@ impl ForecastService for ForecastHandler {
             let series = &served.loaded.metadata().series;
             resource.factor(series)?;
             let question = asked.ask.question(series, now);
-            let answer = answer_off_thread(served, question, now).await?;
-            let advice = asked.ask.advise(resource, &answer, clamps)?;
+            let seen = self.seen(&served);
+            let last = seen.last().map(|last| last.value);
+            let answer = answer_off_thread(served, question, now, seen).await?;
+            let advice = asked.ask.advise(resource, &answer, clamps, last)?;
             advised.push((resource, advice, answer));
         }
         let response = recommendation::response(&asked.ask, advised, epoch);
         Ok(Response::new(response))
-    }
-}
-
-/// What a method that this build does not have answers.
-fn not_yet(method: &str, instead: &str) -> Error {
-    Error::Unsupported {
-        feature: method.to_owned(),
-        description: format!("this build does not have it yet; {instead}"),
     }
 }
 

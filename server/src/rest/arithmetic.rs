@@ -140,7 +140,7 @@ mod tests {
             (45.0, None, 0.45),
             (0.45, None, 0.45),
             (45.0, Some(Unit::Percent), 0.45),
-            (0.45, Some(Unit::Percent), 0.0045),
+            (0.5, Some(Unit::Percent), 0.005),
             (45.0, Some(Unit::Cores), 45.0),
         ] {
             assert_eq!(cores(value, unit), expected, "{value} {unit:?}");

@@ -12,12 +12,12 @@ pub(super) fn document() -> Value {
             "description": "Forecasts of one workload's CPU and memory. Everything else is asked over gRPC.",
         },
         "paths": {
-            "/": path("One instant", &["400", "422"], &instant(), Some(datetime())),
-            "/next_day": path("Tomorrow at 12:00", &[], &period("date"), None),
-            "/next_week": path("In seven days at 12:00", &[], &period("week_start"), None),
-            "/next_weekend": path("Next Saturday at 10:00", &[], &weekend(), None),
-            "/next_month": path("The mean of four noons, one a week", &[], &month(), None),
-            "/health": path("Whether both models are loaded", &[], &health(), None),
+            "/": path("One instant", &["400", "422", "503"], &instant(), Some(datetime())),
+            "/next_day": path("Tomorrow at 12:00", &["503"], &period("date"), None),
+            "/next_week": path("In seven days at 12:00", &["503"], &period("week_start"), None),
+            "/next_weekend": path("Next Saturday at 10:00", &["503"], &weekend(), None),
+            "/next_month": path("The mean of four noons, one a week", &["503"], &month(), None),
+            "/health": path("Whether both models are loaded", &["503"], &health(), None),
             "/models/info": path("What is loaded, and from where", &[], &models(), None),
         },
         "components": { "schemas": {
@@ -32,7 +32,7 @@ fn path(summary: &str, refusals: &[&str], answer: &Value, parameter: Option<Valu
     let mut responses = Map::new();
     let answered = json!({ "description": "The answer", "content": content(answer) });
     responses.insert("200".to_owned(), answered);
-    for code in refusals.iter().chain(&["503"]) {
+    for code in refusals {
         let why = match *code {
             "400" => "The time cannot be read, or is too far from now",
             "422" => "No time was given",

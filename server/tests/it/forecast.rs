@@ -222,17 +222,6 @@ async fn a_version_that_is_not_in_memory_is_not_answered_by_another() {
 }
 
 #[tokio::test]
-async fn methods_that_are_not_there_yet_say_so() {
-    let server = TestServer::start().await;
-    let mut raw = ForecastServiceClient::new(server.channel().await);
-    let status = raw
-        .get_recommendation(pb::GetRecommendationRequest::default())
-        .await
-        .unwrap_err();
-    assert_eq!(status.code(), Code::Unimplemented);
-}
-
-#[tokio::test]
 async fn a_long_answer_is_computed_off_the_serving_threads_and_is_the_same() {
     let server = TestServer::start().await;
     server.client().push(push("web.cpu", 2.5)).await.unwrap();

@@ -8,6 +8,9 @@ use loadcast_client::Recommendation;
 use crate::cli::failure::Failure;
 use crate::cli::recommend::{quantity, resources};
 
+/// Kinds whose pods are made by the same template at the same place.
+const KINDS: [&str; 4] = ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"];
+
 /// What is patched, where the series' labels do not say it or say something else.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Target {
@@ -69,6 +72,12 @@ impl Target {
             return Err(Failure::NoPatch {
                 reason: format!("{name:?} names nothing in Kubernetes"),
                 remedy: "name it with --kind, --namespace, --workload or --container".to_owned(),
+            });
+        }
+        if !KINDS.contains(&place.kind.as_str()) {
+            return Err(Failure::NoPatch {
+                reason: format!("a {} is patched in another way", place.kind),
+                remedy: format!("name one of {} with --kind", KINDS.join(", ")),
             });
         }
         Ok(place)
@@ -155,8 +164,11 @@ mod tests {
         let refused = target.place(&BTreeMap::new()).unwrap_err().to_string();
         assert!(refused.contains("--workload"), "{refused}");
         target.container = Some("proxy".to_owned());
-        let place = target.place(&labels.into()).unwrap();
+        let place = target.place(&labels.clone().into()).unwrap();
         assert_eq!(place.kind, "Deployment");
+        target.kind = Some("CronJob".to_owned());
+        let refused = target.place(&labels.clone().into()).unwrap_err();
+        assert!(refused.to_string().contains("StatefulSet"), "{refused}");
         assert_eq!(
             (place.workload.as_str(), place.container.as_str()),
             ("web", "proxy")

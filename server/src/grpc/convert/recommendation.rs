@@ -134,7 +134,13 @@ pub(crate) fn response(
                 answer.served.loaded.metadata().series.zone
             ));
         }
-        let provenance = provenance(&answer.served, answer.freshness, epoch, true);
+        let provenance = provenance(
+            &answer.served,
+            answer.freshness,
+            epoch,
+            true,
+            answer.gate.as_ref(),
+        );
         let out = pb::ResourceRecommendation {
             request: advice.request,
             limit: advice.limit,
