@@ -4,22 +4,25 @@ mod ansi;
 mod args;
 mod axis;
 mod chart;
+mod completions;
 mod csv;
 mod failure;
 mod forecast;
 mod json;
 mod local;
 mod models;
+mod push;
 mod show;
 mod table;
 mod terminal;
+mod top;
 mod units;
 mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use loadcast_client::Client;
 use tracing_subscriber::EnvFilter;
 
@@ -56,9 +59,15 @@ enum Command {
     Forecast(forecast::Args),
     /// Follow models and forecasts as they change
     Watch(watch::Args),
+    /// What every series will do next, and whether that can be trusted: the whole fleet on one screen
+    Top(top::Args),
     /// What is served, and why
     #[command(subcommand)]
     Models(models::Command),
+    /// Register a model that lies on disk, and serve it
+    Push(push::Args),
+    /// Print what a shell completes this command by
+    Completions(completions::Args),
 }
 
 /// Parses, runs, and tells how it went. Usage errors end in clap with status 2.
@@ -83,7 +92,10 @@ async fn run(cli: Cli, terminal: &Terminal, out: &mut impl Write) -> Result<(), 
     match cli.command {
         Command::Forecast(args) => forecast::run(args, &client, terminal, out).await,
         Command::Watch(args) => watch::run(args, &client, out).await,
+        Command::Top(args) => top::run(args, &client, terminal, out).await,
         Command::Models(command) => models::run(command, &client, out).await,
+        Command::Push(args) => push::run(args, &client, out).await,
+        Command::Completions(args) => completions::run(&args, Cli::command(), out),
     }
 }
 
@@ -98,8 +110,6 @@ fn log_to_stderr() {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

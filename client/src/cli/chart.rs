@@ -202,6 +202,7 @@ mod tests {
     const PLAIN: Terminal = Terminal {
         columns: 80,
         colour: false,
+        interactive: false,
     };
 
     fn wave(points: u32) -> Vec<f64> {
@@ -256,6 +257,7 @@ mod tests {
             let terminal = Terminal {
                 columns,
                 colour: false,
+                interactive: false,
             };
             check(&lines(&forecast(wave(288)), &terminal), columns.into());
         }
@@ -266,6 +268,7 @@ mod tests {
         let colourful = Terminal {
             columns: 80,
             colour: true,
+            interactive: false,
         };
         assert!(
             lines(&forecast(wave(12)), &colourful)

@@ -101,7 +101,8 @@ impl<'a> From<&'a Forecast> for ForecastView<'a> {
     }
 }
 
-fn provenance(provenance: &Provenance) -> Value {
+/// Where an answer comes from.
+pub(crate) fn provenance(provenance: &Provenance) -> Value {
     json!({
         "series": provenance.series,
         "version": provenance.version.to_string(),
@@ -189,7 +190,8 @@ fn reasons(reasons: &[Reason]) -> Value {
         .collect()
 }
 
-fn scores(scores: &Scores) -> Value {
+/// What was measured.
+pub(crate) fn scores(scores: &Scores) -> Value {
     json!({
         "mae": scores.mae,
         "rmse": scores.rmse,

@@ -26,6 +26,7 @@ pub(crate) struct State {
     pub(crate) forecast: Option<Result<pb::Forecast, Status>>,
     pub(crate) pages: VecDeque<pb::ListModelsResponse>,
     pub(crate) model: Option<pb::Model>,
+    pub(crate) batch: Vec<pb::BatchGetForecastsResponse>,
     pub(crate) push: Option<Result<pb::PushModelResponse, Status>>,
     pub(crate) model_scripts: VecDeque<Script<pb::WatchModelsResponse>>,
     pub(crate) forecast_scripts: VecDeque<Script<pb::WatchForecastsResponse>>,
@@ -33,6 +34,7 @@ pub(crate) struct State {
     pub(crate) hangs: bool,
 
     pub(crate) forecast_requests: Vec<pb::GetForecastRequest>,
+    pub(crate) batch_requests: Vec<pb::BatchGetForecastsRequest>,
     pub(crate) list_requests: Vec<pb::ListModelsRequest>,
     pub(crate) watch_requests: Vec<pb::WatchModelsRequest>,
     pub(crate) watch_forecast_requests: Vec<pb::WatchForecastsRequest>,
@@ -133,9 +135,12 @@ impl ForecastService for Mock {
 
     async fn batch_get_forecasts(
         &self,
-        _: Request<pb::BatchGetForecastsRequest>,
+        request: Request<pb::BatchGetForecastsRequest>,
     ) -> Result<Response<Self::BatchGetForecastsStream>, Status> {
-        absent()
+        let mut state = self.state();
+        state.batch_requests.push(request.into_inner());
+        let items: Vec<_> = state.batch.clone().into_iter().map(Ok).collect();
+        Ok(Response::new(futures::stream::iter(items).boxed()))
     }
 
     async fn watch_forecasts(

@@ -4,14 +4,13 @@
 use std::io::Write;
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use loadcast_client::{Error, Forecast, Model, ModelEvent, Update};
 use serde_json::{Value, json};
 
 use crate::cli::failure::Failure;
 use crate::cli::json::{self, ForecastView};
-use crate::cli::local::{clock, data_age, formatted, in_words, zone};
+use crate::cli::local::{clock, data_age, formatted, horizon_in_words, zone};
 use crate::cli::show::{Summary, short};
 use crate::cli::units::Scale;
 use crate::cli::watch::session::{Line, Said, Stream};
@@ -207,17 +206,6 @@ fn change(before: f64, now: f64) -> String {
         format!(", {percent:+.1} %")
     } else {
         String::new()
-    }
-}
-
-fn horizon_in_words(horizon: Duration) -> String {
-    match horizon.as_secs() {
-        3_600 => "next hour".to_owned(),
-        86_400 => "next day".to_owned(),
-        _ => {
-            let horizon = SignedDuration::try_from(horizon).unwrap_or(SignedDuration::MAX);
-            format!("next {}", in_words(horizon))
-        }
     }
 }
 
