@@ -2,6 +2,8 @@
 
 mod look;
 mod screen;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::io::Write;

@@ -11,7 +11,7 @@ use crate::answers::{SERIES, about_models, changed, forecast, model, served};
 use crate::server::{Mock, Script};
 
 /// Runs the command with nothing of this environment but what a test gives it.
-async fn loadcast(args: &[&str], env: &[(&str, &str)]) -> Output {
+pub(crate) async fn loadcast(args: &[&str], env: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadcast"));
     command.args(args).env_clear().envs(env.iter().copied());
     tokio::task::spawn_blocking(move || command.output().unwrap())
@@ -19,11 +19,11 @@ async fn loadcast(args: &[&str], env: &[(&str, &str)]) -> Output {
         .unwrap()
 }
 
-fn out(output: &Output) -> String {
+pub(crate) fn out(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn err(output: &Output) -> String {
+pub(crate) fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
@@ -93,8 +93,12 @@ async fn every_command_has_help_with_defaults_and_a_version() {
         &[][..],
         &["forecast"],
         &["watch"],
+        &["top"],
+        &["push"],
+        &["completions"],
         &["models", "list"],
         &["models", "show"],
+        &["models", "diff"],
         &["models", "promote"],
         &["models", "rollback"],
         &["models", "retire"],

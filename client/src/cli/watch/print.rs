@@ -12,7 +12,9 @@ use crate::cli::failure::Failure;
 use crate::cli::json::{self, ForecastView};
 use crate::cli::local::{clock, data_age, formatted, horizon_in_words, zone};
 use crate::cli::show::{Summary, short};
+use crate::cli::terminal::Terminal;
 use crate::cli::units::Scale;
+use crate::cli::watch::paint::painted;
 use crate::cli::watch::session::{Line, Said, Stream};
 
 /// Writes lines as they come, each flushed.
@@ -20,6 +22,7 @@ use crate::cli::watch::session::{Line, Said, Stream};
 pub(crate) struct Printer<'a, O, E> {
     json: bool,
     horizon: String,
+    terminal: Terminal,
     out: &'a mut O,
     err: E,
     /// The remedy for an unreachable server was told, or is not needed because something came.
@@ -27,10 +30,17 @@ pub(crate) struct Printer<'a, O, E> {
 }
 
 impl<'a, O: Write, E: Write> Printer<'a, O, E> {
-    pub(crate) fn new(json: bool, horizon: Duration, out: &'a mut O, err: E) -> Self {
+    pub(crate) fn new(
+        json: bool,
+        horizon: Duration,
+        terminal: Terminal,
+        out: &'a mut O,
+        err: E,
+    ) -> Self {
         Self {
             json,
             horizon: horizon_in_words(horizon),
+            terminal,
             out,
             err,
             remedied: false,
@@ -48,7 +58,7 @@ impl<'a, O: Write, E: Write> Printer<'a, O, E> {
             serde_json::to_writer(&mut *self.out, &object(line)?)?;
             writeln!(self.out)?;
         } else if let Some(text) = text(&line.said, &self.horizon) {
-            writeln!(self.out, "{text}")?;
+            writeln!(self.out, "{}", painted(&text, &self.terminal))?;
         }
         self.out.flush()?;
         Ok(())
