@@ -201,7 +201,8 @@ async fn a_folder_of_ours_says_everything_itself_and_another_model_in_it_is_refu
     );
     assert_eq!(header.trained_at.unwrap().seconds, 1_791_417_600 + 600);
 
-    fs::write(folder.path().join("model.pr"), MODEL).unwrap();
+    let other = MODEL.replace("0.1", "0.2");
+    fs::write(folder.path().join("model.pr"), other).unwrap();
     let output = loadcast(&args, &env).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(

@@ -26,20 +26,28 @@ pub(crate) fn painted(line: &str, terminal: &Terminal) -> String {
     words.map(with_colour).collect()
 }
 
+/// Broken at the last comma that fits, else at the last blank; a word that is too long alone stays whole.
 fn broken(line: &str, columns: usize) -> String {
     let mut shown = String::new();
-    let mut length = 0;
-    for word in line.split_inclusive(' ') {
-        let long = word.trim_end().chars().count();
-        if length + long > columns && length > INDENT.len() {
-            shown.truncate(shown.trim_end().len());
-            shown.push('\n');
-            shown.push_str(INDENT);
-            length = INDENT.len();
-        }
-        shown.push_str(word);
-        length += word.chars().count();
+    let mut rest = line;
+    let mut room = columns;
+    while rest.chars().count() > room {
+        let end = rest
+            .char_indices()
+            .nth(room + 1)
+            .map_or(rest.len(), |(i, _)| i);
+        let fits = &rest[..end];
+        let comma = fits.rfind(", ").map(|i| i + 1);
+        let Some(at) = comma.or_else(|| fits.rfind(' ')).or_else(|| rest.find(' ')) else {
+            break;
+        };
+        shown.push_str(rest[..at].trim_end());
+        shown.push('\n');
+        shown.push_str(INDENT);
+        rest = rest[at..].trim_start();
+        room = columns.saturating_sub(INDENT.len());
     }
+    shown.push_str(rest);
     shown
 }
 
@@ -85,6 +93,11 @@ mod tests {
             "14:03:22Z revision 12  SERVED\n    demo.web.cpu  version 3 (was 2)"
         );
         assert_eq!(painted(LINE, &terminal(40, false, false)), LINE);
+        let forecast = "forecast web: mean 1.82 cores, peak 2.31 at 14:40 UTC";
+        assert_eq!(
+            painted(forecast, &terminal(40, false, true)),
+            "forecast web: mean 1.82 cores,\n    peak 2.31 at 14:40 UTC"
+        );
         let name = "x".repeat(128);
         let long = painted(&format!("gone {name} at"), &terminal(40, false, true));
         assert_eq!(long, format!("gone\n    {name}\n    at"));
