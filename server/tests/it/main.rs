@@ -10,6 +10,7 @@ mod forecast;
 mod grpcurl;
 mod moves;
 mod push;
+mod readme;
 mod refresh;
 mod remember;
 mod restart;

@@ -231,7 +231,7 @@ impl Process {
         Self::spawn(command)
     }
 
-    fn spawn(mut command: Command) -> Self {
+    pub(crate) fn spawn(mut command: Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -280,8 +280,14 @@ pub(crate) fn command(folder: &Path) -> Command {
 
 /// The binary, with its registry inside its state directory.
 fn durable_command(folder: &Path) -> Command {
+    command_at(folder, 0)
+}
+
+/// The same on a port of its gRPC that is found again after a restart.
+pub(crate) fn command_at(folder: &Path, port: u16) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadcast-server"));
-    command.args(["--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0"]);
+    command.arg(format!("--grpc-addr=127.0.0.1:{port}"));
+    command.arg("--http-addr=127.0.0.1:0");
     command.arg(format!("--state-dir={}", folder.join("state").display()));
     command
 }
