@@ -30,6 +30,9 @@ pub const UPLOAD_CAP: Duration = Duration::from_secs(300);
 /// Streams that are open at once, over all connections. Each costs some kilobytes.
 pub const MAX_STREAMS: usize = 50_000;
 
+/// Of these, streams of whole batches: each holds megabytes, a thousand times what another stream does.
+pub const MAX_BULK_STREAMS: usize = 64;
+
 /// A header of 8 digits and a unit; nothing longer is a deadline.
 const MAX_TIMEOUT_DIGITS: usize = 8;
 

@@ -3,6 +3,7 @@
 // Helpers of tests are tests, which clippy does not see.
 #![allow(clippy::unwrap_used)]
 
+mod bulk;
 mod candidate;
 mod dependencies;
 mod flight;
