@@ -6,6 +6,8 @@ cd "$(dirname "$0")/.."
 
 GRPCURL_VERSION=v1.9.3
 PROMETHEUS_VERSION=2.42.0
+PROTOC_GEN_GO_VERSION=v1.36.12
+PROTOC_GEN_GO_GRPC_VERSION=v1.6.2
 MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
 
 mkdir -p .tools/bin
@@ -24,6 +26,9 @@ go_tool() {
 }
 
 go_tool grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl "$GRPCURL_VERSION"
+# What makes a Go client of the .proto files.
+go_tool protoc-gen-go google.golang.org/protobuf/cmd/protoc-gen-go "$PROTOC_GEN_GO_VERSION"
+go_tool protoc-gen-go-grpc google.golang.org/grpc/cmd/protoc-gen-go-grpc "$PROTOC_GEN_GO_GRPC_VERSION"
 # Only run by tests, never linked: MinIO is under the AGPL.
 go_tool minio github.com/minio/minio "$MINIO_VERSION"
 
@@ -88,6 +93,7 @@ python_tool() {
   fi
 }
 
+python_tool python-grpc .ci/python-grpc.txt "Python's gRPC"
 # Some 0.9 GB each, and a minute or two.
 python_tool python .ci/python.txt "Python's Prophet and MLflow 3"
 python_tool python-mlflow2 .ci/python-mlflow2.txt "MLflow 2"

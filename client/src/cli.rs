@@ -4,6 +4,7 @@ mod ansi;
 mod args;
 mod axis;
 mod chart;
+mod completions;
 mod csv;
 mod failure;
 mod forecast;
@@ -11,17 +12,19 @@ mod json;
 mod keda;
 mod local;
 mod models;
+mod push;
 mod recommend;
 mod show;
 mod table;
 mod terminal;
+mod top;
 mod units;
 mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use loadcast_client::Client;
 use tracing_subscriber::EnvFilter;
 
@@ -60,12 +63,18 @@ enum Command {
     Recommend(recommend::Args),
     /// Follow models and forecasts as they change
     Watch(watch::Args),
+    /// What every series will do next, and whether that can be trusted: the whole fleet on one screen
+    Top(top::Args),
     /// What is served, and why
     #[command(subcommand)]
     Models(models::Command),
     /// What KEDA's triggers would be told
     #[command(subcommand)]
     Keda(keda::Command),
+    /// Register a model that lies on disk, and serve it
+    Push(push::Args),
+    /// Print what a shell completes this command by
+    Completions(completions::Args),
 }
 
 /// Parses, runs, and tells how it went. Usage errors end in clap with status 2.
@@ -90,9 +99,12 @@ async fn run(cli: Cli, terminal: &Terminal, out: &mut impl Write) -> Result<(), 
     match cli.command {
         Command::Forecast(args) => forecast::run(args, &client, terminal, out).await,
         Command::Recommend(args) => recommend::run(args, &client, out).await,
-        Command::Watch(args) => watch::run(args, &client, out).await,
-        Command::Models(command) => models::run(command, &client, out).await,
         Command::Keda(command) => keda::run(command, &client, terminal, out).await,
+        Command::Watch(args) => watch::run(args, &client, terminal, out).await,
+        Command::Top(args) => top::run(args, &client, terminal, out).await,
+        Command::Models(command) => models::run(command, &client, out).await,
+        Command::Push(args) => push::run(args, &client, out).await,
+        Command::Completions(args) => completions::run(&args, Cli::command(), out),
     }
 }
 
@@ -107,8 +119,6 @@ fn log_to_stderr() {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

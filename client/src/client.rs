@@ -6,26 +6,28 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt, stream};
 use loadcast_proto::v1 as pb;
 use loadcast_proto::v1::forecast_service_client::ForecastServiceClient;
 use loadcast_proto::v1::model_service_client::ModelServiceClient;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 use tracing::Instrument;
 
+use crate::endpoint::endpoint;
 use crate::error::Error;
 use crate::push::{messages, parcels};
 use crate::status::into_error;
 use crate::trace::InjectTrace;
+use crate::types::batch::BatchItem;
 use crate::types::event::{ForecastUpdate, ModelUpdate};
 use crate::types::forecast::Forecast;
 use crate::types::frame::Frame;
 use crate::types::live::{Observations, Observed};
 use crate::types::model::{Model, Refreshed, RolledBack};
 use crate::types::push::{Push, Pushed, RejectionReport};
-use crate::types::query::{ForecastQuery, WatchQuery};
+use crate::types::query::{BatchQuery, ForecastQuery, WatchQuery};
 use crate::types::recommendation::{Recommendation, RecommendationQuery};
 use crate::types::series::Selector;
 use crate::types::text::non_zero;
@@ -143,6 +145,37 @@ impl Client {
             .instrument(span)
             .await?
             .try_into()
+            .map_err(|error: Error| error.within("recommendation"))
+    }
+
+    /// Forecasts of many series, one item each, in the order of names. They come as they are computed; the deadline of a
+    /// call is for the next of them, not for all. The stream ends after the last item, or with an error.
+    ///
+    /// Arrow carries more than this, faster: ask the server by Arrow Flight for whole fleets.
+    ///
+    /// # Errors
+    /// As [`Client::forecast`]; a series without an answer is an item of its own and breaks nothing.
+    pub async fn batch_get_forecasts(
+        &self,
+        query: BatchQuery,
+    ) -> Result<impl Stream<Item = Result<BatchItem, Error>> + Send + use<>, Error> {
+        let span = tracing::info_span!("batch_get_forecasts");
+        let request = pb::BatchGetForecastsRequest::from(query);
+        let mut service = self.forecasts();
+        let call = service.batch_get_forecasts(request);
+        let items = self.call(self.call_deadline, call).instrument(span).await?;
+        let (addr, deadline) = (Arc::clone(&self.addr), self.call_deadline);
+        Ok(stream::try_unfold(items, move |mut items| {
+            let addr = Arc::clone(&addr);
+            async move {
+                match tokio::time::timeout(deadline, items.message()).await {
+                    Ok(Ok(Some(item))) => Ok(Some((BatchItem::try_from(item)?, items))),
+                    Ok(Ok(None)) => Ok(None),
+                    Ok(Err(status)) => Err(into_error(&addr, deadline, &status)),
+                    Err(_) => Err(Error::Timeout { after: deadline }),
+                }
+            }
+        }))
     }
 
     /// Every model that matches, in the order of names; asks for page after page.
@@ -448,64 +481,5 @@ impl Client {
         Ok(stream
             .map(move |message| message.map_err(&failed).and_then(Frame::try_from))
             .boxed())
-    }
-}
-
-/// Checks an address by hand: the transport's own errors name no remedy.
-fn endpoint(addr: &str) -> Result<Endpoint, Error> {
-    let invalid = |reason: String| Error::InvalidAddress {
-        addr: addr.to_owned(),
-        reason,
-    };
-    let uri: http::Uri = addr
-        .parse()
-        .map_err(|error: http::uri::InvalidUri| invalid(error.to_string()))?;
-    match uri.scheme_str() {
-        Some("http") => {}
-        Some("https") => return Err(invalid("TLS is not supported yet".to_owned())),
-        Some(other) => return Err(invalid(format!("unknown scheme {other:?}"))),
-        None => return Err(invalid("no scheme".to_owned())),
-    }
-    if uri.host().is_none_or(str::is_empty) {
-        return Err(invalid("no host".to_owned()));
-    }
-    if uri.path_and_query().is_some_and(|path| path != "/") {
-        return Err(invalid("a path has no meaning here".to_owned()));
-    }
-    Ok(Endpoint::from(uri))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_http_host_and_port() {
-        for good in [
-            "http://127.0.0.1:50051",
-            "http://[::1]:50051/",
-            "http://web",
-        ] {
-            assert!(endpoint(good).is_ok(), "{good}");
-        }
-        for (bad, expected) in [
-            ("127.0.0.1:50051", "no scheme"),
-            ("localhost", "no scheme"),
-            ("https://web:1", "TLS"),
-            ("ftp://web", "unknown scheme"),
-            ("http://web:1/path", "path"),
-            ("http://a b", "invalid"),
-            ("", "empty"),
-            ("http://", ""),
-        ] {
-            match endpoint(bad) {
-                Err(error @ Error::InvalidAddress { .. }) => {
-                    let text = error.to_string();
-                    assert!(text.contains(expected), "{bad}: {text}");
-                    assert!(text.contains("http://HOST:PORT"), "{text}");
-                }
-                other => panic!("{bad}: {other:?}"),
-            }
-        }
     }
 }

@@ -28,6 +28,7 @@
 //! ```
 
 pub mod client;
+mod endpoint;
 pub mod error;
 mod push;
 mod status;
@@ -37,6 +38,7 @@ pub mod watch;
 
 pub use client::Client;
 pub use error::{Code, Error, Violation};
+pub use types::batch::BatchItem;
 pub use types::event::{ForecastUpdate, ModelEvent, ModelEventKind, ModelUpdate, UpdateCause};
 pub use types::forecast::{Component, Correction, Forecast, LevelValue, Provenance, Quantile};
 pub use types::live::{Ignored, LeadScores, Live, Observations, Observed};
@@ -44,7 +46,9 @@ pub use types::model::{
     Aspired, Model, ModelState, Reason, Refreshed, Rejection, RolledBack, Served,
 };
 pub use types::push::{Attachment, Push, Pushed, RejectionReport, Verdict};
-pub use types::query::{ForecastQuery, KnownVersion, Range, WatchCondition, WatchQuery, Window};
+pub use types::query::{
+    BatchQuery, ForecastQuery, KnownVersion, Range, WatchCondition, WatchQuery, Window,
+};
 pub use types::recommendation::{
     Policy, Recommendation, RecommendationQuery, ResourceRecommendation,
 };

@@ -4,6 +4,7 @@
 //! cannot fail; the server is the one that validates a request. Enumerations keep a number they do not know as
 //! `Other`, because a server of a later release may add some; zero, "unspecified", is refused where an answer must say.
 
+pub mod batch;
 pub mod event;
 pub mod forecast;
 pub(crate) mod frame;

@@ -37,6 +37,9 @@ pub const SCALER_CAP: Duration = Duration::from_secs(1);
 /// Streams that are open at once, over all connections. Each costs some kilobytes.
 pub const MAX_STREAMS: usize = 50_000;
 
+/// Of these, streams of whole batches: each holds megabytes, a thousand times what another stream does.
+pub const MAX_BULK_STREAMS: usize = 64;
+
 /// Calls with one answer that are at work at once, over all connections. Those that compute take turns on the cores; those
 /// that wait for a registry cost some kilobytes each.
 pub const MAX_CALLS: usize = 10_000;

@@ -1,7 +1,7 @@
 //! From a drawn buffer to lines of text, with or without colours.
 
-use ratatui::buffer::Buffer;
-use ratatui::style::Color;
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::style::{Color, Modifier};
 
 const RESET: &str = "\x1b[0m";
 
@@ -24,7 +24,7 @@ pub(crate) fn lines(buffer: &Buffer, colour: bool) -> Vec<String> {
                     continue;
                 }
                 line.push_str(&std::mem::take(&mut blanks));
-                let wanted = code(cell.fg).filter(|_| colour);
+                let wanted = code(cell).filter(|_| colour);
                 if wanted != current {
                     if current.is_some() {
                         line.push_str(RESET);
@@ -42,12 +42,16 @@ pub(crate) fn lines(buffer: &Buffer, colour: bool) -> Vec<String> {
         .collect()
 }
 
-/// The colours that charts use; every other one is the terminal's own.
-fn code(colour: Color) -> Option<&'static str> {
-    match colour {
+/// The styles that are used; every other one is the terminal's own.
+fn code(cell: &Cell) -> Option<&'static str> {
+    match cell.fg {
         Color::Cyan => Some("\x1b[36m"),
         Color::Blue => Some("\x1b[34m"),
         Color::DarkGray => Some("\x1b[90m"),
+        Color::Red => Some("\x1b[31m"),
+        Color::Yellow => Some("\x1b[33m"),
+        Color::Green => Some("\x1b[32m"),
+        _ if cell.modifier.contains(Modifier::BOLD) => Some("\x1b[1m"),
         _ => None,
     }
 }

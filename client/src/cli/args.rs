@@ -72,6 +72,18 @@ pub(crate) fn level(text: &str) -> Result<f64, String> {
     }
 }
 
+/// `key=value`.
+pub(crate) fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().to_owned(), value.trim().to_owned()))
+        }
+        _ => Err(format!(
+            "{text:?} is not a label; write it like namespace=shop"
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,8 +16,10 @@ use crate::cli::show::Summary;
 use crate::cli::terminal::Terminal;
 use crate::cli::units::Scale;
 
-/// Rows of the drawing, axes included.
-const ROWS: u16 = 20;
+/// Rows of the drawing, axes included: with title, footer and the next prompt it fits a terminal of 24.
+const ROWS: u16 = 18;
+/// Without colours a band is dots, one in so many columns, or nobody could tell it from the curve.
+const DOT_COLUMNS: usize = 2;
 /// A mark of time needs so many columns.
 const MARK_COLUMNS: i64 = 8;
 
@@ -32,7 +34,7 @@ pub(crate) fn lines(forecast: &Forecast, terminal: &Terminal) -> Vec<String> {
     };
     let scale = Scale::for_values(forecast.unit.as_deref(), every_value(forecast));
     lines.extend(ansi::lines(
-        &drawing(forecast, scale, &zone, terminal.columns),
+        &drawing(forecast, scale, &zone, terminal),
         terminal.colour,
     ));
     lines.extend(wrapped(&footer(forecast, &summary, scale, &zone), columns));
@@ -113,7 +115,8 @@ fn every_value(forecast: &Forecast) -> impl Iterator<Item = &f64> {
         .chain(&forecast.yhat)
 }
 
-fn drawing(forecast: &Forecast, scale: Scale, zone: &TimeZone, columns: u16) -> Buffer {
+fn drawing(forecast: &Forecast, scale: Scale, zone: &TimeZone, terminal: &Terminal) -> Buffer {
+    let columns = terminal.columns;
     let curve = |values: &[f64]| -> Vec<(f64, f64)> {
         (0_u32..)
             .map(f64::from)
@@ -123,10 +126,20 @@ fn drawing(forecast: &Forecast, scale: Scale, zone: &TimeZone, columns: u16) -> 
     let bands: Vec<_> = forecast
         .quantiles
         .iter()
-        .map(|quantile| curve(&quantile.values))
+        .map(|quantile| {
+            let curve = curve(&quantile.values);
+            if terminal.colour {
+                return curve;
+            }
+            let every = (curve.len() * DOT_COLUMNS)
+                .div_ceil(usize::from(columns))
+                .max(1);
+            curve.into_iter().step_by(every).collect()
+        })
         .collect();
     let yhat = curve(&forecast.yhat);
-    let mut datasets: Vec<Dataset<'_>> = bands.iter().map(|band| line(band, Color::Blue)).collect();
+    let draw = if terminal.colour { line } else { dots };
+    let mut datasets: Vec<Dataset<'_>> = bands.iter().map(|band| draw(band, Color::Blue)).collect();
     // Drawn last, so that it lies on top.
     datasets.push(line(&yhat, Color::Cyan));
 
@@ -156,6 +169,10 @@ fn line(points: &[(f64, f64)], colour: Color) -> Dataset<'_> {
         .marker(Marker::Braille)
         .graph_type(GraphType::Line)
         .style(Style::new().fg(colour))
+}
+
+fn dots(points: &[(f64, f64)], colour: Color) -> Dataset<'_> {
+    line(points, colour).graph_type(GraphType::Scatter)
 }
 
 /// Marks the lower edge of the drawing, from the vertical axis on: the chart's own labels do not stand where their
@@ -202,6 +219,7 @@ mod tests {
     const PLAIN: Terminal = Terminal {
         columns: 80,
         colour: false,
+        interactive: false,
     };
 
     fn wave(points: u32) -> Vec<f64> {
@@ -251,11 +269,25 @@ mod tests {
     }
 
     #[test]
+    fn a_day_at_80_columns_reads_as_it_should() {
+        let mut forecast = forecast(wave(288));
+        forecast.quantiles = [(0.1, -0.5), (0.9, 0.5)]
+            .map(|(level, shift)| Quantile {
+                level,
+                values: forecast.yhat.iter().map(|value| value + shift).collect(),
+            })
+            .to_vec();
+        let expected = include_str!("chart.golden.txt");
+        assert_eq!(lines(&forecast, &PLAIN).join("\n") + "\n", expected);
+    }
+
+    #[test]
     fn every_width_is_kept_to() {
         for columns in [40, 59, 60, 80, 133, 240] {
             let terminal = Terminal {
                 columns,
                 colour: false,
+                interactive: false,
             };
             check(&lines(&forecast(wave(288)), &terminal), columns.into());
         }
@@ -266,6 +298,7 @@ mod tests {
         let colourful = Terminal {
             columns: 80,
             colour: true,
+            interactive: false,
         };
         assert!(
             lines(&forecast(wave(12)), &colourful)

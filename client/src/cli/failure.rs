@@ -12,6 +12,10 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Client(#[from] Error),
 
+    /// What was given makes no sense: the reason, and the remedy in the next line.
+    #[error("{0}")]
+    Input(String),
+
     /// Results could not be written.
     #[error("cannot write the result: {0}\nis the disk full?")]
     Output(#[from] io::Error),

@@ -190,7 +190,8 @@ fn reasons(reasons: &[Reason]) -> Value {
         .collect()
 }
 
-fn scores(scores: &Scores) -> Value {
+/// What was measured.
+pub(crate) fn scores(scores: &Scores) -> Value {
     json!({
         "mae": scores.mae,
         "rmse": scores.rmse,

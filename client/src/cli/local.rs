@@ -1,5 +1,7 @@
 //! Instants in a series' own time zone, and lengths of time in words.
 
+use std::time::Duration;
+
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -53,6 +55,18 @@ pub(crate) fn in_words(duration: SignedDuration) -> String {
         120..7_200 => format!("{} min", seconds / 60),
         7_200..172_800 => format!("{} h", seconds / 3_600),
         _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// `next hour`, `next day`, `next 90 min`.
+pub(crate) fn horizon_in_words(horizon: Duration) -> String {
+    match horizon.as_secs() {
+        3_600 => "next hour".to_owned(),
+        86_400 => "next day".to_owned(),
+        _ => {
+            let horizon = SignedDuration::try_from(horizon).unwrap_or(SignedDuration::MAX);
+            format!("next {}", in_words(horizon))
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! `loadcast models`.
 
+mod diff;
+
 use std::io::{self, Write};
 
 use clap::{Subcommand, ValueEnum};
@@ -19,6 +21,8 @@ pub(crate) enum Command {
     List(ListArgs),
     /// One series in full
     Show(ShowArgs),
+    /// What two versions say of the same time, and how far apart they are
+    Diff(diff::Args),
     /// Serve a version from now on; revives a retired series
     Promote(PromoteArgs),
     /// Serve again what was served before
@@ -152,6 +156,7 @@ pub(crate) async fn run(
                 }
             }
         }
+        Command::Diff(args) => diff::run(args, client, out).await?,
         Command::Promote(args) => {
             let PromoteArgs {
                 series,
@@ -264,7 +269,7 @@ fn show(model: &Model, out: &mut impl Write) -> io::Result<()> {
         fact("  revision", Some(served.revision.to_string()))?;
         fact("  rows", (served.rows > 0).then(|| served.rows.to_string()))?;
         fact("  trainer", served.trainer_version.clone())?;
-        fact("  scores", served.scores.as_ref().and_then(scores))?;
+        fact("  scores", served.scores.as_ref().and_then(scores_in_words))?;
     }
     if let Some(aspired) = &model.aspired {
         let when = aspired.activate_at.map(|at| format!(" at {}", instant(at)));
@@ -280,7 +285,7 @@ fn show(model: &Model, out: &mut impl Write) -> io::Result<()> {
             )?;
         }
     }
-    fact("live", model.live_scores.as_ref().and_then(scores))?;
+    fact("live", model.live_scores.as_ref().and_then(scores_in_words))?;
     fact("aliases", pairs(model.aliases.iter()))?;
     let kept: Vec<String> = model.kept_versions.iter().map(u64::to_string).collect();
     fact("kept", (!kept.is_empty()).then(|| kept.join(", ")))
@@ -296,7 +301,7 @@ fn pairs<'a, V: std::fmt::Display + 'a>(
 }
 
 /// What was measured.
-fn scores(scores: &Scores) -> Option<String> {
+fn scores_in_words(scores: &Scores) -> Option<String> {
     let measured: Vec<String> = [
         ("mase", scores.mase),
         ("seasonal naive mase", scores.seasonal_naive_mase),

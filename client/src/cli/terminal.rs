@@ -7,11 +7,13 @@ const DEFAULT_COLUMNS: u16 = 80;
 /// A chart is unreadable when narrower and gains nothing when wider.
 const COLUMNS: std::ops::RangeInclusive<u16> = 40..=240;
 
-/// Width and colours.
+/// Width, colours, and whether somebody sits there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Terminal {
     pub(crate) columns: u16,
     pub(crate) colour: bool,
+    /// What is drawn can be drawn over.
+    pub(crate) interactive: bool,
 }
 
 impl Terminal {
@@ -38,6 +40,7 @@ impl Terminal {
         Self {
             columns: columns.clamp(*COLUMNS.start(), *COLUMNS.end()),
             colour: is_terminal && !no_colour,
+            interactive: is_terminal,
         }
     }
 }

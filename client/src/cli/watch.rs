@@ -1,5 +1,6 @@
 //! `loadcast watch`: two streams of one server, told in one order.
 
+mod paint;
 mod print;
 mod session;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::cli::args::duration;
 use crate::cli::failure::Failure;
+use crate::cli::terminal::Terminal;
 use crate::cli::watch::print::Printer;
 use crate::cli::watch::session::Session;
 
@@ -65,7 +67,12 @@ enum Output {
 }
 
 /// Follows until the end that was asked for, a final error, or a signal.
-pub(crate) async fn run(args: Args, client: &Client, out: &mut impl Write) -> Result<(), Failure> {
+pub(crate) async fn run(
+    args: Args,
+    client: &Client,
+    terminal: &Terminal,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
     let selector = Selector {
         names: args.series,
         label_selector: args.label_selector,
@@ -79,6 +86,7 @@ pub(crate) async fn run(args: Args, client: &Client, out: &mut impl Write) -> Re
     let mut printer = Printer::new(
         args.output == Output::Json,
         args.horizon,
+        *terminal,
         out,
         std::io::stderr(),
     );

@@ -270,7 +270,7 @@ impl TryFrom<pb::SeriesGone> for ForecastUpdate {
 }
 
 /// The error of one item says what a status would.
-fn refused(error: pb::ItemError) -> Error {
+pub(crate) fn refused(error: pb::ItemError) -> Error {
     Error::Refused {
         code: Code::from_i32(error.code),
         reason: error.reason,

@@ -33,6 +33,27 @@ pub struct ForecastQuery {
     pub clamps: Option<Clamps>,
 }
 
+/// One question about many series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchQuery {
+    /// Which series; of those named, one that is not served has an error of its own.
+    pub selector: Selector,
+    /// What part of time is asked for.
+    pub range: Range,
+    /// Spacing of the points: whole seconds, at least one; `None`: each series' own step.
+    pub step: Option<Duration>,
+    /// Quantile levels in (0, 1), each at most once, at most 32.
+    pub levels: Vec<f64>,
+    /// Trend and every component beside the forecast itself.
+    pub components: bool,
+    /// Answer as if it were this instant; `None`: now.
+    pub as_of: Option<Timestamp>,
+    /// The versions another alias points at instead of the served ones.
+    pub alias: Option<String>,
+    /// Bounds to put on every value of the answers, in each series' unit.
+    pub clamps: Option<Clamps>,
+}
+
 /// A part of the future.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Range {
@@ -126,6 +147,23 @@ impl ForecastQuery {
     }
 }
 
+impl BatchQuery {
+    /// The served models' point forecasts over `range` at each series' own step, as of now.
+    #[must_use]
+    pub fn new(selector: Selector, range: Range) -> Self {
+        Self {
+            selector,
+            range,
+            step: None,
+            levels: Vec::new(),
+            components: false,
+            as_of: None,
+            alias: None,
+            clamps: None,
+        }
+    }
+}
+
 impl WatchQuery {
     /// Point forecasts of the selected series for the next `horizon`, beginning with a snapshot.
     #[must_use]
@@ -186,6 +224,27 @@ impl From<ForecastQuery> for pb::GetForecastRequest {
                 .version
                 .map(Model::Version)
                 .or_else(|| query.alias.map(Model::Alias)),
+        }
+    }
+}
+
+impl From<BatchQuery> for pb::BatchGetForecastsRequest {
+    fn from(query: BatchQuery) -> Self {
+        use pb::batch_get_forecasts_request::Range as Wire;
+        Self {
+            selector: Some(query.selector.into()),
+            step: query.step.map(duration_out),
+            levels: query.levels,
+            components: query.components,
+            as_of: query.as_of.map(timestamp_out),
+            alias: query.alias.unwrap_or_default(),
+            format: pb::AnswerFormat::Columns.into(),
+            clamps: query.clamps.map(Into::into),
+            range: Some(match query.range.into() {
+                pb::get_forecast_request::Range::TimeRange(range) => Wire::TimeRange(range),
+                pb::get_forecast_request::Range::Horizon(horizon) => Wire::Horizon(horizon),
+                pb::get_forecast_request::Range::Window(window) => Wire::Window(window),
+            }),
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
 use loadcast_client::{
-    Client, Code, Error, ForecastQuery, Range, Reason, RejectionReport, Selector, Violation, Window,
+    BatchQuery, Client, Code, Error, ForecastQuery, Range, Reason, RejectionReport, Selector,
+    Violation, Window,
 };
 use loadcast_proto::v1 as pb;
 use tonic::Status;
@@ -38,6 +40,65 @@ async fn a_forecast_arrives_as_it_was_sent() {
     assert!(
         state.metadata[0].contains_key("grpc-timeout"),
         "the deadline goes with the call"
+    );
+}
+
+#[tokio::test]
+async fn of_many_series_each_is_an_item_and_one_that_fails_breaks_nothing() {
+    use pb::batch_get_forecasts_response::Result as Item;
+    let mock = Mock::default();
+    let gone = pb::ItemError {
+        code: 5,
+        reason: "SERIES_UNKNOWN".into(),
+        message: "nobody pushed it".into(),
+    };
+    mock.state().batch = [
+        (SERIES, Item::Forecast(forecast(3, 12, 1.5))),
+        ("nobody.knows", Item::Error(gone)),
+    ]
+    .map(|(series, result)| pb::BatchGetForecastsResponse {
+        series: series.into(),
+        result: Some(result),
+    })
+    .into();
+    let client = Client::new(&mock.serve().await).unwrap();
+    let query = BatchQuery {
+        levels: vec![0.9],
+        alias: Some("candidate".into()),
+        ..BatchQuery::new(
+            Selector::labels("signal=cpu"),
+            Range::Window(Window::NextDay),
+        )
+    };
+    let items = client.batch_get_forecasts(query).await.unwrap();
+    let items: Vec<_> = items.map(Result::unwrap).collect().await;
+    assert_eq!(items[0].series, SERIES);
+    assert_eq!(items[0].forecast.as_ref().unwrap().len(), 288);
+    let error = items[1].forecast.as_ref().unwrap_err();
+    assert_eq!(error.reason_code(), Some("SERIES_UNKNOWN"));
+    let asked = mock.state().batch_requests[0].clone();
+    assert_eq!(
+        (asked.alias.as_str(), asked.levels),
+        ("candidate", vec![0.9])
+    );
+    assert_eq!(asked.selector.unwrap().label_selector, "signal=cpu");
+}
+
+#[tokio::test]
+async fn an_item_under_another_name_is_refused() {
+    use pb::batch_get_forecasts_response::Result as Item;
+    let mock = Mock::default();
+    mock.state().batch = vec![pb::BatchGetForecastsResponse {
+        series: "other".into(),
+        result: Some(Item::Forecast(forecast(3, 12, 1.5))),
+    }];
+    let client = Client::new(&mock.serve().await).unwrap();
+    let query = BatchQuery::new(Selector::all(), Range::Window(Window::NextDay));
+    let items = client.batch_get_forecasts(query).await.unwrap();
+    let items: Vec<_> = items.collect().await;
+    assert!(
+        matches!(&items[..], [Err(Error::Protocol { field, .. })] if field == "forecast.provenance.series"),
+        "{items:?}"
     );
 }
 

@@ -6,6 +6,7 @@
 mod answers;
 mod binary;
 mod calls;
+mod fleet;
 mod pushes;
 mod recommends;
 mod server;

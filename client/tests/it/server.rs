@@ -27,6 +27,7 @@ pub(crate) struct State {
     pub(crate) recommendation: Option<pb::GetRecommendationResponse>,
     pub(crate) pages: VecDeque<pb::ListModelsResponse>,
     pub(crate) model: Option<pb::Model>,
+    pub(crate) batch: Vec<pb::BatchGetForecastsResponse>,
     pub(crate) push: Option<Result<pb::PushModelResponse, Status>>,
     pub(crate) model_scripts: VecDeque<Script<pb::WatchModelsResponse>>,
     pub(crate) forecast_scripts: VecDeque<Script<pb::WatchForecastsResponse>>,
@@ -35,6 +36,7 @@ pub(crate) struct State {
 
     pub(crate) forecast_requests: Vec<pb::GetForecastRequest>,
     pub(crate) recommendation_requests: Vec<pb::GetRecommendationRequest>,
+    pub(crate) batch_requests: Vec<pb::BatchGetForecastsRequest>,
     pub(crate) list_requests: Vec<pb::ListModelsRequest>,
     pub(crate) watch_requests: Vec<pb::WatchModelsRequest>,
     pub(crate) watch_forecast_requests: Vec<pb::WatchForecastsRequest>,
@@ -135,9 +137,12 @@ impl ForecastService for Mock {
 
     async fn batch_get_forecasts(
         &self,
-        _: Request<pb::BatchGetForecastsRequest>,
+        request: Request<pb::BatchGetForecastsRequest>,
     ) -> Result<Response<Self::BatchGetForecastsStream>, Status> {
-        absent()
+        let mut state = self.state();
+        state.batch_requests.push(request.into_inner());
+        let items: Vec<_> = state.batch.clone().into_iter().map(Ok).collect();
+        Ok(Response::new(futures::stream::iter(items).boxed()))
     }
 
     async fn watch_forecasts(

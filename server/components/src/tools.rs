@@ -42,6 +42,21 @@ pub fn python(what: &str) -> Option<PathBuf> {
     )
 }
 
+/// The folder of the programs of Python's gRPC, `python` and `protoc`'s among them, as [`tool`].
+///
+/// # Panics
+/// As [`tool`].
+pub fn python_grpc(what: &str) -> Option<PathBuf> {
+    let folder = tools().join("python-grpc/bin");
+    let is_there = folder.join("python").is_file() && tools().join("python-grpc.version").is_file();
+    found(
+        is_there,
+        folder,
+        what,
+        "not installed (python3 and PyPI are needed)",
+    )
+}
+
 /// A folder of `../shared`, beside the project, as [`tool`].
 ///
 /// # Panics

@@ -26,6 +26,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     answer::{answer, off_thread},
+    bounds::MAX_BULK_STREAMS,
     error::{Error, Result},
     grpc::{
         convert::{
@@ -46,9 +47,6 @@ const BATCH_BYTES: usize = 1024 * 1024;
 
 /// Batches of one stream that are computed before they are taken.
 const BATCHES_AHEAD: usize = 2;
-
-/// Streams of batches that are open at once: what each holds is a thousand times that of another stream.
-const MAX_BULK_STREAMS: usize = 64;
 
 /// Answers forecasts by Flight.
 #[derive(Debug, Clone)]

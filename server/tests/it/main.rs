@@ -3,6 +3,7 @@
 // Helpers of tests are tests, which clippy does not see.
 #![allow(clippy::unwrap_used)]
 
+mod bulk;
 mod candidate;
 mod dependencies;
 mod flight;
@@ -12,6 +13,7 @@ mod live;
 mod memory;
 mod moves;
 mod push;
+mod readme;
 mod recommendation;
 mod refresh;
 mod remember;

@@ -298,7 +298,8 @@ fn durable_command(folder: &Path) -> Command {
     command_at(folder, "127.0.0.1:0")
 }
 
-fn command_at(folder: &Path, grpc: &str) -> Command {
+/// The same on a port of its gRPC that is found again after a restart.
+pub(crate) fn command_at(folder: &Path, grpc: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadcast-server"));
     command.arg(format!("--grpc-addr={grpc}"));
     command.arg("--http-addr=127.0.0.1:0");

@@ -4,16 +4,17 @@
 use std::io::Write;
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use loadcast_client::{Error, Forecast, Model, ModelEvent, Update};
 use serde_json::{Value, json};
 
 use crate::cli::failure::Failure;
 use crate::cli::json::{self, ForecastView};
-use crate::cli::local::{clock, data_age, formatted, in_words, zone};
+use crate::cli::local::{clock, data_age, formatted, horizon_in_words, zone};
 use crate::cli::show::{Summary, short};
+use crate::cli::terminal::Terminal;
 use crate::cli::units::Scale;
+use crate::cli::watch::paint::painted;
 use crate::cli::watch::session::{Line, Said, Stream};
 
 /// Writes lines as they come, each flushed.
@@ -21,6 +22,7 @@ use crate::cli::watch::session::{Line, Said, Stream};
 pub(crate) struct Printer<'a, O, E> {
     json: bool,
     horizon: String,
+    terminal: Terminal,
     out: &'a mut O,
     err: E,
     /// The remedy for an unreachable server was told, or is not needed because something came.
@@ -28,10 +30,17 @@ pub(crate) struct Printer<'a, O, E> {
 }
 
 impl<'a, O: Write, E: Write> Printer<'a, O, E> {
-    pub(crate) fn new(json: bool, horizon: Duration, out: &'a mut O, err: E) -> Self {
+    pub(crate) fn new(
+        json: bool,
+        horizon: Duration,
+        terminal: Terminal,
+        out: &'a mut O,
+        err: E,
+    ) -> Self {
         Self {
             json,
             horizon: horizon_in_words(horizon),
+            terminal,
             out,
             err,
             remedied: false,
@@ -49,7 +58,7 @@ impl<'a, O: Write, E: Write> Printer<'a, O, E> {
             serde_json::to_writer(&mut *self.out, &object(line)?)?;
             writeln!(self.out)?;
         } else if let Some(text) = text(&line.said, &self.horizon) {
-            writeln!(self.out, "{text}")?;
+            writeln!(self.out, "{}", painted(&text, &self.terminal))?;
         }
         self.out.flush()?;
         Ok(())
@@ -207,17 +216,6 @@ fn change(before: f64, now: f64) -> String {
         format!(", {percent:+.1} %")
     } else {
         String::new()
-    }
-}
-
-fn horizon_in_words(horizon: Duration) -> String {
-    match horizon.as_secs() {
-        3_600 => "next hour".to_owned(),
-        86_400 => "next day".to_owned(),
-        _ => {
-            let horizon = SignedDuration::try_from(horizon).unwrap_or(SignedDuration::MAX);
-            format!("next {}", in_words(horizon))
-        }
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::cli::show::tests::forecast;
+use crate::cli::terminal::Terminal;
 use crate::cli::watch::print::Printer;
 use crate::cli::watch::session::{Line, Said, Session};
 
@@ -61,7 +62,12 @@ fn kinds(lines: &[Line]) -> Vec<&'static str> {
 
 fn printed(lines: &[Line], json: bool) -> (String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let mut printer = Printer::new(json, Duration::from_secs(3_600), &mut out, &mut err);
+    let pipe = Terminal {
+        columns: 80,
+        colour: false,
+        interactive: false,
+    };
+    let mut printer = Printer::new(json, Duration::from_secs(3_600), pipe, &mut out, &mut err);
     for line in lines {
         printer.print(line).unwrap();
     }
