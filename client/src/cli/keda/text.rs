@@ -15,6 +15,9 @@ const MAX_STEPS: usize = 12;
 /// Steps at either end of a longer window.
 const ENDS: usize = 4;
 
+/// The label of what KEDA is told now.
+const TOLD: &str = "KEDA is told";
+
 /// Where the second column begins.
 const INDENT: usize = 18;
 
@@ -131,7 +134,7 @@ pub(super) fn print(
                 )?;
             }
             page.line(
-                "KEDA is told",
+                TOLD,
                 Tone::Bad,
                 "INVALID_ARGUMENT by every method, until that is mended",
             )
@@ -144,7 +147,8 @@ fn of_meaning<W: Write>(page: &mut Page<'_, W>, meaning: &Meaning) -> io::Result
     let scale = scale_of(meaning);
     for setting in &meaning.settings {
         let value = match &*setting.value {
-            "" => "as the series has it, or none",
+            "" if setting.key.ends_with("Age") => "the series' own",
+            "" => "none",
             value => value,
         };
         let (tone, note) = match setting.is_default {
@@ -158,7 +162,7 @@ fn of_meaning<W: Write>(page: &mut Page<'_, W>, meaning: &Meaning) -> io::Result
         rung(page, of_rung, scale)?;
     }
     writeln!(page.out)?;
-    told(page, "KEDA is told", &meaning.decision, scale)?;
+    told(page, TOLD, &meaning.decision, scale)?;
     if let Some(at) = meaning.changes_at {
         page.line(
             "until",
@@ -167,7 +171,7 @@ fn of_meaning<W: Write>(page: &mut Page<'_, W>, meaning: &Meaning) -> io::Result
         )?;
     }
     if meaning.decision.source == ScalerSource::Champion {
-        told(page, "were none trusted", &meaning.when_unavailable, scale)?;
+        told(page, "if none answered", &meaning.when_unavailable, scale)?;
     }
     Ok(())
 }
@@ -219,11 +223,16 @@ fn rung<W: Write>(page: &mut Page<'_, W>, rung: &Rung, scale: Scale) -> io::Resu
 
 fn steps<W: Write>(page: &mut Page<'_, W>, steps: &[Step], scale: Scale) -> io::Result<()> {
     let asked = |step: &Step| step.quantile.unwrap_or(step.yhat);
-    let largest = steps
+    // The first of equals; where all are equal, none is.
+    let mut largest = 0;
+    for (i, step) in steps.iter().enumerate() {
+        if asked(step) > steps.get(largest).map_or(f64::NEG_INFINITY, asked) {
+            largest = i;
+        }
+    }
+    let differ = steps
         .iter()
-        .enumerate()
-        .max_by(|a, b| asked(a.1).total_cmp(&asked(b.1)))
-        .map_or(0, |(i, _)| i);
+        .any(|step| Some(asked(step)) != steps.first().map(asked));
     let mut hidden = false;
     for (i, step) in steps.iter().enumerate() {
         let at_an_end = i < ENDS || i + ENDS >= steps.len();
@@ -238,7 +247,11 @@ fn steps<W: Write>(page: &mut Page<'_, W>, steps: &[Step], scale: Scale) -> io::
         let quantile = step.quantile.map_or_else(String::new, |quantile| {
             format!(", quantile {}", scale.with_unit(quantile))
         });
-        let mark = if i == largest { "  largest" } else { "" };
+        let mark = if differ && i == largest {
+            ": the largest"
+        } else {
+            ""
+        };
         let said = format!("yhat {}{quantile}{mark}", scale.with_unit(step.yhat));
         page.line(&format!("  {}", clock(step.time)), Tone::Faint, &said)?;
     }
@@ -274,11 +287,11 @@ fn told<W: Write>(
             (Tone::Bad, said.to_owned())
         }
     };
+    // The other case is no news, good or bad.
+    let tone = if label == TOLD { tone } else { Tone::Faint };
     page.line(label, tone, &said)?;
     // Of the other case the reason is made up.
-    if let (Some(reason), Some(message), "KEDA is told") =
-        (&decision.reason, &decision.message, label)
-    {
+    if let (Some(reason), Some(message), TOLD) = (&decision.reason, &decision.message, label) {
         page.line("because", Tone::Bad, &format!("{reason}: {message}"))?;
     }
     Ok(())
@@ -286,4 +299,145 @@ fn told<W: Write>(
 
 fn clock(instant: Timestamp) -> String {
     instant.strftime("%m-%d %H:%M").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use loadcast_client::{Explanation, Gate, KeyProblem, Setting, Term};
+
+    use super::*;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(1_764_000_000 + 60 * minute).unwrap()
+    }
+
+    fn decision(value: Option<f64>) -> ScalerDecision {
+        let reason = value.is_none().then(|| "STALE_MODEL".to_owned());
+        ScalerDecision {
+            namespace: None,
+            name: None,
+            series: "shop.web.cpu".into(),
+            metric_name: "loadcast-shop-web-cpu-4fbf7550".into(),
+            trigger: "0123456789abcdef".into(),
+            shadow: false,
+            source: value.map_or(ScalerSource::None, |_| ScalerSource::Champion),
+            version: value.map(|_| 3),
+            value,
+            active: value.map(|value| value > 0.0),
+            message: reason.as_ref().map(|_| "too old; train again, ".repeat(12)),
+            reason,
+            told_at: at(0),
+            since: at(0),
+            times: 0,
+        }
+    }
+
+    fn checked(steps: i64, value: Option<f64>) -> Checked {
+        let step = |i: i64| Step {
+            time: at(5 * i),
+            yhat: i as f64,
+            quantile: Some(i as f64 * 1.2),
+        };
+        let gate = |passed| Gate {
+            name: "MODEL_AGE".into(),
+            passed,
+            message: "trained 3h ago; at most 2d, which is said at some length here ".repeat(2),
+        };
+        let rung = Rung {
+            version: 3,
+            source: ScalerSource::Champion,
+            step: std::time::Duration::from_secs(300),
+            gates: vec![gate(true), gate(value.is_some())],
+            steps: (0..steps).map(step).collect(),
+            terms: vec![Term {
+                name: "activationTarget".into(),
+                value: 7.0,
+                message: "above 0: active".into(),
+            }],
+            refusal: None,
+        };
+        let setting = |key: &str, is_default| Setting {
+            key: key.into(),
+            value: String::new(),
+            is_default,
+        };
+        Checked {
+            whose: Some("shop/web, trigger predicted".into()),
+            advice: vec!["no fallback: an error fails the other triggers too; ".repeat(3)],
+            explanation: Explanation {
+                unknown_keys: vec!["leedTime".into()],
+                meaning: Ok(Meaning {
+                    settings: vec![setting("maxModelAge", true), setting("clampMin", false)],
+                    metric_name: "loadcast-shop-web-cpu-4fbf7550".into(),
+                    target: 0.7,
+                    now: at(0),
+                    unit: Some("cores".into()),
+                    rungs: vec![rung],
+                    decision: decision(value),
+                    changes_at: Some(at(5)),
+                    when_unavailable: decision(None),
+                }),
+            },
+        }
+    }
+
+    fn printed(checked: &Checked, colour: bool) -> String {
+        let terminal = Terminal {
+            columns: 80,
+            colour,
+        };
+        let mut out = Vec::new();
+        print(checked, &terminal, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn every_line_fits_and_colours_are_only_added() {
+        for (steps, value) in [(4, Some(7.0)), (300, Some(7.0)), (0, None)] {
+            let checked = checked(steps, value);
+            let plain = printed(&checked, false);
+            assert!(
+                plain.lines().all(|line| line.chars().count() <= 80),
+                "{plain}"
+            );
+            assert!(!plain.contains('\x1b') && !plain.lines().any(|line| line.ends_with(' ')));
+            let coloured = printed(&checked, true);
+            let mut bare = coloured;
+            for code in ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m"] {
+                bare = bare.replace(code, "");
+            }
+            assert_eq!(bare, plain);
+        }
+    }
+
+    #[test]
+    fn a_long_window_shows_its_ends_and_its_largest_step() {
+        let mut checked = checked(300, Some(7.0));
+        if let Ok(meaning) = &mut checked.explanation.meaning {
+            meaning.rungs[0].steps[100].quantile = Some(9_000.0);
+        }
+        let text = printed(&checked, false);
+        assert_eq!(text.matches("yhat").count(), 2 * ENDS + 1, "{text}");
+        assert!(text.contains("quantile 9000 cores: the largest"), "{text}");
+    }
+
+    #[test]
+    fn an_error_says_so_and_a_malformed_key_is_named() {
+        let text = printed(&checked(0, None), false);
+        assert!(
+            text.contains("never 0 or false") && text.contains("STALE_MODEL: too old"),
+            "{text}"
+        );
+        let mut malformed = checked(0, None);
+        malformed.explanation.meaning = Err(vec![KeyProblem {
+            key: "leadTime".into(),
+            message: "give 5m".into(),
+        }]);
+        let text = printed(&malformed, false);
+        assert!(
+            text.contains("malformed         leadTime: give 5m"),
+            "{text}"
+        );
+        assert!(malformed.failure().unwrap().contains("leadTime"));
+    }
 }
