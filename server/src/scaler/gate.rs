@@ -74,7 +74,7 @@ impl Standing {
             known_to,
             observed,
             at_zero: entry.series.zero_means == ZeroMeans::Value && observed == 0.0,
-            skill: live.or(backtest.map(|skill| (skill, Measured::Backtest))),
+            skill: live.or_else(|| backtest.map(|skill| (skill, Measured::Backtest))),
             limits,
             live: view.map(|_| seen.gate_of(served).cloned()),
             seen,

@@ -85,7 +85,8 @@ async fn a_forecast_is_asked_for_by_grpc_web_over_http_1() {
     let (flag, message) = frames.next().await.unwrap();
     assert_eq!(flag, 0);
     let answer = pb::GetForecastResponse::decode(&message[..]).unwrap();
-    assert_eq!(answer.forecast.unwrap().yhat, [2.5; 3]);
+    let forecast = answer.forecast.unwrap().into_message().unwrap();
+    assert_eq!(forecast.yhat, [2.5; 3]);
     let (flag, trailers) = frames.next().await.unwrap();
     assert_eq!(flag, TRAILERS);
     let trailers = String::from_utf8(trailers).unwrap();
