@@ -251,7 +251,7 @@ async fn an_answer_as_arrow_ipc_has_the_columns_of_the_message() {
             .await
             .unwrap()
             .into_inner();
-        answer.forecast.unwrap()
+        answer.forecast.unwrap().into_message().unwrap()
     };
     let wanted = get(pb::AnswerFormat::Columns).await;
     let answer = get(pb::AnswerFormat::ArrowIpc).await;
