@@ -297,9 +297,11 @@ impl Wiring {
         keeping.await?;
         pulling.await?;
         // Whatever was told up to the end.
-        let writing = tokio::task::spawn_blocking(move || observed.write_live(&folder));
-        if let Err(error) = writing.await? {
-            tracing::warn!(%error, "observations are not written; they are to be told again");
+        if observed.live().changes() > 0 {
+            let writing = tokio::task::spawn_blocking(move || observed.write_live(&folder));
+            if let Err(error) = writing.await? {
+                tracing::warn!(%error, "observations are not written; they are to be told again");
+            }
         }
         outcome
     }
