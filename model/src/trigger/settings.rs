@@ -177,7 +177,7 @@ pub fn is_set(metadata: &BTreeMap<String, String>, key: &str) -> bool {
 /// Seconds in the largest unit that holds them whole: `300` is `5m`.
 fn length(seconds: u32) -> String {
     let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
-    let unit = units.iter().find(|(unit, _)| seconds % unit == 0);
+    let unit = units.iter().find(|(unit, _)| seconds.is_multiple_of(*unit));
     unit.map_or_else(String::new, |(unit, name)| {
         format!("{}{name}", seconds / unit)
     })
