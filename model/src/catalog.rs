@@ -1,5 +1,6 @@
 //! The catalog: which series there are, where their values come from, and how each is trained and judged.
-//! Schedules and shadow triggers are read and checked too, and kept for the server: nothing acts on them yet.
+//! Schedules are read and checked too, and kept for the server: nothing acts on them yet. Shadow triggers the server
+//! decides, records and tells nobody.
 //!
 //! One file for trainer and server, `catalog.toml`. Every key is known or refused; every error names the entry, the key
 //! and what to write instead:
@@ -71,7 +72,7 @@ pub struct Entry {
     pub schedule: Option<Schedule>,
     /// What a model must pass.
     pub gates: Gates,
-    /// Triggers to try out. Kept for the server: nothing evaluates them yet.
+    /// Triggers to try out: the server decides and records what they would be told.
     pub shadow: Vec<ShadowTrigger>,
 }
 
@@ -106,8 +107,7 @@ pub struct Gates {
     pub max_censored_share: Option<f64>,
 }
 
-/// What a trigger of a ScaledObject would ask. Kept for the server: nothing evaluates it yet. Settings are those of the
-/// trigger's metadata, so that one that proved itself is copied over.
+/// What a trigger of a ScaledObject would ask. Settings are those of the trigger's metadata, so that one that proved itself is copied over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShadowTrigger {
     /// Unique within the entry.

@@ -3179,13 +3179,13 @@ pub struct ScalerDecision {
     /// In words, with the remedy.
     #[prost(string, tag = "12")]
     pub message: ::prost::alloc::string::String,
-    /// When it was told last.
+    /// When it was decided last: told to a poll, or to a stream if it was news there.
     #[prost(message, optional, tag = "13")]
     pub told_at: ::core::option::Option<::prost_types::Timestamp>,
     /// Since when value, activity, version and reason are what they are.
     #[prost(message, optional, tag = "14")]
     pub since: ::core::option::Option<::prost_types::Timestamp>,
-    /// How often it was told since then.
+    /// How often it was decided since then.
     #[prost(uint64, tag = "15")]
     pub times: u64,
 }

@@ -37,13 +37,12 @@ impl ExternalScalerHandler {
         Self { scaler, stop }
     }
 
-    /// What the trigger of `reference` is told by `method`; the error is that of the trigger or of the decision.
+    /// What a trigger is told by `method`.
     async fn demand(
         &self,
         method: &'static str,
-        reference: ScaledObjectRef,
+        (whose, asked): (Whose, Arc<Asked>),
     ) -> std::result::Result<Demand, Status> {
-        let (whose, asked) = read(reference)?;
         let now = self.scaler.cache().clock().now();
         let decision = self.scaler.tell(method, &whose, &asked, now).boxed().await;
         decision.told.map_err(|error| Status::from(&*error))
@@ -91,17 +90,14 @@ impl ExternalScaler for ExternalScalerHandler {
         } = request.into_inner();
         let reference = scaled_object_ref
             .ok_or_else(|| Error::invalid("scaledObjectRef", "not set; send the ScaledObject's"))?;
-        let series = Asked::read(&reference.scaler_metadata)
-            .map_err(Error::from)?
-            .trigger
-            .series;
-        let metric_name = metric_name(&series);
+        let trigger = read(reference)?;
+        let metric_name = metric_name(&trigger.0.series);
         if !named.is_empty() && named != metric_name {
             let told =
                 format!("{named:?} is not of this trigger; GetMetricSpec says {metric_name:?}");
             return Err(Error::invalid("metricName", told).into());
         }
-        let value = self.demand("get_metrics", reference).await?.value;
+        let value = self.demand("get_metrics", trigger).await?.value;
         Ok(Response::new(GetMetricsResponse {
             metric_values: vec![MetricValue {
                 metric_name,
@@ -115,7 +111,8 @@ impl ExternalScaler for ExternalScalerHandler {
         &self,
         request: Request<ScaledObjectRef>,
     ) -> std::result::Result<Response<IsActiveResponse>, Status> {
-        let demand = self.demand("is_active", request.into_inner()).await?;
+        let trigger = read(request.into_inner())?;
+        let demand = self.demand("is_active", trigger).await?;
         let result = demand.active;
         Ok(Response::new(IsActiveResponse { result }))
     }

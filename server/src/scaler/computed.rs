@@ -59,8 +59,7 @@ impl Default for Computed {
 }
 
 impl Computed {
-    /// The demand for `key`, which is that of `asked` to `served`. However many ask, one computes; who waits in vain leaves
-    /// the work to the next.
+    /// The demand for `key`, which is that of `asked` to `served`. However many ask, it is computed once.
     pub async fn get(
         &self,
         key: Key,
@@ -78,7 +77,15 @@ impl Computed {
             };
             kept.get_or_insert(key, make).clone()
         };
-        computing.await
+        // Short ones are done at once. Long ones are driven to their end whoever leaves, so that none holds on to a version
+        // that nobody asks for any more.
+        match computing.clone().now_or_never() {
+            Some(outcome) => outcome,
+            None => {
+                tokio::spawn(computing.clone());
+                computing.await
+            }
+        }
     }
 }
 

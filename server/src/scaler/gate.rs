@@ -68,13 +68,14 @@ impl Standing {
         let live = live.filter(|live| live.skill_rows >= EVIDENCE_ROWS);
         let live = live.and_then(|live| Some((live.skill?, Measured::Live(live.skill_rows))));
         let backtest = metadata.scores.as_ref().and_then(|scores| scores.skill);
+        let backtest = backtest.map(|skill| (skill, Measured::Backtest));
         Self {
             step_seconds: metadata.series.step_seconds,
             trained_at: metadata.trained_at,
             known_to,
             observed,
             at_zero: entry.series.zero_means == ZeroMeans::Value && observed == 0.0,
-            skill: live.or_else(|| backtest.map(|skill| (skill, Measured::Backtest))),
+            skill: live.or(backtest),
             limits,
             live: view.map(|_| seen.gate_of(served).cloned()),
             seen,

@@ -43,6 +43,8 @@ async fn grpcurl_lists_describes_asks_and_watches_without_a_proto_file() {
     for service in [
         "loadcast.v1.ForecastService",
         "loadcast.v1.ModelService",
+        "loadcast.v1.ScalerService",
+        "externalscaler.ExternalScaler",
         "grpc.health.v1.Health",
     ] {
         assert!(
@@ -82,6 +84,23 @@ async fn grpcurl_lists_describes_asks_and_watches_without_a_proto_file() {
         "{}",
         stdout(&watched)
     );
+}
+
+#[tokio::test]
+async fn grpcurl_asks_for_a_metric_by_the_names_that_keda_has() {
+    let server = TestServer::start().await;
+    let ask = [
+        "-d",
+        r#"{"name":"web","namespace":"shop","scalerMetadata":{"series":"web.cpu","target":"0.7"}}"#,
+    ];
+    let method = "externalscaler.ExternalScaler/GetMetricSpec";
+    let Some(answer) = grpcurl(&server, &ask, &[method]).await else {
+        return;
+    };
+    let answer: serde_json::Value = serde_json::from_str(&stdout(&answer)).unwrap();
+    let spec = &answer["metricSpecs"][0];
+    assert_eq!(spec["targetSizeFloat"], 0.7, "{answer}");
+    assert_eq!(spec["targetSize"], "1");
 }
 
 #[tokio::test]

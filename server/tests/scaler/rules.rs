@@ -104,6 +104,9 @@ async fn rule_3_i_do_not_know_is_never_zero_and_never_false() {
     let keda = Keda::at(&cold, &[]).await;
     let expected = (Code::Unavailable, "COLD_START".to_owned());
     assert_eq!(keda.refusal().await, expected);
+    let mut stream = keda.stream().await;
+    cold.stop().await;
+    assert_eq!(next(&mut stream).await, None, "the end, and no false");
 
     let server = TestServer::start().await;
     let keda = Keda::at(&server, &[]).await;
