@@ -5,6 +5,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 GRPCURL_VERSION=v1.9.3
+GHZ_VERSION=v0.120.0
 PROMETHEUS_VERSION=2.42.0
 MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
 
@@ -24,6 +25,8 @@ go_tool() {
 }
 
 go_tool grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl "$GRPCURL_VERSION"
+# For whoever measures from outside; benches/README.md has the commands.
+go_tool ghz github.com/bojand/ghz/cmd/ghz "$GHZ_VERSION"
 # Only run by tests, never linked: MinIO is under the AGPL.
 go_tool minio github.com/minio/minio "$MINIO_VERSION"
 
