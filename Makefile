@@ -36,7 +36,7 @@ soak:
 	@.ci/tools.sh soak
 	cargo build --release --package loadcast-server --package loadcast-benches
 	target/release/fanout
-	LOADCAST_SOAK=1 cargo test --workspace --release -- --nocapture soak
+	ulimit -n 20000 && LOADCAST_SOAK=1 cargo test --workspace --release -- --nocapture soak
 
 # Breaks the mechanism of each promise in turn: its test must fail, and no other.
 mutants:

@@ -5,6 +5,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 GRPCURL_VERSION=v1.9.3
+GHZ_VERSION=v0.120.0
 PROMETHEUS_VERSION=2.42.0
 PROTOC_GEN_GO_VERSION=v1.36.12
 PROTOC_GEN_GO_GRPC_VERSION=v1.6.2
@@ -29,6 +30,8 @@ go_tool grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl "$GRPCURL_VERSION"
 # What makes a Go client of the .proto files.
 go_tool protoc-gen-go google.golang.org/protobuf/cmd/protoc-gen-go "$PROTOC_GEN_GO_VERSION"
 go_tool protoc-gen-go-grpc google.golang.org/grpc/cmd/protoc-gen-go-grpc "$PROTOC_GEN_GO_GRPC_VERSION"
+# For whoever measures from outside; benches/README.md has the commands.
+go_tool ghz github.com/bojand/ghz/cmd/ghz "$GHZ_VERSION"
 # Only run by tests, never linked: MinIO is under the AGPL.
 go_tool minio github.com/minio/minio "$MINIO_VERSION"
 

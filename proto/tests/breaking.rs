@@ -9,9 +9,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use prost_reflect::{
-    Cardinality, DescriptorPool, EnumDescriptor, Kind, MessageDescriptor, ServiceDescriptor,
-};
+use prost_reflect::{Cardinality, DescriptorPool, EnumDescriptor, Kind, MessageDescriptor};
 
 fn pool() -> DescriptorPool {
     DescriptorPool::decode(loadcast_proto::FILE_DESCRIPTOR_SET).expect("a valid descriptor set")

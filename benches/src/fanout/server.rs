@@ -35,9 +35,10 @@ impl Server {
                 "--state-dir={}",
                 folder.path().join("state").display()
             ))
-            .env("RUST_LOG", "error")
+            // It logs as it does by itself.
+            .env_remove("RUST_LOG")
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .with_context(|| {

@@ -5,7 +5,6 @@
 
 use std::{
     cell::Cell,
-    fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll},
@@ -13,6 +12,7 @@ use std::{
 };
 
 use hyper::rt::Executor;
+use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::edge::metrics::PortMetrics;
@@ -70,7 +70,7 @@ where
 {
     fn execute(&self, stream: F) {
         let watched = Watched {
-            stream: Box::pin(stream),
+            stream,
             streams: self.clone(),
             untaken: None,
             timer: None,
@@ -79,29 +79,32 @@ where
     }
 }
 
-struct Watched<F> {
-    stream: Pin<Box<F>>,
-    streams: Streams,
-    /// Which frame is not taken, and since when.
-    untaken: Option<(u64, Instant)>,
-    timer: Option<Pin<Box<Sleep>>>,
+pin_project! {
+    struct Watched<F> {
+        #[pin]
+        stream: F,
+        streams: Streams,
+        // Which frame is not taken, and since when.
+        untaken: Option<(u64, Instant)>,
+        timer: Option<Pin<Box<Sleep>>>,
+    }
 }
 
-impl<F> Watched<F> {
+impl Streams {
     /// Until when the peer may leave untaken what it was sent, and why no longer.
-    fn due(&mut self) -> Option<(Instant, &'static str)> {
+    fn due(&self, untaken: &mut Option<(u64, Instant)>) -> Option<(Instant, &'static str)> {
         let (frame, deadline) =
             PROGRESS.with(|progress| (progress.untaken.get(), progress.deadline.get()));
         let Some(frame) = frame else {
-            self.untaken = None;
+            *untaken = None;
             return None;
         };
-        let since = match self.untaken {
+        let since = match *untaken {
             Some((same, since)) if same == frame => since,
             _ => Instant::now(),
         };
-        self.untaken = Some((frame, since));
-        let stalled = (since + self.streams.stall, "stalled");
+        *untaken = Some((frame, since));
+        let stalled = (since + self.stall, "stalled");
         Some(match deadline {
             Some(deadline) if deadline < stalled.0 => (deadline, "deadline"),
             _ => stalled,
@@ -112,29 +115,25 @@ impl<F> Watched<F> {
 impl<F: Future> Future for Watched<F> {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.stream.as_mut().poll(cx).is_ready() {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let watched = self.project();
+        if watched.stream.poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        let Some((due, reason)) = self.due() else {
-            self.timer = None;
+        let Some((due, reason)) = watched.streams.due(watched.untaken) else {
+            *watched.timer = None;
             return Poll::Pending;
         };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        let timer = watched.timer;
+        let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
         if timer.deadline() != due {
             timer.as_mut().reset(due);
         }
         if timer.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
-        self.streams.metrics.reset(reason);
+        watched.streams.metrics.reset(reason);
         tracing::debug!(reason, "a stream is reset");
         Poll::Ready(())
-    }
-}
-
-impl<F> fmt::Debug for Watched<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watched").finish_non_exhaustive()
     }
 }

@@ -1,7 +1,10 @@
 //! The memory of GetForecast: the same question to the same version within the same step is computed and encoded once,
 //! and sent to all who ask it.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
@@ -19,6 +22,9 @@ const MAX_ASKED_BYTES: usize = 512;
 
 /// Longer answers are not remembered: a few of them would take the place of thousands.
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
+
+/// Questions that are known to have been asked once, by their hashes; a later one takes the place of an earlier one.
+const ASKED_ONCE: usize = 16 * 1024;
 
 /// All that an answer depends on. Whatever else an answer comes to tell has to come in here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -66,6 +72,8 @@ pub(crate) fn is_kept(points: u32, columns: usize) -> bool {
 #[derive(Debug)]
 pub(crate) struct Answers {
     shards: [Memo<Key>; SHARDS],
+    /// What is asked once is not worth a place: a client that never asks the same again pushes nobody out.
+    asked_once: Box<[AtomicU64]>,
     hasher: RandomState,
     asked: Counter,
     computed: Counter,
@@ -76,6 +84,7 @@ impl Default for Answers {
         let memo = |_| Memo::new(MAX_BYTES / SHARDS, MAX_ASKED_BYTES);
         Self {
             shards: std::array::from_fn(memo),
+            asked_once: (0..ASKED_ONCE).map(|_| AtomicU64::new(0)).collect(),
             hasher: RandomState::new(),
             asked: Counter::default(),
             computed: Counter::default(),
@@ -98,7 +107,7 @@ impl Answers {
         );
     }
 
-    /// What is kept under `key`, or what `make` makes; without a key nothing is kept.
+    /// What is kept under `key`, or what `make` makes; that is kept from the second time on. Without a key nothing is.
     ///
     /// # Errors
     /// Those of `make`.
@@ -114,7 +123,13 @@ impl Answers {
         let Some(key) = key else {
             return make().await;
         };
-        let shard = self.hasher.hash_one(&key) as usize % SHARDS;
-        self.shards[shard].try_get(key, make).await
+        let hash = self.hasher.hash_one(&key);
+        let place = hash as usize;
+        let last = &self.asked_once[place % ASKED_ONCE];
+        if last.load(Ordering::Relaxed) != hash {
+            last.store(hash, Ordering::Relaxed);
+            return make().await;
+        }
+        self.shards[place % SHARDS].try_get(key, make).await
     }
 }
