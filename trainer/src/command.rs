@@ -11,7 +11,6 @@ pub mod import;
 mod judging;
 mod method;
 mod preparing;
-mod prometheus;
 mod pushing;
 pub mod replay;
 pub mod run;

@@ -56,6 +56,18 @@ impl std::fmt::Display for Reason {
     }
 }
 
+impl From<loadcast_prometheus::error::Error> for Error {
+    fn from(error: loadcast_prometheus::error::Error) -> Self {
+        use loadcast_prometheus::error::Error as Prometheus;
+        let reason = Reason::new(error.to_string(), error.remedy());
+        match error {
+            Prometheus::Data { .. } => Self::Data(reason),
+            Prometheus::Settings { .. } => Self::Settings(reason),
+            _ => Self::Source(reason),
+        }
+    }
+}
+
 impl Error {
     pub(crate) fn source(what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::Source(Reason::new(what, remedy))

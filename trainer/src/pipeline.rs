@@ -16,7 +16,6 @@ use crate::checks::Checks;
 use crate::declaration::Declaration;
 use crate::error::Result;
 use crate::fleet::shard::Shard;
-use crate::source::prometheus::Prometheus;
 use crate::source::supply::{Declared, Supply};
 use crate::stage::prepare_features::{self, Preparation, prepare_features};
 use crate::stage::train::{self, train};
@@ -25,6 +24,7 @@ use crate::stage::validate_model::gate::Gate;
 use crate::stage::validate_model::{self, Bar, Judgement, validate_model};
 use crate::time::floor_seconds;
 use crate::verdict::{Verdict, Verdicts};
+use loadcast_prometheus::client::Prometheus;
 
 /// What to run.
 #[derive(Debug, Clone)]

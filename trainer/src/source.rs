@@ -8,7 +8,6 @@ pub mod model;
 pub mod named;
 pub mod parquet;
 pub mod pickle;
-pub mod prometheus;
 mod records;
 pub mod spec;
 pub mod supply;

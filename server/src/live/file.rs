@@ -139,7 +139,7 @@ impl Cache {
             }
             let RecordIn { series, mut memory } =
                 rmp_serde::from_slice(payload).map_err(|error| error.to_string())?;
-            if !memory.is_sound(now) {
+            if !memory.is_sound() {
                 tracing::warn!(%series, "remembered observations make no sense and are dropped");
                 return Ok(());
             }

@@ -89,6 +89,11 @@ impl Memory {
         let step = self.past.step();
         let zero_means = served.loaded.metadata().series.zero_means;
         let newest = now.as_second().saturating_add(CLOCKS_DIFFER);
+        if self.past.last().is_some_and(|(at, _)| at > newest) {
+            // The clock was set back: until it is there again everything would be late.
+            self.past = Past::new(served.loaded.metadata().series.step_seconds);
+            self.judged = Judged::begin(served, &self.past);
+        }
         let mut taken = Taken::default();
         let mut at = start.div_euclid(step).saturating_mul(step);
         for value in values {
@@ -152,12 +157,9 @@ impl Memory {
         }
     }
 
-    /// What a file says makes sense at `now`.
-    pub(crate) fn is_sound(&self, now: Timestamp) -> bool {
-        let newest = now.as_second().saturating_add(CLOCKS_DIFFER);
-        self.past.is_sound()
-            && self.judged.is_sound(self.past.step())
-            && self.past.last().is_none_or(|(at, _)| at <= newest)
+    /// What a file says makes sense.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.past.is_sound() && self.judged.is_sound(self.past.step())
     }
 
     #[cfg(test)]

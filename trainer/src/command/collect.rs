@@ -7,17 +7,18 @@ use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use loadcast_model::catalog::{Entry, Source};
 
-use super::{Failures, declared, ended, prometheus};
+use super::{Failures, declared, ended};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::source::dataset::Writer;
 use crate::source::location::Location;
-use crate::source::named;
-use crate::source::prometheus::Prometheus;
-use crate::source::prometheus::window::Window;
 use crate::source::supply;
 use crate::stage::prepare_features::Preparation;
 use crate::time::{floor_seconds, read_length, show_instant};
+use loadcast_prometheus::client::Prometheus;
+use loadcast_prometheus::flags;
+use loadcast_prometheus::named;
+use loadcast_prometheus::window::Window;
 
 /// Append the history of a catalog's series to a dataset in a bucket or a folder, one Parquet file per series and month.
 ///
@@ -35,7 +36,7 @@ pub struct Args {
     #[arg(long, env = "LOADCAST_OUTPUT", value_parser = NonEmptyStringValueParser::new(), value_name = "PATH|URL")]
     output: String,
     #[command(flatten)]
-    prometheus: prometheus::Args,
+    prometheus: flags::Args,
 }
 
 /// What was appended.
@@ -52,12 +53,16 @@ impl Args {
         now: Timestamp,
         out: &mut (dyn Write + Send),
     ) -> std::result::Result<(), Failures> {
-        let prometheus = self.prometheus.connect()?.ok_or_else(|| {
-            Error::settings(
-                "nobody to ask: --prometheus-url is missing",
-                "give --prometheus-url http://HOST:PORT",
-            )
-        })?;
+        let prometheus = self
+            .prometheus
+            .connect()
+            .map_err(Error::from)?
+            .ok_or_else(|| {
+                Error::settings(
+                    "nobody to ask: --prometheus-url is missing",
+                    "give --prometheus-url http://HOST:PORT",
+                )
+            })?;
         let catalog = self.declared.catalog(self.step).await?.ok_or_else(|| {
             Error::settings(
                 "nothing to ask: neither --catalog nor --promql is given",

@@ -7,7 +7,9 @@ use clap::builder::FalseyValueParser;
 use jiff::Timestamp;
 
 use super::run::read_zone;
-use super::{declared, prometheus};
+use loadcast_prometheus::flags;
+
+use super::declared;
 use crate::checks::Override;
 use crate::declaration::Declaration;
 use crate::error::{Error, Result};
@@ -78,7 +80,7 @@ pub(super) struct Args {
     #[arg(long, env = "LOADCAST_MASK_COLUMN", value_name = "NAME")]
     mask_column: Option<String>,
     #[command(flatten)]
-    prometheus: prometheus::Args,
+    prometheus: flags::Args,
 }
 
 /// A set of flags under one name.

@@ -25,9 +25,11 @@ use serde::{Deserialize, Serialize};
 
 use self::manifest::Manifest;
 use super::location::{Location, Seen};
-use super::named::{Named, step_seconds, two_of_a_name, two_origins};
-use super::prometheus::Sample;
-use super::prometheus::window::Window;
+use loadcast_prometheus::client::Sample;
+use loadcast_prometheus::named::{Named, step_seconds, two_of_a_name};
+use loadcast_prometheus::window::Window;
+
+use super::named::two_origins;
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::lock::Lock;
@@ -282,7 +284,8 @@ impl Appender<'_> {
                     &one.series.name,
                     &kept.result,
                     &one.result,
-                ));
+                )
+                .into());
             }
         }
         let mut pieces: Vec<(Location, Vec<Sample>)> = Vec::new();

@@ -9,12 +9,13 @@ use jiff::Timestamp;
 use loadcast_model::catalog::{Catalog, Entry, Source};
 use loadcast_model::series::{Series, SeriesName};
 use loadcast_model::zone::Zone;
+use loadcast_prometheus::client::Prometheus;
+use loadcast_prometheus::named::{Named, name, step_seconds};
+use loadcast_prometheus::window::Window;
 
 use super::dataset::{Collected, Dataset};
 use super::location::Location;
-use super::named::{self, Named, TIME_COLUMN, VALUE_COLUMN, two_origins};
-use super::prometheus::Prometheus;
-use super::prometheus::window::Window;
+use super::named::{self, TIME_COLUMN, VALUE_COLUMN, two_origins};
 use super::table::Table;
 use crate::declaration::Declaration;
 use crate::error::{Error, Result};
@@ -230,11 +231,11 @@ async fn results(plan: &Plan, prometheus: &Prometheus) -> Result<(Supply, Vec<De
         };
         let window = window(entry, history(plan, Some(entry)), plan.now);
         let found = prometheus.range(expression, window).await;
-        let named = found.and_then(|found| named::name(entry, found));
+        let named = found.and_then(|found| name(entry, found));
         let named = match named {
             Ok(named) => named,
             Err(error) => {
-                declared.push(Declared::failed(entry, error));
+                declared.push(Declared::failed(entry, error.into()));
                 continue;
             }
         };
@@ -278,7 +279,7 @@ fn history(plan: &Plan, entry: Option<&Entry>) -> i64 {
 /// The steps of the latest `history` seconds of an entry.
 #[must_use]
 pub fn window(entry: &Entry, history: i64, now: Timestamp) -> Window {
-    let step = i64::from(named::step_seconds(entry));
+    let step = i64::from(step_seconds(entry));
     let until = floor_seconds(now).div_euclid(step) * step;
     Window::new(until.saturating_sub(history), until, step)
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use loadcast_trainer::error::{Error, Result};
-use loadcast_trainer::source::prometheus::access::{Access, Credentials};
-use loadcast_trainer::source::prometheus::window::Window;
-use loadcast_trainer::source::prometheus::{Found, Limits, Prometheus};
+use loadcast_prometheus::access::{Access, Credentials};
+use loadcast_prometheus::client::{Found, Limits, Prometheus};
+use loadcast_prometheus::error::{Error, Result};
+use loadcast_prometheus::window::Window;
 
 use crate::wire::{Answer, Asked, Scripted, error, ok, whole};
 

@@ -70,6 +70,10 @@ async fn a_series_whose_skill_falls_below_its_gate_is_gated_with_the_reason_and_
     let server = start().await;
     let pushed = server.client().push(model()).await.unwrap();
     let mut events = server.client().watch_models(Selector::names([SERIES]));
+    while !matches!(
+        events.next().await.unwrap().unwrap(),
+        Update::Message(ModelUpdate::Model(_))
+    ) {}
     // A day without a day before it says nothing.
     server
         .observe(SERIES, 0, (0..288).map(shape).collect())

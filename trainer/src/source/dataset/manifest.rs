@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::SCHEMA;
 use crate::error::{Error, Result};
 use crate::source::location::Location;
-use crate::source::prometheus::window::Window;
+use loadcast_prometheus::window::Window;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

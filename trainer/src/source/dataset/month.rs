@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use crate::error::{Error, Result};
 use crate::source::named::{TIME_COLUMN, VALUE_COLUMN, batch};
 use crate::source::parquet;
-use crate::source::prometheus::Sample;
+use loadcast_prometheus::client::Sample;
 
 /// The file of a month.
 pub(super) fn file(month: &str) -> String {

@@ -3,8 +3,8 @@
 use loadcast_model::catalog::Catalog;
 
 use super::*;
-use crate::source::named::name;
-use crate::source::prometheus::Found;
+use loadcast_prometheus::client::Found;
+use loadcast_prometheus::named::name;
 
 fn entry(promql: &str) -> Entry {
     let text = format!(

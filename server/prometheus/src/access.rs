@@ -91,7 +91,7 @@ impl Access {
         self
     }
 
-    pub(super) fn secure(&self, mut builder: ClientBuilder) -> Result<ClientBuilder> {
+    pub(crate) fn secure(&self, mut builder: ClientBuilder) -> Result<ClientBuilder> {
         if !self.ca.is_empty() {
             let certificates = Certificate::from_pem_bundle(&self.ca);
             let certificates = certificates.ok().filter(|found| !found.is_empty());
@@ -115,7 +115,7 @@ impl Access {
         Ok(builder)
     }
 
-    pub(super) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
+    pub(crate) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
         let request = match &self.credentials {
             Credentials::None => request,
             Credentials::Bearer(token) => request.bearer_auth(token),

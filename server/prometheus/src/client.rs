@@ -1,16 +1,11 @@
-//! History out of Prometheus, or what speaks its API: Thanos, Mimir, Cortex, VictoriaMetrics.
+//! Samples out of Prometheus, chunk by chunk.
 //!
-//! An expression is asked for in chunks of time ([`window`]), each bounded in points per series (Prometheus answers at most
+//! An expression is asked for in chunks of time ([`window`](crate::window)), each bounded in points per series (Prometheus answers at most
 //! 11,000) and in samples; a chunk that is too much all the same is halved. So many are asked for at once, and come in the
 //! order of time. What is transient is tried again, with backoff or after what Retry-After says. An answer with warnings
 //! is partial, and fails: a forecast of half the pods scales a cluster to half.
 //!
 //! NaN, Prometheus' own marker of staleness among them, is no sample; where there is none, there is a hole.
-
-pub mod access;
-mod answer;
-mod exchange;
-pub mod window;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,11 +14,11 @@ use futures::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
 use reqwest::redirect;
 use url::Url;
 
-use self::access::Access;
-pub use self::answer::{Found, Sample};
-use self::exchange::{Exchange, Trouble};
-use self::window::Window;
+use crate::access::Access;
+pub use crate::answer::{Found, Sample};
 use crate::error::{Error, Result};
+use crate::exchange::{Exchange, Trouble};
+use crate::window::Window;
 
 /// The most redirects that are followed; each must stay as safe as the URL that was given.
 const MAX_REDIRECTS: usize = 4;
@@ -92,7 +87,7 @@ impl Prometheus {
             }
         });
         let builder = reqwest::Client::builder()
-            .user_agent(concat!("loadcast-trainer/", env!("CARGO_PKG_VERSION")))
+            .user_agent(concat!("loadcast/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_secs(10))
             .redirect(follow);
         let http = access.secure(builder)?.build().map_err(|error| {

@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::access::{Access, Credentials};
+use crate::client::{Limits, Prometheus};
 use crate::error::{Error, Result};
-use crate::source::prometheus::access::{Access, Credentials};
-use crate::source::prometheus::{Limits, Prometheus};
 
 /// The environment variable with the bearer token.
 const TOKEN: &str = "LOADCAST_PROMETHEUS_TOKEN";
@@ -21,7 +21,7 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 #[command(next_help_heading = "Prometheus")]
-pub(super) struct Args {
+pub struct Args {
     /// Its root, up to what stands before /api/v1; a proxy's path is kept
     #[arg(long, env = "LOADCAST_PROMETHEUS_URL", value_name = "URL")]
     prometheus_url: Option<String>,
@@ -79,7 +79,7 @@ impl Args {
     ///
     /// # Errors
     /// [`Error::Settings`] for a flag that cannot be used; [`Error::Source`] for a file that cannot be read.
-    pub(super) fn connect(&self) -> Result<Option<Arc<Prometheus>>> {
+    pub fn connect(&self) -> Result<Option<Arc<Prometheus>>> {
         let Some(url) = &self.prometheus_url else {
             return Ok(None);
         };

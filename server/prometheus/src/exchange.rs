@@ -10,11 +10,11 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use url::Url;
 
-use super::Limits;
-use super::access::Access;
-use super::answer::{self, Flaw, Found};
-use super::window::Window;
+use crate::access::Access;
+use crate::answer::{self, Flaw, Found};
+use crate::client::Limits;
 use crate::error::Error;
+use crate::window::Window;
 
 /// How much of what was answered in words is passed on.
 const MAX_MESSAGE: usize = 400;
@@ -23,7 +23,7 @@ const MAX_MESSAGE: usize = 400;
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(crate) struct Exchange {
     http: reqwest::Client,
     base: Url,
     access: Access,
@@ -34,7 +34,7 @@ pub(super) struct Exchange {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     /// Half of it may be answered.
     TooMuch(Error),
     /// It will never be answered.
@@ -54,7 +54,7 @@ enum Attempt {
 }
 
 impl Exchange {
-    pub(super) fn new(http: reqwest::Client, base: Url, access: Access, limits: Limits) -> Self {
+    pub(crate) fn new(http: reqwest::Client, base: Url, access: Access, limits: Limits) -> Self {
         Self {
             http,
             base,
@@ -64,12 +64,12 @@ impl Exchange {
         }
     }
 
-    pub(super) fn shown(&self) -> &str {
+    pub(crate) fn shown(&self) -> &str {
         self.base.as_str()
     }
 
     /// The series of `expression` in `window`.
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         &self,
         expression: &str,
         window: Window,

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{self, IgnoredAny, Visitor};
 
-use super::window::Window;
+use crate::window::Window;
 
 /// A value at an instant.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,7 +28,7 @@ pub struct Found {
 
 /// What is wrong with an answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Flaw {
+pub(crate) enum Flaw {
     /// It is not what the API answers.
     Foreign(String),
     /// It is not all there is.
@@ -73,7 +73,7 @@ struct Series {
 struct Number(f64);
 
 /// The series that `bytes` say, whose question was `window`.
-pub(super) fn read(bytes: &[u8], window: Window) -> Result<Vec<Found>, Flaw> {
+pub(crate) fn read(bytes: &[u8], window: Window) -> Result<Vec<Found>, Flaw> {
     let answer: Answer =
         serde_json::from_slice(bytes).map_err(|error| Flaw::Foreign(error.to_string()))?;
     if answer.status != "success" {
