@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 warnings.filterwarnings("ignore")
 logging.disable(logging.WARNING)
+logging.getLogger("prophet.plot").setLevel(logging.CRITICAL)
 
 import pandas as pd
 import uvicorn

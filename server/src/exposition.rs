@@ -31,7 +31,7 @@ pub use query::Lead;
 pub(crate) use query::{asked, leads, levels};
 pub(crate) use text::text;
 
-/// The most forecasts of one answer: as many as a scrape of 10 MB has.
+/// The most samples of one answer: some 10 MB of text.
 pub(crate) const MAX_SAMPLES: usize = 50_000;
 
 /// The most leads of one answer.
@@ -62,6 +62,8 @@ pub(crate) struct Told {
     pub(crate) data_age: f64,
     /// Seconds since the model was trained.
     pub(crate) model_age: f64,
+    /// The last observation that the server was told of.
+    pub(crate) actual: Option<f64>,
     /// The forecasts, or the reason code of why nobody should act on them.
     pub(crate) points: std::result::Result<Vec<Point>, &'static str>,
 }
@@ -106,13 +108,13 @@ impl Ask {
             .filter(|(name, entry)| self.selector.matches(name, &entry.series.labels))
             .filter_map(|(_, entry)| entry.served.as_ref())
             .collect();
-        let each = self.leads.len() * (1 + self.levels.len());
+        let each = self.leads.len() * (1 + self.levels.len()) + FAMILIES.len() - 1;
         let samples = served.len().saturating_mul(each);
         if samples > MAX_SAMPLES {
             return Err(Error::Exhausted {
                 subject: "samples",
                 description: format!(
-                    "{} series at {} leads with {} levels beside the point forecast are {samples} samples; at most \
+                    "{} series at {} leads with {} levels beside the point forecast are up to {samples} samples; at most \
                      {MAX_SAMPLES}: ask for fewer leads or levels, or part the series by ?selector=namespace=shop",
                     served.len(),
                     self.leads.len(),
@@ -142,6 +144,7 @@ impl Ask {
             version: served.version,
             data_age: now.duration_since(known_until).as_secs_f64(),
             model_age: now.duration_since(metadata.trained_at).as_secs_f64(),
+            actual: seen.last().map(|last| last.value),
             points: points.map_err(|error| error.reason().1),
         }
     }

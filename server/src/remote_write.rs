@@ -21,6 +21,9 @@ const MAX_WAITING: usize = 128;
 /// One that has no answer by then has failed.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// So much of a receiver's error is logged.
+const MAX_SAID_CHARS: usize = 200;
+
 /// How long to wait after the first failure, and at most.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -217,7 +220,14 @@ fn post(
             .send()
             .await;
         match answer {
-            Ok(answer) => outcome(answer.status(), answer.headers()),
+            Ok(mut answer) => {
+                let why = if answer.status().is_success() {
+                    String::new()
+                } else {
+                    said(answer.chunk().await.ok().flatten())
+                };
+                outcome(answer.status(), answer.headers(), &why)
+            }
             // Without the address, in which a password may stand.
             Err(error) => Outcome::Later(error.without_url().to_string(), None),
         }
@@ -226,16 +236,30 @@ fn post(
 }
 
 /// By the specification: 2xx is taken, 5xx and 429 may be later, anything else never.
-fn outcome(status: StatusCode, headers: &header::HeaderMap) -> Outcome {
+fn outcome(status: StatusCode, headers: &header::HeaderMap, why: &str) -> Outcome {
     if status.is_success() {
         return Outcome::Sent;
     }
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
         let asked = headers.get(header::RETRY_AFTER);
         let asked = asked.and_then(|value| value.to_str().ok()?.parse().ok());
-        return Outcome::Later(status.to_string(), asked.map(Duration::from_secs));
+        return Outcome::Later(format!("{status}{why}"), asked.map(Duration::from_secs));
     }
-    Outcome::Refused(status.to_string())
+    Outcome::Refused(format!("{status}{why}"))
+}
+
+/// The beginning of what the receiver says of an error.
+fn said(body: Option<bytes::Bytes>) -> String {
+    let body = body.unwrap_or_default();
+    let text: String = String::from_utf8_lossy(&body)
+        .chars()
+        .take(MAX_SAID_CHARS)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    match text.trim() {
+        "" => String::new(),
+        text => format!(": {text}"),
+    }
 }
 
 /// The address without its credentials.
@@ -276,13 +300,24 @@ mod tests {
         ] {
             let status = StatusCode::from_u16(status).unwrap();
             let later = Outcome::Later(status.to_string(), seven);
-            assert_eq!(outcome(status, &headers), expected.unwrap_or(later));
+            assert_eq!(outcome(status, &headers, ""), expected.unwrap_or(later));
         }
         for status in [301, 400, 401, 404, 413] {
             let status = StatusCode::from_u16(status).unwrap();
             let never = Outcome::Refused(status.to_string());
-            assert_eq!(outcome(status, &headers), never);
+            assert_eq!(outcome(status, &headers, ""), never);
         }
+    }
+
+    #[test]
+    fn a_receivers_error_is_logged_on_one_line_and_not_whole() {
+        let body = |text: &str| Some(bytes::Bytes::copy_from_slice(text.as_bytes()));
+        assert_eq!(
+            said(body("out of order\nsample\n")),
+            ": out of order sample"
+        );
+        assert_eq!(said(None), "");
+        assert_eq!(said(body(&"x".repeat(5_000))).len(), 2 + MAX_SAID_CHARS);
     }
 
     #[test]

@@ -21,11 +21,19 @@ impl Family {
 }
 
 /// In the order in which they are told.
-pub(crate) const FAMILIES: [Family; 5] = [
+pub(crate) const FAMILIES: [Family; 6] = [
     Family {
         name: "loadcast_forecast",
         help: "What a series is expected to be so far ahead, in its unit.",
         samples: forecasts,
+    },
+    Family {
+        name: "loadcast_forecast_actual",
+        help: "The last observation that the server was told of, in the unit of its series.",
+        samples: |told| {
+            let actual = told.actual.map(|actual| (Vec::new(), actual));
+            actual.into_iter().collect()
+        },
     },
     Family {
         name: "loadcast_forecast_available",

@@ -55,6 +55,7 @@ mod tests {
             version: 3,
             data_age: 60.0,
             model_age: 30.5,
+            actual: None,
             points: Err("STALE_DATA"),
         };
         let text = text(&[told]);

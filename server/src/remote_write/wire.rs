@@ -135,6 +135,7 @@ mod tests {
             version: 1,
             data_age: 1.0,
             model_age: 2.0,
+            actual: None,
             points: Err("STALE_DATA"),
         }
     }

@@ -84,6 +84,28 @@ async fn a_forecast_is_the_one_that_get_forecast_answers() {
 }
 
 #[tokio::test]
+async fn what_was_observed_stands_beside_the_forecast() {
+    let server = TestServer::start().await;
+    let client = server.client();
+    client.push(push("web.cpu", 2.5)).await.unwrap();
+    assert!(
+        !forecasts(&server, "")
+            .await
+            .contains("loadcast_forecast_actual{")
+    );
+    let seen = loadcast_client::Observations {
+        series: "web.cpu".to_owned(),
+        start: now() - Duration::from_secs(300),
+        step: None,
+        values: vec![2.25],
+    };
+    client.observe_actuals(vec![seen]).await.unwrap();
+    let text = forecasts(&server, "").await;
+    let actual = lines(&text, "loadcast_forecast_actual", &["series=\"web.cpu\""]);
+    assert_eq!(value(actual[0]), 2.25);
+}
+
+#[tokio::test]
 async fn what_is_stale_is_told_as_a_state_and_never_as_a_number() {
     let server = TestServer::start().await;
     server.client().push(push("web.cpu", 2.5)).await.unwrap();
@@ -141,7 +163,7 @@ async fn too_much_and_what_makes_no_sense_is_400_and_names_the_bound() {
     let levels: Vec<String> = (1..=30).map(|i| format!("0.{i:02}")).collect();
     let query = format!("?lead={}&level={}", leads.join(","), levels.join(","));
     for (query, says) in [
-        (query.as_str(), "52080 samples; at most 50000"),
+        (query.as_str(), "52430 samples; at most 50000"),
         ("?lead=soon", "lead: \"soon\""),
         ("?level=2", "level: \"2\""),
         ("?leads=5m", "no parameter"),
