@@ -9,7 +9,8 @@ use loadcast_model::{
     error::Error as ModelError,
     forecaster::{Forecast, Question as ModelQuestion},
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::JoinError};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     error::{Error, Result},
@@ -171,20 +172,29 @@ pub async fn answer_off_thread(
     off_thread(move || compute(served, &question, grid, &seen)).await
 }
 
-/// Does `work` off the serving threads, when it is its turn.
+/// Does `work` off the serving threads, when it is its turn; not at all when nobody waits for it any more.
+///
+/// A stream whose peer does not read is not polled. So that it keeps no turn from anybody, the turn is waited for in a
+/// task of its own, and ends with the work and not when its outcome is taken.
 ///
 /// # Errors
 /// Those of `work`; [`Error::Internal`] when it panics.
 pub async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let _turn = LONG_ANSWERS
-        .acquire()
-        .await
-        .map_err(|error| Error::Internal(error.to_string()))?;
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Error::Internal(format!("a forecast died: {error}")))?
+    let died = |error: JoinError| Error::Internal(format!("a forecast died: {error}"));
+    let working = tokio::spawn(async move {
+        let turn = LONG_ANSWERS
+            .acquire()
+            .await
+            .map_err(|error| Error::Internal(error.to_string()))?;
+        let working = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        working.await.map_err(died)?
+    });
+    AbortOnDropHandle::new(working).await.map_err(died)?
 }
 
 /// As [`answer_off_thread`], for who can come back: when too many long answers wait, this one does not join them.
@@ -377,5 +387,29 @@ fn of_question(error: ModelError) -> Error {
             _ => Error::invalid(format!("future.{field}"), reason),
         },
         error => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt as _, StreamExt as _, stream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn streams_that_nobody_reads_keep_no_turn_from_anybody() {
+        let long = || off_thread(|| Ok(()));
+        // Begun, and never polled again: as many as would take every turn, some of them waiting for one.
+        let stuck: Vec<_> = (0..100)
+            .map(|_| {
+                let mut stream = stream::iter(0..2).map(|_| long()).buffered(2).boxed();
+                assert!(stream.next().now_or_never().is_none());
+                stream
+            })
+            .collect();
+        for _ in 0..100 {
+            long().await.unwrap();
+        }
+        drop(stuck);
     }
 }
