@@ -385,6 +385,7 @@ mod tests {
         let terminal = Terminal {
             columns: 80,
             colour,
+            interactive: false,
         };
         let mut out = Vec::new();
         print(checked, &terminal, &mut out).unwrap();

@@ -54,6 +54,7 @@ fn model(series: &str, state: ModelState) -> Model {
         last_rejection: None,
         freshness: None,
         live_scores: None,
+        live: None,
         kept_versions: Vec::new(),
         aliases: Default::default(),
     }
