@@ -33,7 +33,7 @@ use crate::{
         asked::Asked,
         computed::{Computed, Key},
         decision::{Decision, Source, fallback},
-        gate::{Gate, Standing, gates},
+        gate::{Standing, gates},
         ladder::{nothing_answers, rungs},
         last_good::LastGood,
         record::{News, Records, Whose},
@@ -103,7 +103,8 @@ impl Scaler {
         }
         self.tally.told(method, &decision, begun.elapsed());
         let news = self.records.note(whose.clone(), decision.clone(), now);
-        if news == News::Standing {
+        // A first answer is news where it is none.
+        if news == News::Standing || (news == News::First && decision.refusal.is_some()) {
             log(method, whose, &decision);
         }
         decision
@@ -161,12 +162,9 @@ impl Scaler {
         Rung { served, entry, .. }: Rung<'_>,
         now: Timestamp,
     ) -> Result<Demand, Arc<Error>> {
-        let standing = self.standing(served, entry);
-        if let Some(closed) = self
-            .gates(asked, &standing, now)
-            .into_iter()
-            .find(|gate| !gate.is_open())
-        {
+        let standing = self.standing(served, entry, now);
+        let gates = gates(&asked.trigger, &standing);
+        if let Some(closed) = gates.iter().find(|gate| !gate.is_open()) {
             return Err(Arc::new(closed.refusal(&asked.trigger.series)));
         }
         let step = served.loaded.metadata().series.step_seconds;
@@ -183,18 +181,12 @@ impl Scaler {
         self.computed.get(key, asked, served, standing, now).await
     }
 
-    /// What is known of a version of `entry` beside its forecast.
-    pub(crate) fn standing(&self, served: &Served, entry: &Entry) -> Standing {
-        Standing::of(served, entry, self.cache.live().seen(&entry.series))
-    }
-
-    /// What a version has to pass. Ages are those of the step bucket, so that a gate closes with a step and not within it.
-    pub(crate) fn gates(&self, asked: &Asked, standing: &Standing, now: Timestamp) -> Vec<Gate> {
-        gates(
-            &asked.trigger,
-            standing,
-            floor_to_step(now.as_second(), standing.step_seconds),
-        )
+    /// What is known at `now` of a version of `entry` beside its forecast. Ages are those of the step bucket, so that a
+    /// gate closes with a step and not within it.
+    pub(crate) fn standing(&self, served: &Served, entry: &Entry, now: Timestamp) -> Standing {
+        let seen = self.cache.live().seen(&entry.series);
+        let step = served.loaded.metadata().series.step_seconds;
+        Standing::of(served, entry, seen, floor_to_step(now.as_second(), step))
     }
 }
 

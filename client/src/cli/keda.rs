@@ -1,6 +1,7 @@
 //! `loadcast keda`.
 
 mod json;
+mod page;
 mod scaled_object;
 mod text;
 

@@ -127,7 +127,7 @@ async fn demand(
     now: Timestamp,
 ) -> Outcome {
     let answer = forecast(asked, served, window, now, seen).await?;
-    let demand = asked.trigger.demand(&answer.forecast, Some(observed));
+    let demand = asked.trigger.demand(&answer.forecast, observed);
     checked(asked, demand).map_err(Arc::new)
 }
 

@@ -17,7 +17,7 @@ use crate::{
         asked::Asked,
         computed::{checked, forecast},
         decision::{Decision, Source},
-        gate::Gate,
+        gate::{Gate, gates},
         ladder::rungs,
         record::Whose,
     },
@@ -64,8 +64,8 @@ pub struct Explained {
     pub gates: Vec<Gate>,
     /// Steps of the window, their forecast, and what becomes of it; `None` where a gate is closed or nothing was computed.
     pub computed: Option<(Vec<i64>, Forecast, Terms)>,
-    /// The last observation.
-    pub observed: f64,
+    /// The last observation, where one came in lately.
+    pub observed: Option<f64>,
     /// Why it does not answer; `None` where it does.
     pub refusal: Option<Arc<Error>>,
 }
@@ -132,8 +132,8 @@ async fn explain_rung(
     }: Rung<'_>,
     now: Timestamp,
 ) -> Explained {
-    let standing = scaler.standing(served, entry);
-    let gates = scaler.gates(asked, &standing, now);
+    let standing = scaler.standing(served, entry, now);
+    let gates = gates(&asked.trigger, &standing);
     let step = standing.step_seconds;
     let mut explained = Explained {
         version: served.version,
@@ -155,7 +155,7 @@ async fn explain_rung(
     let Some(ends) = ends else { return explained };
     match forecast(asked, Arc::clone(served), ends, now, standing.seen).await {
         Ok(answer) => {
-            let observed = Some(standing.observed);
+            let observed = standing.observed;
             let demand = asked.trigger.demand(&answer.forecast, observed);
             explained.refusal = checked(asked, demand).err().map(Arc::new);
             let terms = asked.trigger.terms(&answer.forecast, observed).ok();

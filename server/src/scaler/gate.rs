@@ -19,12 +19,12 @@ use crate::{
 pub struct Standing {
     /// Of the grid.
     pub step_seconds: u32,
-    /// When it was trained.
-    pub trained_at: Timestamp,
-    /// Up to here its data are known: of its training, or since.
-    pub known_to: Timestamp,
-    /// The value of the last observation that anybody knows.
-    pub observed: f64,
+    /// Since the training, in seconds.
+    pub model_age: i64,
+    /// Since the end of what was observed, in training or after it, in seconds.
+    pub data_age: i64,
+    /// The last observation, where one came in lately: a floor of what is needed.
+    pub observed: Option<f64>,
     /// Scaled to zero by design: the last that was seen is a zero, and it was seen and not missed. There is nothing to
     /// observe until it wakes, and waking it is what the forecast is for.
     pub at_zero: bool,
@@ -48,19 +48,27 @@ pub enum Measured {
 }
 
 impl Standing {
-    /// Of `served`, one version of `entry`, by what was `seen` of the series.
-    pub fn of(served: &Served, entry: &Entry, seen: Seen) -> Self {
+    /// Of `served`, one version of `entry`, by what was `seen` of the series, at the epoch second `now`.
+    pub fn of(served: &Served, entry: &Entry, seen: Seen, now: i64) -> Self {
         let metadata = served.loaded.metadata();
         let newest = entry
             .versions()
             .max_by_key(|of| of.loaded.metadata().cutoff);
         let newest: &Served = newest.map_or(served, |newest| newest);
         let trained_to = newest.loaded.metadata().cutoff;
-        let observed = match seen.last().filter(|last| last.at >= trained_to) {
+        let newest_value = match seen.last().filter(|last| last.at >= trained_to) {
             Some(last) => last.value,
             None => newest.loaded.forecaster().model().ends.last.1,
         };
         let (limits, known_to) = seen.known_to(metadata);
+        let age = |since: Timestamp| now.saturating_sub(since.as_second()).max(0);
+        let lately = Limits::default()
+            .observed(metadata.series.step_seconds)
+            .data_age;
+        let step = i64::from(metadata.series.step_seconds);
+        let observed = seen
+            .last()
+            .filter(|last| age(last.at) - step <= lately.as_secs());
         let view = seen
             .view()
             .filter(|view| view.version == served.version && view.sha256 == metadata.sha256);
@@ -71,10 +79,10 @@ impl Standing {
         let backtest = backtest.map(|skill| (skill, Measured::Backtest));
         Self {
             step_seconds: metadata.series.step_seconds,
-            trained_at: metadata.trained_at,
-            known_to,
-            observed,
-            at_zero: entry.series.zero_means == ZeroMeans::Value && observed == 0.0,
+            model_age: age(metadata.trained_at),
+            data_age: age(known_to),
+            observed: observed.map(|last| last.value),
+            at_zero: entry.series.zero_means == ZeroMeans::Value && newest_value == 0.0,
             skill: live.or(backtest),
             limits,
             live: view.map(|_| seen.gate_of(served).cloned()),
@@ -113,18 +121,17 @@ pub enum Gate {
     Live(Option<Reason>),
 }
 
-/// The gates of `trigger` for a version of this `standing` at the epoch second `now`.
-pub fn gates(trigger: &Trigger, standing: &Standing, now: i64) -> Vec<Gate> {
+/// The gates of `trigger` for a version of this `standing`.
+pub fn gates(trigger: &Trigger, standing: &Standing) -> Vec<Gate> {
     let limit =
         |own: Option<u32>, of_series: SignedDuration| own.map_or(of_series.as_secs(), i64::from);
-    let age = |since: Timestamp| now.saturating_sub(since.as_second()).max(0);
     let mut gates = vec![
         Gate::ModelAge {
-            age: age(standing.trained_at),
+            age: standing.model_age,
             limit: limit(trigger.max_model_age_seconds, standing.limits.model_age),
         },
         Gate::DataAge {
-            age: age(standing.known_to),
+            age: standing.data_age,
             limit: limit(trigger.max_data_age_seconds, standing.limits.data_age),
             at_zero: standing.at_zero,
         },
@@ -261,15 +268,12 @@ mod tests {
     use super::*;
     use crate::scaler::asked::Asked;
 
-    const NOW: i64 = 1_800_000_000;
-
     fn standing(model_age: i64, data_age: i64) -> Standing {
-        let at = |age: i64| Timestamp::from_second(NOW - age).unwrap();
         Standing {
             step_seconds: 300,
-            trained_at: at(model_age),
-            known_to: at(data_age),
-            observed: 1.0,
+            model_age,
+            data_age,
+            observed: None,
             at_zero: false,
             skill: None,
             limits: Limits::default(),
@@ -283,7 +287,7 @@ mod tests {
         let pairs = own.iter().chain(settings);
         let metadata = pairs.map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         let trigger = Asked::read(&metadata.collect()).unwrap().trigger;
-        let gates = gates(&trigger, standing, NOW);
+        let gates = gates(&trigger, standing);
         let closed = gates.iter().filter(|gate| !gate.is_open());
         closed.map(Gate::reason).collect()
     }

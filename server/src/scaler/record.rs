@@ -101,13 +101,13 @@ impl Record {
         }
     }
 
-    fn same(&self) -> (Option<u64>, u64, Standing) {
+    fn same(&self) -> (Option<u64>, u64, Stands) {
         let told = self.decision.told.as_ref().ok();
         let value = told.map(|demand| demand.value.to_bits());
         (value, self.decision.version, self.stands())
     }
 
-    fn stands(&self) -> Standing {
+    fn stands(&self) -> Stands {
         let told = self.decision.told.as_ref().ok();
         let active = told.map(|demand| demand.active);
         (active, self.decision.source, self.decision.reason())
@@ -115,11 +115,13 @@ impl Record {
 }
 
 /// Whether it is active, who says so, and why the champion does not.
-type Standing = (Option<bool>, Source, Option<&'static str>);
+type Stands = (Option<bool>, Source, Option<&'static str>);
 
 /// How a decision differs from the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum News {
+    /// There was none.
+    First,
     /// Not at all.
     None,
     /// By the value or the version.
@@ -148,7 +150,8 @@ impl Records {
         let news = match before {
             Some(before) if before.same() == record.same() => News::None,
             Some(before) if before.stands() == record.stands() => News::Value,
-            _ => News::Standing,
+            Some(_) => News::Standing,
+            None => News::First,
         };
         if let (News::None, Some(before)) = (news, before) {
             record.since = before.since;
@@ -165,19 +168,15 @@ impl Records {
         limit: usize,
         meant: impl Fn(&Whose) -> bool,
     ) -> (Vec<(Whose, Record)>, bool) {
-        let mut page: Vec<(Whose, Record)> = {
-            let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let meant = kept
-                .iter()
-                .filter(|(whose, _)| after.is_none_or(|after| *whose > after) && meant(whose));
-            meant
-                .map(|(whose, record)| (whose.clone(), record.clone()))
-                .collect()
-        };
-        page.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let more = page.len() > limit;
-        page.truncate(limit);
-        (page, more)
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<(&Whose, &Record)> = kept
+            .iter()
+            .filter(|(whose, _)| after.is_none_or(|after| *whose > after) && meant(whose))
+            .collect();
+        all.sort_unstable_by_key(|(whose, _)| *whose);
+        let page = all.iter().take(limit);
+        let page = page.map(|(whose, record)| ((*whose).clone(), (*record).clone()));
+        (page.collect(), all.len() > limit)
     }
 
     /// What `whose` trigger was told last.

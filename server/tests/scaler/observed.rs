@@ -43,6 +43,13 @@ async fn the_floor_is_the_last_observation_and_an_open_stream_hears_of_it() {
     assert_eq!(keda.value().await.unwrap(), 9.0);
     observe(&server, 1, &[1.0]).await;
     assert_eq!(keda.value().await.unwrap(), 2.0);
+    // What was observed an hour ago is no floor of what is needed now.
+    observe(&server, 2, &[9.0]).await;
+    let patient = [("floorAtObserved", "true"), ("maxDataAge", "1d")];
+    let patient = Keda::at(&server, &patient).await;
+    assert_eq!(patient.value().await.unwrap(), 9.0);
+    server.clock.set(now() + SignedDuration::from_hours(1));
+    assert_eq!(patient.value().await.unwrap(), 2.0);
 }
 
 #[tokio::test]

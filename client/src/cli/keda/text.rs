@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use loadcast_client::{Meaning, Rung, ScalerDecision, ScalerSource, Step};
 
 use super::Checked;
+use super::page::{Page, Tone};
 use crate::cli::terminal::Terminal;
 use crate::cli::units::Scale;
 
@@ -18,99 +19,13 @@ const ENDS: usize = 4;
 /// The label of what KEDA is told now.
 const TOLD: &str = "KEDA is told";
 
-/// Where the second column begins.
-const INDENT: usize = 18;
-
-/// Writes lines that fit the terminal.
-struct Page<'a, W> {
-    out: &'a mut W,
-    columns: usize,
-    colour: bool,
-}
-
-/// How a word is meant.
-#[derive(Clone, Copy)]
-enum Tone {
-    Plain,
-    Heading,
-    Good,
-    Bad,
-    Faint,
-}
-
-impl Tone {
-    fn code(self) -> &'static str {
-        match self {
-            Self::Plain => "",
-            Self::Heading => "\x1b[1m",
-            Self::Good => "\x1b[32m",
-            Self::Bad => "\x1b[31m",
-            Self::Faint => "\x1b[2m",
-        }
-    }
-}
-
-impl<W: Write> Page<'_, W> {
-    /// `label` in the first column, `words` in the second, wrapped.
-    fn line(&mut self, label: &str, tone: Tone, words: &str) -> io::Result<()> {
-        let width = self.columns.saturating_sub(INDENT).max(20);
-        let mut lines = wrapped(words, width).into_iter();
-        let label = format!("{label:<width$}", width = INDENT - 1);
-        let label = self.toned(tone, &label);
-        let first = lines.next().unwrap_or_default();
-        writeln!(self.out, "{}", format!("{label} {first}").trim_end())?;
-        for line in lines {
-            writeln!(self.out, "{:INDENT$}{line}", "")?;
-        }
-        Ok(())
-    }
-
-    fn heading(&mut self, words: &str) -> io::Result<()> {
-        for line in wrapped(words, self.columns) {
-            let line = self.toned(Tone::Heading, &line);
-            writeln!(self.out, "{line}")?;
-        }
-        Ok(())
-    }
-
-    fn toned(&self, tone: Tone, text: &str) -> String {
-        match tone.code() {
-            code if self.colour && !code.is_empty() => {
-                // Blanks that fill a column stay plain.
-                let words = text.trim_end();
-                format!("{code}{words}\x1b[0m{}", &text[words.len()..])
-            }
-            _ => text.to_owned(),
-        }
-    }
-}
-
-/// `text` in lines of at most `width` characters, broken between words; a longer word has a line of its own.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
 /// One trigger.
 pub(super) fn print(
     checked: &Checked,
     terminal: &Terminal,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let mut page = Page {
-        out,
-        columns: terminal.columns.into(),
-        colour: terminal.colour,
-    };
+    let mut page = Page::new(terminal, out);
     if let Some(whose) = &checked.whose {
         page.heading(whose)?;
     }
@@ -161,7 +76,7 @@ fn of_meaning<W: Write>(page: &mut Page<'_, W>, meaning: &Meaning) -> io::Result
     for of_rung in &meaning.rungs {
         rung(page, of_rung, scale)?;
     }
-    writeln!(page.out)?;
+    page.gap()?;
     told(page, TOLD, &meaning.decision, scale)?;
     if let Some(at) = meaning.changes_at {
         page.line(
@@ -187,7 +102,7 @@ fn scale_of(meaning: &Meaning) -> Scale {
 }
 
 fn rung<W: Write>(page: &mut Page<'_, W>, rung: &Rung, scale: Scale) -> io::Result<()> {
-    writeln!(page.out)?;
+    page.gap()?;
     let what = rung.source.name().to_lowercase();
     page.heading(&format!("version {}, {what}", rung.version))?;
     for gate in &rung.gates {

@@ -254,7 +254,10 @@ fn terms(trigger: &Trigger, explained: &Explained) -> Vec<pb::TriggerTerm> {
         ));
     }
     if trigger.floor_at_observed {
-        let said = format!("at least the last observation, {}", explained.observed);
+        let said = match explained.observed {
+            Some(observed) => format!("at least the last observation, {observed}"),
+            None => "nothing was observed lately: no floor".to_owned(),
+        };
         all.push(term("floorAtObserved", terms.floored, said));
     }
     if terms.floored < 0.0 {
