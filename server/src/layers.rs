@@ -13,6 +13,9 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 /// The longest path that becomes part of a span; ours are far shorter.
 const MAX_METHOD_BYTES: usize = 128;
 
+/// Of the W3C.
+const TRACEPARENT: &str = "traceparent";
+
 /// One span for each call, named after the RPC conventions, child of the caller's `traceparent`.
 #[derive(Debug, Clone, Copy)]
 pub struct CallSpan;
@@ -29,14 +32,18 @@ impl<B> MakeSpan<B> for CallSpan {
             rpc.method = method,
             trace_id = field::Empty,
         );
-        let parent = TraceContextPropagator::new().extract(&Headers(request.headers()));
-        if parent.span().span_context().is_valid()
-            && let Err(error) = span.set_parent(parent)
-        {
-            tracing::debug!(%error, "the caller's trace context cannot be taken over");
+        // Only a caller's trace is worth the search for it: without one the span has an id of its own when somebody asks
+        // for it, and most calls end before that.
+        if request.headers().contains_key(TRACEPARENT) {
+            let parent = TraceContextPropagator::new().extract(&Headers(request.headers()));
+            let context = parent.span().span_context().clone();
+            if context.is_valid() {
+                span.record("trace_id", field::display(context.trace_id()));
+                if let Err(error) = span.set_parent(parent) {
+                    tracing::debug!(%error, "the caller's trace context cannot be taken over");
+                }
+            }
         }
-        let trace_id = span.context().span().span_context().trace_id();
-        span.record("trace_id", field::display(trace_id));
         span
     }
 }
@@ -58,5 +65,5 @@ pub fn traceparent() -> String {
     let context = Span::current().context();
     let mut carrier = std::collections::HashMap::new();
     TraceContextPropagator::new().inject_context(&context, &mut carrier);
-    carrier.remove("traceparent").unwrap_or_default()
+    carrier.remove(TRACEPARENT).unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 //! processor on the provider below, nothing else changes.
 
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing_subscriber::{
     EnvFilter, Layer as _,
     field::MakeExt as _,
@@ -21,7 +21,9 @@ pub struct Telemetry {
 
 /// Installs the process-wide subscriber: logs on stderr in `format`, filtered by RUST_LOG (default `info`).
 pub fn init(format: LogFormat) -> Telemetry {
-    let provider = SdkTracerProvider::builder().build();
+    // Nobody exports yet: only what a caller has sampled is recorded, for its context goes on.
+    let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
+    let provider = SdkTracerProvider::builder().with_sampler(sampler).build();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let logs = match format {
