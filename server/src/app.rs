@@ -30,7 +30,7 @@ use crate::{
     http_port::{self, Port},
     lanes::Lanes,
     layers::CallSpan,
-    live,
+    live::{self, pull::Puller},
     metrics::Metrics,
     poller::{self, Hints},
     publish::Publisher,
@@ -59,6 +59,7 @@ struct Wiring {
     http: TcpListener,
     cache: Arc<Cache>,
     registry: Arc<dyn Registry>,
+    puller: Option<Puller>,
     webhook_secret: Option<Secret>,
 }
 
@@ -82,6 +83,7 @@ impl App {
         let cache = Arc::new(cache);
         let (restoring, folder) = (Arc::clone(&cache), config.state_dir.clone());
         tokio::task::spawn_blocking(move || restoring.restore_live(&folder)).await?;
+        let puller = puller(&config, &cache)?;
         let url = match &config.registry {
             Some(url) => url.clone(),
             None => {
@@ -118,6 +120,7 @@ impl App {
                 http,
                 cache,
                 registry,
+                puller,
                 webhook_secret,
             },
         })
@@ -184,6 +187,7 @@ impl Wiring {
             http,
             cache,
             registry,
+            puller,
             webhook_secret,
         } = self;
         let rest = config.rest();
@@ -217,6 +221,12 @@ impl Wiring {
         let folder = config.state_dir.clone();
         let keeping = tokio::spawn(live::keep(Arc::clone(&cache), folder.clone(), stop.clone()));
         let observed = Arc::clone(&cache);
+        let stopped = stop.clone();
+        let pulling = tokio::spawn(async move {
+            if let Some(puller) = puller {
+                puller.run(stopped).await;
+            }
+        });
         let health = Health::new(cache.registry_answers(), cache.forgetful());
         let services = Services {
             publisher: Publisher::new(
@@ -302,13 +312,34 @@ impl Wiring {
         }
         following.await?;
         keeping.await?;
+        pulling.await?;
         // Whatever was told up to the end.
-        let writing = tokio::task::spawn_blocking(move || observed.write_live(&folder));
-        if let Err(error) = writing.await? {
-            tracing::warn!(%error, "observations are not written; they are to be told again");
+        if observed.live().changes() > 0 {
+            let writing = tokio::task::spawn_blocking(move || observed.write_live(&folder));
+            if let Err(error) = writing.await? {
+                tracing::warn!(%error, "observations are not written; they are to be told again");
+            }
         }
         outcome
     }
+}
+
+/// What pulls observations; `None` where the flags name no Prometheus.
+fn puller(config: &Config, cache: &Arc<Cache>) -> anyhow::Result<Option<Puller>> {
+    let prometheus = config.prometheus.connect_within(live::pull::LIMITS);
+    let prometheus = prometheus.map_err(|error| anyhow::anyhow!("{error}: {}", error.remedy()))?;
+    let Some(prometheus) = prometheus else {
+        return Ok(None);
+    };
+    let declared = cache.live().declared().context(
+        "--prometheus-url stands alone: give --catalog FILE.toml, whose expressions are asked of it",
+    )?;
+    Ok(Some(Puller {
+        cache: Arc::clone(cache),
+        catalog: Arc::clone(declared.catalog()),
+        prometheus,
+        every: config.observe_every,
+    }))
 }
 
 /// Frees old versions off the serving threads, once their last reader is gone.

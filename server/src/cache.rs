@@ -4,6 +4,7 @@
 //! swap, a swap costs the same however many models there are, and whoever holds a state holds a consistent one. Both
 //! inlets, push and refresh, end in [`Cache::commit`]. It makes the change durable, then visible, then tells of it.
 
+mod evicted;
 mod records;
 mod remember;
 
@@ -24,6 +25,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
+    cache::evicted::evicted,
     cache::records::{model_record, parameters, remembered},
     candidate::Candidates,
     catalog::Declared,
@@ -479,27 +481,4 @@ impl Stages for Install<'_> {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Versions of `before` that `batch` neither serves nor keeps any more.
-fn evicted(before: &State, batch: &Batch) -> Vec<Arc<Served>> {
-    let changed = batch
-        .events
-        .iter()
-        .filter_map(|event| event.kind.series())
-        .map(|(series, _)| series);
-    let mut evicted = Vec::new();
-    for series in changed {
-        let after = batch.after.entries.get(series);
-        let is_left = |old: &&Arc<Served>| {
-            !after.is_some_and(|entry| entry.versions().any(|new| Arc::ptr_eq(old, new)))
-        };
-        let old = before.entries.get(series).into_iter();
-        evicted.extend(
-            old.flat_map(|entry| entry.versions())
-                .filter(is_left)
-                .cloned(),
-        );
-    }
-    evicted
 }

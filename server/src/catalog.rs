@@ -55,18 +55,18 @@ impl Declared {
 
     /// The entry that declares `series`: the one of its name, else the first template that its labels fill to its name.
     pub fn entry(&self, series: &Series) -> Option<&Entry> {
-        let of_labels = |entry: &&Entry| {
-            let filled = entry.name.fill(&series.labels);
-            filled.is_ok_and(|filled| SeriesName::cleaned(&filled) == series.name)
+        self.catalog.entries.get(self.index(series)?)
+    }
+
+    /// The place of [`entry`](Self::entry) in the catalog.
+    pub fn index(&self, series: &Series) -> Option<usize> {
+        let fills = |i: &&usize| {
+            let entry = self.catalog.entries.get(**i);
+            let filled = entry.and_then(|entry| entry.name.fill(&series.labels).ok());
+            filled.is_some_and(|filled| SeriesName::cleaned(&filled) == series.name)
         };
-        let entries = &self.catalog.entries;
-        match self.fixed.get(&series.name) {
-            Some(i) => entries.get(*i),
-            None => {
-                let templates = self.templates.iter();
-                templates.filter_map(|i| entries.get(*i)).find(of_labels)
-            }
-        }
+        let fixed = self.fixed.get(&series.name);
+        fixed.or_else(|| self.templates.iter().find(fills)).copied()
     }
 }
 

@@ -56,6 +56,14 @@ pub struct Config {
     #[arg(long, env = "LOADCAST_CATALOG", value_name = "FILE.toml")]
     pub catalog: Option<PathBuf>,
 
+    /// The Prometheus that the catalog's expressions are asked of, for what happened since the last observation.
+    #[command(flatten)]
+    pub prometheus: loadcast_prometheus::flags::Args,
+
+    /// How often Prometheus is asked, for each entry of the catalog.
+    #[arg(long, env = "LOADCAST_OBSERVE_EVERY", default_value = "1m", value_parser = duration)]
+    pub observe_every: Duration,
+
     /// How often the registry is asked for moves. One that does not answer is asked less and less often, at least every
     /// 30 seconds unless it asks for longer.
     #[arg(long, env = "LOADCAST_POLL_INTERVAL", default_value = "5s", value_parser = duration)]

@@ -13,6 +13,7 @@ pub mod memory;
 pub mod metrics;
 mod observe;
 mod past;
+pub mod pull;
 mod seen;
 mod tally;
 
@@ -82,6 +83,8 @@ pub(crate) struct Counts {
     pub(crate) accepted: AtomicU64,
     pub(crate) missing: AtomicU64,
     pub(crate) ignored: AtomicU64,
+    /// Questions to Prometheus that brought nothing.
+    pub(crate) pull_failures: AtomicU64,
 }
 
 /// What observations say of one series at one moment.

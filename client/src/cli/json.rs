@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use loadcast_client::{Forecast, Model, ModelEvent, Provenance, Reason, Scores};
+use loadcast_client::{Forecast, Live, Model, ModelEvent, Provenance, Reason, Scores};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -158,10 +158,34 @@ pub(crate) fn model(model: &Model) -> Value {
             "scores": rejection.scores.as_ref().map(scores),
         })),
         "live_scores": model.live_scores.as_ref().map(scores),
+        "live": model.live.as_ref().map(live),
         "kept_versions": model.kept_versions.iter().map(u64::to_string).collect::<Vec<_>>(),
         "aliases": model.aliases.iter()
             .map(|(alias, version)| (alias.clone(), version.to_string()))
             .collect::<BTreeMap<_, _>>(),
+    })
+}
+
+/// What observations say of what is served.
+fn live(live: &Live) -> Value {
+    json!({
+        "observed_at": live.observed_at.to_string(),
+        "last_value": live.last_value,
+        "version": live.version.to_string(),
+        "since": live.since.to_string(),
+        "gate": live.gate.as_ref().map(|gate| json!({"code": gate.code, "message": gate.message})),
+        "unscored": live.unscored,
+        "leads": live.leads.iter().map(|scores| json!({
+            "lead_seconds": scores.lead.as_secs(),
+            "rows": scores.rows.to_string(),
+            "mae": scores.mae,
+            "coverage": scores.coverage,
+            "skill": scores.skill,
+            "seasonal_naive_mae": scores.seasonal_naive_mae,
+            "skill_last_value": scores.skill_last_value,
+            "last_value_mae": scores.last_value_mae,
+            "skill_rows": scores.skill_rows.to_string(),
+        })).collect::<Vec<_>>(),
     })
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use loadcast_client::{Client, Model, Refreshed, RolledBack, Scores, Selector};
+use loadcast_client::{Client, LeadScores, Model, Refreshed, RolledBack, Scores, Selector};
 
 use crate::cli::failure::Failure;
 use crate::cli::show::short;
@@ -280,7 +280,15 @@ fn show(model: &Model, out: &mut impl Write) -> io::Result<()> {
             )?;
         }
     }
-    fact("live", model.live_scores.as_ref().and_then(scores))?;
+    if let Some(live) = &model.live {
+        fact("observed", Some(instant(live.observed_at)))?;
+        for lead in &live.leads {
+            fact(
+                &format!("  in {} s", lead.lead.as_secs()),
+                lead_scores(lead),
+            )?;
+        }
+    }
     fact("aliases", pairs(model.aliases.iter()))?;
     let kept: Vec<String> = model.kept_versions.iter().map(u64::to_string).collect();
     fact("kept", (!kept.is_empty()).then(|| kept.join(", ")))
@@ -293,6 +301,20 @@ fn pairs<'a, V: std::fmt::Display + 'a>(
     let written = pairs.len() > 0;
     let text: Vec<String> = pairs.map(|(key, value)| format!("{key}={value}")).collect();
     written.then(|| text.join(", "))
+}
+
+/// What was measured of one lead; `None` before anything was.
+fn lead_scores(lead: &LeadScores) -> Option<String> {
+    let measured: Vec<String> = [
+        ("mae", lead.mae),
+        ("skill", lead.skill),
+        ("skill against the last value", lead.skill_last_value),
+        ("coverage", lead.coverage),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| value.map(|value| format!("{name} {value:.3}")))
+    .collect();
+    (!measured.is_empty()).then(|| format!("{} over {} forecasts", measured.join(", "), lead.rows))
 }
 
 /// What was measured.

@@ -2385,7 +2385,8 @@ pub mod model_service_client {
         /// Fresh observations: they correct the next leads where the artifact declares that this helps, and past forecasts are
         /// scored by them. Each counts for the step that its instant lies in; telling one again, or out of order, changes nothing.
         /// A message that makes no sense ends the call (INVALID_ARGUMENT, naming message and field); what came before it is
-        /// kept, and telling all again is harmless. What makes sense and cannot be used is counted, with the reason.
+        /// kept, and telling all again is harmless. What makes sense and cannot be used is counted, with the reason. A call ends
+        /// by its deadline like any other: send what there is, and call again with what comes.
         ///
         ///     grpcurl -plaintext -d '{"series":"shop.web.cpu","start":"2026-01-01T00:00:00Z","step":"300s","values":[1.5]}' localhost:50051 loadcast.v1.ModelService/ObserveActuals
         pub async fn observe_actuals(
@@ -2534,7 +2535,8 @@ pub mod model_service_server {
         /// Fresh observations: they correct the next leads where the artifact declares that this helps, and past forecasts are
         /// scored by them. Each counts for the step that its instant lies in; telling one again, or out of order, changes nothing.
         /// A message that makes no sense ends the call (INVALID_ARGUMENT, naming message and field); what came before it is
-        /// kept, and telling all again is harmless. What makes sense and cannot be used is counted, with the reason.
+        /// kept, and telling all again is harmless. What makes sense and cannot be used is counted, with the reason. A call ends
+        /// by its deadline like any other: send what there is, and call again with what comes.
         ///
         ///     grpcurl -plaintext -d '{"series":"shop.web.cpu","start":"2026-01-01T00:00:00Z","step":"300s","values":[1.5]}' localhost:50051 loadcast.v1.ModelService/ObserveActuals
         async fn observe_actuals(

@@ -6,5 +6,6 @@
 
 pub mod minio;
 pub mod process;
+pub mod prometheus;
 pub mod proxy;
 pub mod tools;

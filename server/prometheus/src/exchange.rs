@@ -146,15 +146,7 @@ impl Exchange {
             "{}/api/v1/query_range",
             self.base.path().trim_end_matches('/')
         ));
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.append_pair("query", expression)
-            .append_pair("start", &window.from.to_string())
-            .append_pair("end", &window.last().to_string())
-            .append_pair("step", &window.step.to_string())
-            // Thanos and VictoriaMetrics would answer in part; others do not look at it.
-            .append_pair("partial_response", "false")
-            .append_pair("deny_partial_response", "1");
-        let form = form.finish();
+        let form = form(expression, window);
         let request = if self.by_get.load(Ordering::Relaxed) {
             let query = match url.query() {
                 Some(query) => format!("{query}&{form}"),
@@ -272,6 +264,19 @@ impl Exchange {
             "change the expression (promql in the catalog, or --promql); it can be tried in Prometheus' own page",
         )
     }
+}
+
+/// The parameters of a question.
+fn form(expression: &str, window: Window) -> String {
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    form.append_pair("query", expression)
+        .append_pair("start", &window.from.to_string())
+        .append_pair("end", &window.last().to_string())
+        .append_pair("step", &window.step.to_string())
+        // Thanos and VictoriaMetrics would answer in part; others do not look at it.
+        .append_pair("partial_response", "false")
+        .append_pair("deny_partial_response", "1");
+    form.finish()
 }
 
 fn again(error: &reqwest::Error) -> Attempt {

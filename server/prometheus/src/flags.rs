@@ -80,13 +80,21 @@ impl Args {
     /// # Errors
     /// [`Error::Settings`] for a flag that cannot be used; [`Error::Source`] for a file that cannot be read.
     pub fn connect(&self) -> Result<Option<Arc<Prometheus>>> {
+        self.connect_within(Limits::default())
+    }
+
+    /// The same within `limits`, but for what the flags say of them.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_within(&self, limits: Limits) -> Result<Option<Arc<Prometheus>>> {
         let Some(url) = &self.prometheus_url else {
             return Ok(None);
         };
         let limits = Limits {
             parallel: self.prometheus_parallel.into(),
             samples: usize::try_from(self.prometheus_samples).unwrap_or(usize::MAX),
-            ..Limits::default()
+            ..limits
         };
         Prometheus::new(url, self.access()?, limits).map(|prometheus| Some(Arc::new(prometheus)))
     }

@@ -101,6 +101,8 @@ impl Cache {
     /// closed. Blocks.
     pub fn restore_live(&self, folder: &Path) {
         let path = folder.join(FILE);
+        // What a writer left that was killed.
+        let _ = std::fs::remove_file(path.with_extension("new"));
         if path.exists()
             && let Err(error) = self.read_live(&path)
         {

@@ -199,10 +199,12 @@ impl Judged {
             && self.leads.iter().all(ascending)
     }
 
-    /// How many forecasts wait.
+    /// How many bytes it has allocated.
     #[cfg(test)]
-    pub(crate) fn waiting(&self) -> usize {
-        self.leads.iter().map(|lead| lead.waiting.len()).sum()
+    pub(crate) fn allocated(&self) -> usize {
+        let leads = self.leads.capacity() * size_of::<Lead>();
+        let waiting = self.leads.iter().map(|lead| lead.waiting.capacity());
+        leads + waiting.sum::<usize>() * size_of::<Waiting>()
     }
 }
 

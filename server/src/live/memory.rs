@@ -162,9 +162,10 @@ impl Memory {
         self.past.is_sound() && self.judged.is_sound(self.past.step())
     }
 
+    /// How many bytes it takes now.
     #[cfg(test)]
-    pub(crate) fn waiting(&self) -> usize {
-        self.judged.waiting()
+    pub(crate) fn held(&self) -> usize {
+        size_of::<Self>() + self.past.allocated() + self.judged.allocated()
     }
 }
 

@@ -74,6 +74,11 @@ impl Collector for Observations {
                 &counts.ignored,
             ),
             (
+                "live_pull_failures",
+                "Questions to Prometheus that brought nothing; they are asked again.",
+                &counts.pull_failures,
+            ),
+            (
                 "live_observations_missing",
                 "Observations marked as missing.",
                 &counts.missing,

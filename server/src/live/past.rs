@@ -90,6 +90,12 @@ impl Past {
         all.filter(|(_, value)| value.is_finite())
     }
 
+    /// How many bytes it has allocated.
+    #[cfg(test)]
+    pub(crate) fn allocated(&self) -> usize {
+        self.values.capacity() * size_of::<f64>()
+    }
+
     /// What a file says makes sense.
     pub(crate) fn is_sound(&self) -> bool {
         self.step >= 1

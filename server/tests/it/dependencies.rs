@@ -44,6 +44,12 @@ fn the_server_links_no_wasmtime_and_the_client_no_augurs() {
             .iter()
             .any(|name| name == "loadcast-trainer" || name == "loadcast-client")
     );
+    let prometheus = linked("loadcast-prometheus");
+    let ours: Vec<_> = prometheus
+        .iter()
+        .filter(|name| name.starts_with("loadcast-"))
+        .collect();
+    assert_eq!(ours, ["loadcast-prometheus", "loadcast-model"]);
     let client = linked("loadcast-client");
     assert!(
         client.iter().any(|name| name == "tonic"),

@@ -3,6 +3,7 @@
 mod answers;
 mod gates;
 mod observe;
+mod pull;
 mod restart;
 mod scene;
 mod scores;

@@ -5,7 +5,7 @@ use loadcast_client::Selector;
 
 use crate::exposition::{DAY, Family, load, now, serve, write};
 use crate::house::{done, server};
-use crate::prometheus::{Prometheus, Setting, installed};
+use loadcast_components::prometheus::{Prometheus, Setting, installed};
 
 const STEP: i64 = 300;
 

@@ -9,7 +9,7 @@ use loadcast_trainer::source::location::Location;
 
 use crate::exposition::{Family, now, write};
 use crate::house::done;
-use crate::prometheus::{Prometheus, Setting, installed};
+use loadcast_components::prometheus::{Prometheus, Setting, installed};
 
 const FILE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),

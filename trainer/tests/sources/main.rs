@@ -11,7 +11,6 @@ mod killed;
 mod kubernetes;
 mod minio;
 mod names;
-mod prometheus;
 mod scripted;
 mod secured;
 #[path = "../shared/server.rs"]

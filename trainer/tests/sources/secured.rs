@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::exposition::{Family, load, now, write};
 use crate::house::{done, refused};
-use crate::prometheus::{Prometheus, Setting, installed};
+use loadcast_components::prometheus::{Prometheus, Setting, installed};
 
 /// bcrypt of the password below, cost 4.
 const HASH: &str = "$2b$04$abcdefghijklmnopqrstuuXcjcm5avyCiJoD2uS24xa2lb6fjMB3G";

@@ -171,11 +171,9 @@ async fn a_watcher_is_told_of_an_observation_within_the_step() {
     let watch = WatchQuery::new(names, Duration::from_secs(3_600));
     let mut watch = server.client().watch_forecasts(watch);
     let mut next = async || loop {
-        match watch.next().await.unwrap().unwrap() {
-            Update::Message(ForecastUpdate::Forecast { cause, forecast }) => {
-                return (cause, forecast);
-            }
-            _ => {}
+        let update = watch.next().await.unwrap().unwrap();
+        if let Update::Message(ForecastUpdate::Forecast { cause, forecast }) = update {
+            return (cause, forecast);
         }
     };
     let (cause, forecast) = next().await;

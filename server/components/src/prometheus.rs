@@ -4,39 +4,43 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use loadcast_components::process::Process;
-use loadcast_components::tools::{free_port, tool};
+use crate::process::Process;
+use crate::tools::{free_port, tool};
 
 /// A first start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running Prometheus.
 #[derive(Debug)]
-pub(crate) struct Prometheus {
-    pub(crate) url: String,
+pub struct Prometheus {
+    /// Its root.
+    pub url: String,
     _process: Process,
 }
 
 /// What is scraped, and how it is served.
 #[derive(Debug, Default)]
-pub(crate) struct Setting<'a> {
+pub struct Setting<'a> {
     /// OpenMetrics text that promtool makes blocks of.
-    pub(crate) history: Option<&'a Path>,
+    pub history: Option<&'a Path>,
     /// HOST:PORT whose /metrics is scraped every second.
-    pub(crate) scrape: Option<String>,
+    pub scrape: Option<String>,
     /// A web configuration: TLS and users.
-    pub(crate) web: Option<&'a Path>,
+    pub web: Option<&'a Path>,
 }
 
 /// Prometheus and promtool; `None` where they are not installed.
-pub(crate) fn installed() -> Option<(PathBuf, PathBuf)> {
+pub fn installed() -> Option<(PathBuf, PathBuf)> {
     let prometheus = tool("Prometheus", "bin/prometheus", "apt-get")?;
     Some((prometheus.with_file_name("promtool"), prometheus))
 }
 
 impl Prometheus {
     /// Starts one; `None` where it is not installed.
-    pub(crate) fn start(setting: &Setting<'_>) -> Option<Self> {
+    ///
+    /// # Panics
+    /// When it is installed and does not start.
+    pub fn start(setting: &Setting<'_>) -> Option<Self> {
         let (promtool, prometheus) = installed()?;
         let port = free_port();
         let mut process = Process::start("prometheus", &[], |folder| {
@@ -74,7 +78,10 @@ impl Prometheus {
     }
 
     /// Waits until `expression` is true of something.
-    pub(crate) async fn sees(&self, expression: &str) {
+    ///
+    /// # Panics
+    /// When that does not happen for two minutes.
+    pub async fn sees(&self, expression: &str) {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let mut url = url::Url::parse(&self.url)
             .unwrap()
