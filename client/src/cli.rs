@@ -98,7 +98,7 @@ async fn run(cli: Cli, terminal: &Terminal, out: &mut impl Write) -> Result<(), 
     let client = Client::new(&cli.addr)?;
     match cli.command {
         Command::Forecast(args) => forecast::run(args, &client, terminal, out).await,
-        Command::Recommend(args) => recommend::run(args, &client, out).await,
+        Command::Recommend(args) => recommend::run(args, &client, terminal, out).await,
         Command::Keda(command) => keda::run(command, &client, terminal, out).await,
         Command::Watch(args) => watch::run(args, &client, terminal, out).await,
         Command::Top(args) => top::run(args, &client, terminal, out).await,

@@ -1,5 +1,6 @@
 //! The client: one lazy connection, one method for each thing to ask.
 
+mod recommend;
 mod scaler;
 
 use std::future::Future;
@@ -28,7 +29,6 @@ use crate::types::live::{Observations, Observed};
 use crate::types::model::{Model, Refreshed, RolledBack};
 use crate::types::push::{Push, Pushed, RejectionReport};
 use crate::types::query::{BatchQuery, ForecastQuery, WatchQuery};
-use crate::types::recommendation::{Recommendation, RecommendationQuery};
 use crate::types::series::Selector;
 use crate::types::text::non_zero;
 use crate::watch::{Frames, Resume, SILENCE_LIMIT, Watch};
@@ -126,26 +126,6 @@ impl Client {
             .map_err(|error| Error::protocol("forecast", error.to_string()))?
             .try_into()
             .map_err(|error: Error| error.within("forecast"))
-    }
-
-    /// Requests and limits for a window.
-    ///
-    /// # Errors
-    /// As [`forecast`](Self::forecast); [`Error::Refused`] with FAILED_PRECONDITION and a reason code such as STALE_DATA
-    /// for a forecast that nobody should act on.
-    pub async fn recommend(&self, query: &RecommendationQuery) -> Result<Recommendation, Error> {
-        let span = tracing::info_span!(
-            "recommend",
-            cpu_series = query.cpu_series,
-            memory_series = query.memory_series
-        );
-        let request = self.request(query.clone().into(), self.call_deadline);
-        let mut service = self.forecasts();
-        self.call(self.call_deadline, service.get_recommendation(request))
-            .instrument(span)
-            .await?
-            .try_into()
-            .map_err(|error: Error| error.within("recommendation"))
     }
 
     /// Forecasts of many series, one item each, in the order of names. They come as they are computed; the deadline of a

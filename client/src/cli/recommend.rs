@@ -16,6 +16,7 @@ use crate::cli::failure::Failure;
 use crate::cli::json::provenance;
 use crate::cli::recommend::patch::Target;
 use crate::cli::table::Table;
+use crate::cli::terminal::Terminal;
 
 /// What to size, and how to show the advice.
 #[derive(Debug, clap::Args)]
@@ -133,7 +134,12 @@ impl Args {
 }
 
 /// Asks and prints.
-pub(crate) async fn run(args: Args, client: &Client, out: &mut impl Write) -> Result<(), Failure> {
+pub(crate) async fn run(
+    args: Args,
+    client: &Client,
+    terminal: &Terminal,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
     if args.output == Output::Yaml && args.replicas == 0 {
         return Err(Failure::NoPatch {
             reason: "the series are totals of a workload, and a patch is of one pod".to_owned(),
@@ -142,17 +148,16 @@ pub(crate) async fn run(args: Args, client: &Client, out: &mut impl Write) -> Re
     }
     let advice = client.recommend(&args.query()).await?;
     match args.output {
-        Output::Table => table(&advice, out)?,
+        Output::Table => table(&advice, terminal.columns.into(), out)?,
         Output::Json => {
             serde_json::to_writer_pretty(&mut *out, &view(&advice))?;
             writeln!(out)?;
         }
         Output::Yaml => {
-            let named = args.cpu_series.as_ref().or(args.memory_series.as_ref());
-            let labels = match named {
-                Some(series) => client.model(series).await?.series.labels,
-                None => Default::default(),
-            };
+            let mut labels = Vec::new();
+            for series in args.cpu_series.iter().chain(&args.memory_series) {
+                labels.push(client.model(series).await?.series.labels);
+            }
             let place = args.target.place(&labels)?;
             patch::print(&place, &advice, out)?;
         }
@@ -175,7 +180,7 @@ fn resources(advice: &Recommendation) -> impl Iterator<Item = (&str, &ResourceRe
         .filter_map(|(name, advice)| Some((name, advice.as_ref()?)))
 }
 
-fn table(advice: &Recommendation, out: &mut impl Write) -> Result<(), Failure> {
+fn table(advice: &Recommendation, columns: usize, out: &mut impl Write) -> Result<(), Failure> {
     let (start, end) = advice.window;
     let whose = match advice.replicas {
         0 => "the workload's total".to_owned(),
@@ -196,10 +201,28 @@ fn table(advice: &Recommendation, out: &mut impl Write) -> Result<(), Failure> {
     for (name, of) in resources(advice) {
         writeln!(out)?;
         for note in &of.notes {
-            writeln!(out, "{name}: {note}")?;
+            for line in wrapped(&format!("{name}: {note}"), columns) {
+                writeln!(out, "{line}")?;
+            }
         }
     }
     Ok(())
+}
+
+/// Lines of at most so many columns where words allow it; all but the first indented.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) => lines.push(format!("  {word}")),
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 fn view(advice: &Recommendation) -> Value {
@@ -246,6 +269,15 @@ mod tests {
         let query = query(&["--memory-series", "web.memory"]).unwrap();
         assert_eq!(query.cpu_series, None);
         assert_eq!(query.replicas, 0);
+    }
+
+    #[test]
+    fn notes_break_between_words_and_a_long_word_stands_alone() {
+        assert_eq!(
+            wrapped("cpu: one two three", 12),
+            ["cpu: one two", "  three"]
+        );
+        assert_eq!(wrapped("a bbbbbbbbbb c", 4), ["a", "  bbbbbbbbbb", "  c"]);
     }
 
     #[test]

@@ -41,12 +41,29 @@ pub(crate) struct Place {
 }
 
 impl Target {
-    /// The place that flags and `labels` name together.
-    pub(crate) fn place(&self, labels: &BTreeMap<String, String>) -> Result<Place, Failure> {
+    /// The place that flags and the labels of each series name together.
+    pub(crate) fn place(&self, labels: &[BTreeMap<String, String>]) -> Result<Place, Failure> {
         let known = |flag: &Option<String>, label: &str| {
-            let known = flag.clone().or_else(|| labels.get(label).cloned());
+            let told = labels.iter().find_map(|labels| labels.get(label).cloned());
+            let known = flag.clone().or(told);
             known.filter(|name| !name.is_empty())
         };
+        for (flag, label) in [
+            (&self.kind, "kind"),
+            (&self.namespace, "namespace"),
+            (&self.workload, "workload"),
+            (&self.container, "container"),
+        ] {
+            let mut told = labels.iter().filter_map(|labels| labels.get(label));
+            if let (None, Some(first)) = (flag, told.next())
+                && let Some(other) = told.find(|other| *other != first)
+            {
+                return Err(Failure::NoPatch {
+                    reason: format!("one series is of the {label} {first}, the other of {other}"),
+                    remedy: format!("name two of the same, or the {label} with --{label}"),
+                });
+            }
+        }
         let is_name = |name: &str| {
             let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
             name.len() <= 253 && name.chars().all(fits)
@@ -161,13 +178,13 @@ mod tests {
         let labels = [("workload", "web"), ("container", "app")]
             .map(|(key, value)| (key.to_owned(), value.to_owned()));
         let mut target = target();
-        let refused = target.place(&BTreeMap::new()).unwrap_err().to_string();
+        let refused = target.place(&[]).unwrap_err().to_string();
         assert!(refused.contains("--workload"), "{refused}");
         target.container = Some("proxy".to_owned());
-        let place = target.place(&labels.clone().into()).unwrap();
+        let place = target.place(&[labels.clone().into()]).unwrap();
         assert_eq!(place.kind, "Deployment");
         target.kind = Some("CronJob".to_owned());
-        let refused = target.place(&labels.clone().into()).unwrap_err();
+        let refused = target.place(&[labels.clone().into()]).unwrap_err();
         assert!(refused.to_string().contains("StatefulSet"), "{refused}");
         assert_eq!(
             (place.workload.as_str(), place.container.as_str()),
@@ -176,10 +193,27 @@ mod tests {
     }
 
     #[test]
+    fn series_of_two_workloads_make_no_patch_unless_it_is_named() {
+        let labels = |workload: &str| {
+            let labels = [("workload", workload), ("container", "app")];
+            let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+            BTreeMap::from(labels)
+        };
+        let both = [labels("web"), labels("worker")];
+        let refused = target().place(&both).unwrap_err().to_string();
+        assert!(refused.contains("web, the other of worker"), "{refused}");
+        let named = Target {
+            workload: Some("web".to_owned()),
+            ..target()
+        };
+        assert_eq!(named.place(&both).unwrap().workload, "web");
+    }
+
+    #[test]
     fn a_label_that_is_no_name_does_not_get_into_the_patch() {
         let labels = [("workload", "web\nkind: Secret"), ("container", "app")]
             .map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let refused = target().place(&labels.into()).unwrap_err().to_string();
+        let refused = target().place(&[labels.into()]).unwrap_err().to_string();
         assert!(refused.contains("names nothing"), "{refused}");
     }
 }
