@@ -14,7 +14,10 @@ const FILES: [&str; 4] = [
     "loadcast/v1/model.proto",
 ];
 
-/// Compiles the `.proto` files into `out`: one Rust file and `descriptor.bin`.
+/// Described and not generated: the crate arrow-flight has the Rust of it.
+const DESCRIBED: &str = "arrow/flight/flight.proto";
+
+/// Compiles the `.proto` files into `out`: one Rust file, `descriptor.bin` and `flight.bin`.
 fn generate(out: &Path) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut compiler = protox::Compiler::new([root]).expect("the proto folder");
@@ -30,6 +33,11 @@ fn generate(out: &Path) {
         .compile_fds(descriptors)
         .expect("generate Rust");
     share_encoded(&out.join("loadcast.v1.rs"));
+    let mut compiler = protox::Compiler::new([root]).expect("the proto folder");
+    compiler.include_source_info(true);
+    compiler.open_file(DESCRIBED).expect("a valid .proto file");
+    let described = compiler.file_descriptor_set().encode_to_vec();
+    fs::write(out.join("flight.bin"), described).expect("write descriptors");
 }
 
 /// The fields that a server encodes once for all subscribers; prost has no option that says so.
@@ -57,7 +65,12 @@ fn committed_code_is_what_the_protos_generate() {
     }
     let fresh = tempfile::tempdir().expect("a temporary folder");
     generate(fresh.path());
-    for name in ["loadcast.v1.rs", "grpc.health.v1.rs", "descriptor.bin"] {
+    for name in [
+        "loadcast.v1.rs",
+        "grpc.health.v1.rs",
+        "descriptor.bin",
+        "flight.bin",
+    ] {
         let want = fs::read(fresh.path().join(name)).expect("generated file");
         let have = fs::read(committed.join(name)).unwrap_or_default();
         assert!(

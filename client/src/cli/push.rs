@@ -133,7 +133,7 @@ impl Args {
             unit: self.unit.or(known.unit),
             step: self
                 .step
-                .or(known.step_seconds.map(Duration::from_secs))
+                .or_else(|| known.step_seconds.map(Duration::from_secs))
                 .ok_or_else(|| missing("the step of its grid", "--step 5m"))?,
             time_zone: self
                 .time_zone
