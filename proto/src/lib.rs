@@ -53,5 +53,8 @@ pub mod externalscaler {
 /// The encoded `google.protobuf.FileDescriptorSet` of this package and everything it imports, comments included.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("gen/descriptor.bin");
 
+/// The same of Arrow Flight, as far as a server of Loadcast speaks it.
+pub const FLIGHT_DESCRIPTOR_SET: &[u8] = include_bytes!("gen/flight.bin");
+
 /// The most chunk bytes that one `PushModelRequest` may carry.
 pub const MAX_CHUNK_BYTES: usize = 1024 * 1024;

@@ -16,7 +16,10 @@ const FILES: [&str; 6] = [
     "loadcast/v1/scaler.proto",
 ];
 
-/// Compiles the `.proto` files into `out`: one Rust file and `descriptor.bin`.
+/// Described and not generated: the crate arrow-flight has the Rust of it.
+const DESCRIBED: &str = "arrow/flight/flight.proto";
+
+/// Compiles the `.proto` files into `out`: one Rust file, `descriptor.bin` and `flight.bin`.
 fn generate(out: &Path) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut compiler = protox::Compiler::new([root]).expect("the proto folder");
@@ -32,6 +35,11 @@ fn generate(out: &Path) {
         .compile_fds(descriptors)
         .expect("generate Rust");
     share_encoded(&out.join("loadcast.v1.rs"));
+    let mut compiler = protox::Compiler::new([root]).expect("the proto folder");
+    compiler.include_source_info(true);
+    compiler.open_file(DESCRIBED).expect("a valid .proto file");
+    let described = compiler.file_descriptor_set().encode_to_vec();
+    fs::write(out.join("flight.bin"), described).expect("write descriptors");
 }
 
 /// The fields that a server encodes once for all subscribers; prost has no option that says so.
@@ -65,6 +73,7 @@ fn committed_code_is_what_the_protos_generate() {
         "grpc.health.v1.rs",
         "externalscaler.rs",
         "descriptor.bin",
+        "flight.bin",
     ] {
         let want = fs::read(fresh.path().join(name)).expect("generated file");
         let have = fs::read(committed.join(name)).unwrap_or_default();

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
 use loadcast_proto::{
-    FILE_DESCRIPTOR_SET,
+    FILE_DESCRIPTOR_SET, FLIGHT_DESCRIPTOR_SET,
     externalscaler::external_scaler_server::ExternalScalerServer,
     health::health_server::HealthServer,
     v1::{
@@ -59,6 +59,7 @@ pub(crate) fn routes(services: Services, http: axum::Router) -> anyhow::Result<R
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(FLIGHT_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let health = HealthServer::new(services.health.clone());

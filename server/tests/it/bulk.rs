@@ -144,3 +144,41 @@ async fn flights_are_listed_by_label_and_their_tickets_are_good_on_any_replica()
         assert!(columns.contains(column), "{column}");
     }
 }
+
+#[test]
+fn what_reflection_says_of_flight_is_what_the_crate_speaks() {
+    use arrow_flight::{FlightData, FlightEndpoint, FlightInfo};
+    use loadcast_proto::FLIGHT_DESCRIPTOR_SET;
+    use prost::Message as _;
+    use prost_reflect::{DescriptorPool, DynamicMessage};
+    let pool = DescriptorPool::decode(FLIGHT_DESCRIPTOR_SET).unwrap();
+    let agree = |name: &str, bytes: Vec<u8>| {
+        let message = pool.get_message_by_name(&format!("arrow.flight.protocol.{name}"));
+        let read = DynamicMessage::decode(message.unwrap(), bytes.as_slice()).unwrap();
+        assert_eq!(read.unknown_fields().count(), 0, "{name}");
+        assert_eq!(read.encode_to_vec(), bytes, "{name}");
+    };
+    let info = FlightInfo::new()
+        .with_descriptor(FlightDescriptor::new_path(vec!["web.cpu".to_owned()]))
+        .with_endpoint(FlightEndpoint::new().with_ticket(ticket("{}")))
+        .with_total_records(7)
+        .with_ordered(true);
+    let info = FlightInfo {
+        schema: "schema".into(),
+        ..info
+    };
+    agree("FlightInfo", info.encode_to_vec());
+    agree(
+        "FlightDescriptor",
+        FlightDescriptor::new_cmd("{}").encode_to_vec(),
+    );
+    let data = FlightData::new()
+        .with_data_header("header")
+        .with_app_metadata("told")
+        .with_data_body("body");
+    agree("FlightData", data.encode_to_vec());
+    let criteria = Criteria {
+        expression: "namespace=shop".into(),
+    };
+    agree("Criteria", criteria.encode_to_vec());
+}

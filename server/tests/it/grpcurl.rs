@@ -46,6 +46,7 @@ async fn grpcurl_lists_describes_asks_and_watches_without_a_proto_file() {
         "loadcast.v1.ScalerService",
         "externalscaler.ExternalScaler",
         "grpc.health.v1.Health",
+        "arrow.flight.protocol.FlightService",
     ] {
         assert!(
             stdout(&list).contains(service),
@@ -75,6 +76,11 @@ async fn grpcurl_lists_describes_asks_and_watches_without_a_proto_file() {
         serde_json::json!([2.5, 2.5, 2.5])
     );
     assert_eq!(answer["forecast"]["provenance"]["version"], "1");
+    let path = ["-d", r#"{"type":"PATH","path":["web.cpu"]}"#];
+    let flight = "arrow.flight.protocol.FlightService/GetFlightInfo";
+    let flight = grpcurl(&server, &path, &[flight]).await.unwrap();
+    let flight: serde_json::Value = serde_json::from_str(&stdout(&flight)).unwrap();
+    assert_eq!(flight["totalRecords"], "288");
     let watch = ["-max-time", "3", "-d", "{}"];
     let watched = grpcurl(&server, &watch, &["loadcast.v1.ModelService/WatchModels"])
         .await
