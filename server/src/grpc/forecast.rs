@@ -210,11 +210,11 @@ impl ForecastService for ForecastHandler {
         let items = futures::stream::iter(names).then(move |name| {
             let served = handler.pick(&name, &pick);
             let question = question.clone();
-            let live = Arc::clone(&handler.services.cache);
+            let cache = Arc::clone(&handler.services.cache);
             async move {
                 let forecast = async {
                     let served = served?;
-                    let seen = live.live().seen(&served.loaded.metadata().series);
+                    let seen = cache.live().seen(&served.loaded.metadata().series);
                     let answer = answer_off_thread(served, question, now, seen).await?;
                     format.apply(convert::forecast(answer, epoch, true)).await
                 };
@@ -283,7 +283,7 @@ impl ForecastService for ForecastHandler {
             let question = asked.ask.question(series, now);
             let seen = self.seen(&served);
             let last = seen.last().map(|last| last.value);
-            let answer = answer_off_thread(served, question, now, seen).await?;
+            let answer = answer_unless_busy(served, question, now, seen).await?;
             let advice = asked.ask.advise(resource, &answer, clamps, last)?;
             advised.push((resource, advice, answer));
         }
