@@ -1,6 +1,5 @@
 //! The catalog: which series there are, where their values come from, and how each is trained and judged.
-//! Schedules are read and checked too, and kept for the server: nothing acts on them yet. Shadow triggers the server
-//! decides, records and tells nobody.
+//! Shadow triggers the server decides and records, and nothing acts on them.
 //!
 //! One file for trainer and server, `catalog.toml`. Every key is known or refused; every error names the entry, the key
 //! and what to write instead:
@@ -17,10 +16,10 @@
 //! search = true                    # or spec = { weekly_seasonality = true }
 //! labels = { signal = "cpu" }
 //!
-//! [series.schedule]                # kept for the server: read and checked, nothing acts on it yet
+//! [series.schedule]                # a server calls a model stale that is older than two of these
 //! every = "6h"
 //!
-//! [series.gates]
+//! [series.gates]                   # of the trainer before it promotes, and of the server on live scores
 //! min_skill = 0.0
 //! ```
 
@@ -68,7 +67,7 @@ pub struct Entry {
     pub method: Option<Method>,
     /// The most recent history that is trained on, in seconds; `None`: as the command line says.
     pub max_train_seconds: Option<i64>,
-    /// When it is to be trained again. Kept for the server: nothing acts on it yet.
+    /// When it is to be trained again.
     pub schedule: Option<Schedule>,
     /// What a model must pass.
     pub gates: Gates,
@@ -85,7 +84,7 @@ pub enum Source {
     Column(String),
 }
 
-/// When a series is to be trained again. Kept for the server: nothing acts on it yet.
+/// When a series is to be trained again: a server takes the limit of a model's age from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
     /// Seconds from one training to the next.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use loadcast_model::{
     score::Scores,
-    series::{Labels, Series, SeriesName},
+    series::{Series, SeriesName},
 };
 use rpds::HashTrieMapSync;
 use uuid::Uuid;

@@ -149,11 +149,11 @@ impl ForecastService for ForecastHandler {
         let items = futures::stream::iter(names).then(move |name| {
             let served = handler.pick(&name, &pick);
             let question = question.clone();
-            let live = Arc::clone(&handler.services.cache);
+            let cache = Arc::clone(&handler.services.cache);
             async move {
                 let answer = match served {
                     Ok(served) => {
-                        let seen = live.live().seen(&served.loaded.metadata().series);
+                        let seen = cache.live().seen(&served.loaded.metadata().series);
                         answer_off_thread(served, question, now, seen).await
                     }
                     Err(error) => Err(error),

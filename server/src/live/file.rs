@@ -145,7 +145,7 @@ impl Cache {
                 tracing::warn!(%series, "remembered observations make no sense and are dropped");
                 return Ok(());
             }
-            if let Some(served) = self.get(&series) {
+            if let Some(served) = self.get(&series).filter(|served| memory.fits(served)) {
                 memory.follow(&served);
                 live.add(&series, memory, now);
             }

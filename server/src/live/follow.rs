@@ -64,15 +64,18 @@ impl Cache {
     /// Has what is remembered of `series` be of what is served now. Blocks.
     fn follow_blocking(&self, series: &SeriesName) {
         let live = self.live();
-        let entry = self.entry(series);
-        let Some(served) = entry.as_ref().and_then(|entry| entry.served.clone()) else {
-            live.forget(series);
-            return;
-        };
         let Some(slot) = live.slot(series) else {
             return;
         };
         let mut memory = lock(&slot.memory);
+        // Not before: whoever has the lock makes it of what is served then.
+        let entry = self.entry(series);
+        let served = entry.as_ref().and_then(|entry| entry.served.clone());
+        let Some(served) = served.filter(|served| memory.fits(served)) else {
+            drop(memory);
+            live.forget(series);
+            return;
+        };
         memory.follow(&served);
         let gate = entry.and_then(|entry| entry.gate.clone());
         let gate = gate.filter(|gate| gate.version == served.version);

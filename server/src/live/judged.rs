@@ -54,6 +54,7 @@ struct Lead {
 struct Waiting {
     at: i64,
     point: f64,
+    /// NaN where the band was not asked for.
     low: f64,
     high: f64,
 }
@@ -153,20 +154,22 @@ impl Judged {
             .state
             .as_ref()
             .and_then(|state| Observed::after(state, 0));
-        let forecast = columns(served, &Question::of_levels(&BAND), &ahead, observed)?.forecast;
+        // Bands from sampled paths take too long to be asked for at every observation.
+        let quick = served.loaded.forecaster().has_quick_bands();
+        let levels: &[f64] = if quick { &BAND } else { &[] };
+        let forecast = columns(served, &Question::of_levels(levels), &ahead, observed)?.forecast;
         for (i, lead) in self.leads.iter_mut().enumerate() {
             let of_level = |quantile: usize| {
-                let quantile = forecast.quantiles.get(quantile)?;
-                quantile.values.get(i).copied()
+                let quantile = forecast.quantiles.get(quantile);
+                let value = quantile.and_then(|quantile| quantile.values.get(i));
+                value.copied().unwrap_or(f64::NAN)
             };
-            if let (Some(point), Some(low), Some(high), Some(at)) =
-                (forecast.yhat.get(i), of_level(0), of_level(1), ahead.get(i))
-            {
+            if let (Some(point), Some(at)) = (forecast.yhat.get(i), ahead.get(i)) {
                 lead.waiting.push_back(Waiting {
                     at: *at,
                     point: *point,
-                    low,
-                    high,
+                    low: of_level(0),
+                    high: of_level(1),
                 });
             }
         }

@@ -58,23 +58,18 @@ impl Memory {
         Self::most_bytes(self.past.step())
     }
 
-    /// Whether it is of `served`.
-    pub(crate) fn is_of(&self, served: &Served) -> bool {
+    /// Whether what was observed is of the step of `served`; else there is nothing to go on from.
+    pub(crate) fn fits(&self, served: &Served) -> bool {
         let step = served.loaded.metadata().series.step_seconds;
-        self.judged.is_of(served) && self.past.step() == i64::from(step)
+        self.past.step() == i64::from(step)
     }
 
-    /// Begins anew with `served` where another version was judged; what was observed stays as long as the step does.
+    /// Begins anew with `served` where another version was judged; what was observed stays.
     pub(crate) fn follow(&mut self, served: &Served) {
-        if self.is_of(served) {
-            return;
+        if !self.judged.is_of(served) {
+            self.judged = Judged::begin(served, &self.past);
+            self.gate = None;
         }
-        let step = served.loaded.metadata().series.step_seconds;
-        if self.past.step() != i64::from(step) {
-            self.past = Past::new(step);
-        }
-        self.judged = Judged::begin(served, &self.past);
-        self.gate = None;
     }
 
     /// Takes `values` at the steps from the one that holds `start` on, for `served`, at `now`.
@@ -148,7 +143,11 @@ impl Memory {
             step_seconds: u32::try_from(self.past.step()).unwrap_or(u32::MAX),
             last,
             gate: self.gate.clone(),
-            residuals: state.clone().map(|state| Residuals { state }),
+            // Where the model could not say what it forecast, the last residual is not that of the last observation.
+            residuals: state
+                .clone()
+                .filter(|_| unscored.is_none())
+                .map(|state| Residuals { state }),
             scores: last.map(|_| LiveScores {
                 since: Timestamp::from_second(*since).unwrap_or_default(),
                 leads: self.judged.scores(),

@@ -66,10 +66,19 @@ impl Cache {
         }
         let now = self.clock().now();
         let live = self.live();
+        if let Some(slot) = live.slot(series)
+            && !lock(&slot.memory).fits(&served)
+        {
+            live.forget(series);
+        }
         let Some(slot) = live.slot_for(&served, now) else {
             return Outcome::Refused(Refused::Full);
         };
         let mut memory = lock(&slot.memory);
+        // Again, for another version may be served by now, and whoever has the lock makes it of that one.
+        let Some(served) = self.get(series).filter(|served| memory.fits(served)) else {
+            return Outcome::Refused(Refused::NotServed);
+        };
         let taken = memory.take(&served, start, values, now);
         if taken.accepted > 0 {
             self.settle_gate(&mut memory, &served);

@@ -50,7 +50,7 @@ pub struct LeadScores {
     pub rows: u64,
     /// Mean absolute error, in the series' unit.
     pub mae: Option<f64>,
-    /// Share of observations inside the band from level 0.1 to 0.9, 0 to 1.
+    /// Share of observations inside the band from level 0.1 to 0.9, 0 to 1; absent where the band takes paths to find.
     pub coverage: Option<f64>,
     /// Above zero beats "the same as a day before".
     pub skill: Option<f64>,
@@ -108,8 +108,10 @@ impl Tally {
         let keeps = (-(step as f64) / DAY as f64).exp();
         let error = (row.observed - row.point).abs();
         self.error.add(keeps, error);
-        let inside = loadcast_model::score::inside(row.observed, row.low, row.high);
-        self.inside.add(keeps, f64::from(u8::from(inside)));
+        if row.low.is_finite() && row.high.is_finite() {
+            let inside = loadcast_model::score::inside(row.observed, row.low, row.high);
+            self.inside.add(keeps, f64::from(u8::from(inside)));
+        }
         if let Some(before) = row.day_before {
             let theirs = (row.observed - before).abs();
             self.seasonal_naive.add(keeps, error, theirs);
