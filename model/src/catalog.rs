@@ -1,5 +1,5 @@
 //! The catalog: which series there are, where their values come from, and how each is trained and judged.
-//! Shadow triggers the server decides, records and tells nobody.
+//! Shadow triggers the server decides and records, and nothing acts on them.
 //!
 //! One file for trainer and server, `catalog.toml`. Every key is known or refused; every error names the entry, the key
 //! and what to write instead:

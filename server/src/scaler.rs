@@ -31,7 +31,7 @@ use crate::{
     question::floor_to_step,
     scaler::{
         asked::Asked,
-        computed::{Computed, Key},
+        computed::{Computed, Key, demand},
         decision::{Decision, Source, fallback},
         gate::{Standing, gates},
         ladder::{nothing_answers, rungs},
@@ -178,7 +178,16 @@ impl Scaler {
             window: (*first, *last),
             observations: standing.seen.generation(),
         };
-        self.computed.get(key, asked, served, standing, now).await
+        let compute = || {
+            demand(
+                Arc::clone(asked),
+                Arc::clone(served),
+                key.window,
+                standing,
+                now,
+            )
+        };
+        self.computed.get(key, compute).await
     }
 
     /// What is known at `now` of a version of `entry` beside its forecast. Ages are those of the step bucket, so that a

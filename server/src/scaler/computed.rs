@@ -45,7 +45,8 @@ pub struct Key {
     pub observations: u64,
 }
 
-type Outcome = Result<Demand, Arc<Error>>;
+/// The demand, or why there is none.
+pub type Outcome = Result<Demand, Arc<Error>>;
 
 /// Computed demands, those used longest ago forgotten first.
 #[derive(Debug)]
@@ -59,23 +60,15 @@ impl Default for Computed {
 }
 
 impl Computed {
-    /// The demand for `key`, which is that of `asked` to `served`. However many ask, it is computed once.
-    pub async fn get(
-        &self,
-        key: Key,
-        asked: &Arc<Asked>,
-        served: &Arc<Served>,
-        standing: Standing,
-        now: Timestamp,
-    ) -> Outcome {
+    /// The demand for `key`, which `compute` finds. However many ask, it is computed once.
+    pub async fn get<F>(&self, key: Key, compute: impl FnOnce() -> F) -> Outcome
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
         let computing = {
             let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let make = || {
-                let (asked, served) = (Arc::clone(asked), Arc::clone(served));
-                let demand = async move { demand(&asked, served, key.window, standing, now).await };
-                demand.boxed().shared()
-            };
-            kept.get_or_insert(key, make).clone()
+            kept.get_or_insert(key, || compute().boxed().shared())
+                .clone()
         };
         // Short ones are done at once. Long ones are driven to their end whoever leaves, so that none holds on to a version
         // that nobody asks for any more.
@@ -119,16 +112,17 @@ pub(crate) async fn forecast(
     })
 }
 
-async fn demand(
-    asked: &Asked,
+/// The demand of `asked` by `served` for a window, by its first and last step.
+pub(crate) async fn demand(
+    asked: Arc<Asked>,
     served: Arc<Served>,
     window: (i64, i64),
     Standing { observed, seen, .. }: Standing,
     now: Timestamp,
 ) -> Outcome {
-    let answer = forecast(asked, served, window, now, seen).await?;
+    let answer = forecast(&asked, served, window, now, seen).await?;
     let demand = asked.trigger.demand(&answer.forecast, observed);
-    checked(asked, demand).map_err(Arc::new)
+    checked(&asked, demand).map_err(Arc::new)
 }
 
 /// The demand, if it is a number that may go on the wire.
@@ -146,5 +140,80 @@ pub(crate) fn checked(asked: &Asked, demand: Result<Demand, ModelError>) -> Resu
         ))),
         Err(error @ ModelError::NonFinite { .. }) => Err(gated(format!("{error}; train again"))),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    fn key(i: i64) -> Key {
+        let metadata = [("series", "a"), ("target", "1")];
+        let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        Key {
+            trigger: Asked::read(&metadata.into()).unwrap().id,
+            revision: 1,
+            window: (i, i),
+            observations: 0,
+        }
+    }
+
+    fn told(value: f64) -> Outcome {
+        Ok(Demand {
+            value,
+            active: true,
+            clamped: false,
+        })
+    }
+
+    #[tokio::test]
+    async fn however_many_ask_it_is_computed_once_and_another_question_is_another() {
+        let (computed, count) = (Computed::default(), Arc::new(AtomicUsize::new(0)));
+        let ask = |i: i64| {
+            let count = Arc::clone(&count);
+            computed.get(key(i), move || async move {
+                tokio::task::yield_now().await;
+                count.fetch_add(1, Ordering::Relaxed);
+                told(i as f64)
+            })
+        };
+        let answers = futures::future::join_all((0..100).map(|i| ask(i % 2))).await;
+        for (i, answer) in answers.iter().enumerate() {
+            assert_eq!(answer.as_ref().unwrap().value, (i % 2) as f64);
+        }
+        assert_eq!(count.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_computed_to_its_end_and_lets_go() {
+        let (computed, gate) = (Computed::default(), Arc::new(Semaphore::new(0)));
+        let (held, waiting) = (Arc::new(()), Arc::clone(&gate));
+        let holding = Arc::clone(&held);
+        let asking = computed.get(key(1), move || async move {
+            let _holding = holding;
+            drop(waiting.acquire().await);
+            told(1.0)
+        });
+        assert!(
+            asking.now_or_never().is_none(),
+            "it left before it was answered"
+        );
+        gate.add_permits(1);
+        while Arc::strong_count(&held) > 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_bounded() {
+        let computed = Computed::default();
+        for i in 0..=MAX_COMPUTED as i64 {
+            computed.get(key(i), || async { told(0.0) }).await.unwrap();
+        }
+        assert_eq!(computed.0.lock().unwrap().len(), MAX_COMPUTED);
     }
 }
