@@ -33,7 +33,12 @@ pub fn init(format: LogFormat) -> Telemetry {
             .boxed(),
         LogFormat::Json => logs.json().flatten_event(true).boxed(),
     };
-    let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("loadcast-server"));
+    // Without what costs a clock or a name at every poll.
+    let spans = tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer("loadcast-server"))
+        .with_tracked_inactivity(false)
+        .with_threads(false)
+        .with_location(false);
     tracing_subscriber::registry()
         .with(filter)
         .with(spans)

@@ -1,4 +1,5 @@
-//! Who may come in: so many connections in all, and so many of one address.
+//! Who may come in: so many connections in all, and so many of one address; and for a moment nobody of an address that
+//! broke the protocol.
 
 use std::{
     collections::HashMap,
@@ -6,7 +7,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tokio::time::{Duration, Instant};
+
 use crate::edge::{Limits, metrics::PortMetrics};
+
+/// An address whose connection broke the protocol, as floods do, is not let in again for this long: what a connection costs
+/// until it is cut, it costs once a second and not as often as its peer can connect. Connections that it has go on.
+const SHUNNED: Duration = Duration::from_secs(1);
+
+/// Addresses that are remembered beyond those with connections; then the expired are forgotten.
+const MAX_SHUNNED: usize = 4_096;
 
 /// Counts connections and refuses those too many.
 #[derive(Debug)]
@@ -20,6 +30,7 @@ pub(super) struct Admission {
 struct Open {
     total: usize,
     by_address: HashMap<IpAddr, usize>,
+    shunned: HashMap<IpAddr, Instant>,
 }
 
 /// One connection's place, given back when it is dropped.
@@ -49,6 +60,8 @@ impl Admission {
             Some("connections")
         } else if of_address >= self.limits.connections_per_address {
             Some("connections_per_address")
+        } else if address.is_some_and(|address| open.is_shunned(address)) {
+            Some("shunned")
         } else {
             None
         };
@@ -72,6 +85,35 @@ impl Admission {
 
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    fn is_shunned(&mut self, address: IpAddr) -> bool {
+        match self.shunned.get(&address) {
+            Some(until) if Instant::now() < *until => true,
+            Some(_) => {
+                self.shunned.remove(&address);
+                false
+            }
+            None => false,
+        }
+    }
+}
+
+impl Permit {
+    /// The connection broke the protocol.
+    pub(super) fn shun(&self) {
+        let Some(address) = self.address else { return };
+        let now = Instant::now();
+        let mut open = self.admission.lock();
+        if open.shunned.len() >= MAX_SHUNNED {
+            open.shunned.retain(|_, until| now < *until);
+        }
+        // More than that many at once are not the doing of one: they take their turn.
+        if open.shunned.len() < MAX_SHUNNED {
+            open.shunned.insert(address, now + SHUNNED);
+        }
     }
 }
 
@@ -105,8 +147,6 @@ fn network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::edge::metrics::EdgeMetrics;
 
@@ -138,6 +178,20 @@ mod tests {
         drop(first);
         let _fifth = admission.admit(from("10.0.0.1")).unwrap();
         assert_eq!(admission.lock().by_address.len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_broke_the_protocol_waits_a_second_and_nobody_else_does() {
+        let admission = admission(9, 9);
+        let offender = admission.admit(from("10.0.0.1")).unwrap();
+        let _other_of_its = admission.admit(from("10.0.0.1")).unwrap();
+        offender.shun();
+        drop(offender);
+        assert!(admission.admit(from("10.0.0.1")).is_none());
+        assert!(admission.admit(from("10.0.0.2")).is_some());
+        tokio::time::advance(SHUNNED).await;
+        assert!(admission.admit(from("10.0.0.1")).is_some());
+        assert!(admission.lock().shunned.is_empty());
     }
 
     #[test]

@@ -31,6 +31,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The preface of HTTP/2. No request of HTTP/1.1 is shorter.
 const PREFACE_BYTES: usize = 24;
 
+/// Why a connection ends whose peer breaks the protocol, or floods it.
+const PROTOCOL: &str = "protocol";
+
 /// From when a connection is asked to leave for its age until it is cut off: streams are told at once to come again, and
 /// no call lasts longer than this.
 const LEAVING_GRACE: Duration = UPLOAD_CAP;
@@ -113,6 +116,9 @@ impl Connection {
         .await;
         if let Some(reason) = ended {
             metrics.cut(reason);
+            if reason == PROTOCOL {
+                permit.shun();
+            }
             tracing::debug!(reason, "a connection was cut off");
         }
         drop(served);
@@ -126,6 +132,11 @@ fn reason(error: &(dyn std::error::Error + 'static)) -> &'static str {
         let error = error.downcast_ref::<io::Error>();
         error.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
     };
+    // What we told the peer, and not what it told us.
+    let is_of_protocol = |error: &(dyn std::error::Error + 'static)| {
+        let error = error.downcast_ref::<h2::Error>();
+        error.is_some_and(|error| error.is_go_away() && error.is_library())
+    };
     let mut causes = std::iter::successors(Some(error), |error| error.source());
     if error
         .downcast_ref::<hyper::Error>()
@@ -133,8 +144,10 @@ fn reason(error: &(dyn std::error::Error + 'static)) -> &'static str {
     {
         // No answer to a keepalive ping, or no head of a request in time.
         "silent"
-    } else if causes.any(is_stalled) {
+    } else if causes.clone().any(is_stalled) {
         "stalled"
+    } else if causes.any(is_of_protocol) {
+        PROTOCOL
     } else {
         "broken"
     }

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use flate2::{Compression, write::GzEncoder};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::{
     attack::{Tally, Target},
@@ -99,14 +99,14 @@ pub(crate) async fn bombs(target: &Target) -> io::Result<()> {
         // It need not take all of it.
         let writing = async { drop(writes.write_all(&words).await) };
         let answer = async {
-            let mut status = vec![0; 512];
             while let Ok(Some(came)) = frames::next(&mut reads).await {
-                if came.kind == frames::HEADERS {
+                // A status, or a reset while the rest was still on its way.
+                if came.kind == frames::HEADERS || came.kind == frames::RST_STREAM {
                     Tally::count(&target.tally.answered);
                     return;
                 }
             }
-            let _ = reads.read(&mut status).await;
+            Tally::count(&target.tally.closed);
         };
         tokio::join!(writing, answer);
     }
