@@ -88,13 +88,13 @@ pub(crate) async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli, terminal: &Terminal, out: &mut impl Write) -> Result<(), Failure> {
-    let client = Client::new(&cli.addr)?;
+    let client = || Client::new(&cli.addr);
     match cli.command {
-        Command::Forecast(args) => forecast::run(args, &client, terminal, out).await,
-        Command::Watch(args) => watch::run(args, &client, terminal, out).await,
-        Command::Top(args) => top::run(args, &client, terminal, out).await,
-        Command::Models(command) => models::run(command, &client, out).await,
-        Command::Push(args) => push::run(args, &client, out).await,
+        Command::Forecast(args) => forecast::run(args, &client()?, terminal, out).await,
+        Command::Watch(args) => watch::run(args, &client()?, terminal, out).await,
+        Command::Top(args) => top::run(args, &client()?, terminal, out).await,
+        Command::Models(command) => models::run(command, &client()?, out).await,
+        Command::Push(args) => push::run(args, &client()?, out).await,
         Command::Completions(args) => completions::run(&args, Cli::command(), out),
     }
 }
