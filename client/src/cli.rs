@@ -19,7 +19,7 @@ mod top;
 mod units;
 mod watch;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -102,10 +102,15 @@ async fn run(cli: Cli, terminal: &Terminal, out: &mut impl Write) -> Result<(), 
 /// Warnings and worse on stderr; more with LOADCAST_LOG, such as `loadcast_client=debug`.
 fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("LOADCAST_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
+    let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+        .with_writer(std::io::stderr);
+    // NO_COLOR it knows by itself.
+    if std::io::stderr().is_terminal() {
+        logs.init();
+    } else {
+        logs.with_ansi(false).init();
+    }
 }
 
 #[cfg(test)]
