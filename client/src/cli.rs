@@ -21,7 +21,7 @@ mod top;
 mod units;
 mod watch;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -95,15 +95,15 @@ pub(crate) async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli, terminal: &Terminal, out: &mut impl Write) -> Result<(), Failure> {
-    let client = Client::new(&cli.addr)?;
+    let client = || Client::new(&cli.addr);
     match cli.command {
-        Command::Forecast(args) => forecast::run(args, &client, terminal, out).await,
-        Command::Recommend(args) => recommend::run(args, &client, terminal, out).await,
-        Command::Keda(command) => keda::run(command, &client, terminal, out).await,
-        Command::Watch(args) => watch::run(args, &client, terminal, out).await,
-        Command::Top(args) => top::run(args, &client, terminal, out).await,
-        Command::Models(command) => models::run(command, &client, out).await,
-        Command::Push(args) => push::run(args, &client, out).await,
+        Command::Forecast(args) => forecast::run(args, &client()?, terminal, out).await,
+        Command::Recommend(args) => recommend::run(args, &client()?, terminal, out).await,
+        Command::Keda(command) => keda::run(command, &client()?, terminal, out).await,
+        Command::Watch(args) => watch::run(args, &client()?, terminal, out).await,
+        Command::Top(args) => top::run(args, &client()?, terminal, out).await,
+        Command::Models(command) => models::run(command, &client()?, out).await,
+        Command::Push(args) => push::run(args, &client()?, out).await,
         Command::Completions(args) => completions::run(&args, Cli::command(), out),
     }
 }
@@ -111,10 +111,15 @@ async fn run(cli: Cli, terminal: &Terminal, out: &mut impl Write) -> Result<(), 
 /// Warnings and worse on stderr; more with LOADCAST_LOG, such as `loadcast_client=debug`.
 fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("LOADCAST_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
+    let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+        .with_writer(std::io::stderr);
+    // NO_COLOR it knows by itself.
+    if std::io::stderr().is_terminal() {
+        logs.init();
+    } else {
+        logs.with_ansi(false).init();
+    }
 }
 
 #[cfg(test)]

@@ -407,9 +407,13 @@ mod tests {
                 stream
             })
             .collect();
-        for _ in 0..100 {
-            long().await.unwrap();
-        }
+        let others = async {
+            for _ in 0..100 {
+                long().await.unwrap();
+            }
+        };
+        let patience = std::time::Duration::from_secs(60);
+        tokio::time::timeout(patience, others).await.unwrap();
         drop(stuck);
     }
 }

@@ -1,6 +1,8 @@
 //! Logs and traces. Spans exist from the start, with W3C context taken from and given to peers; an exporter is one more
 //! processor on the provider below, nothing else changes.
 
+use std::io::IsTerminal as _;
+
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing_subscriber::{
@@ -26,6 +28,12 @@ pub fn init(format: LogFormat) -> Telemetry {
     let provider = SdkTracerProvider::builder().with_sampler(sampler).build();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // In a file colours are noise; NO_COLOR it knows by itself.
+    let logs = if std::io::stderr().is_terminal() {
+        logs
+    } else {
+        logs.with_ansi(false)
+    };
     let logs = match format {
         LogFormat::Human => logs
             .with_target(false)

@@ -17,13 +17,14 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// COLUMNS goes before the terminal's own width; colours only on a terminal and without NO_COLOR.
+    /// COLUMNS goes before the terminal's own width; colours only on a terminal that is not dumb, and without NO_COLOR.
     pub(crate) fn from_env() -> Self {
         Self::new(
             std::env::var("COLUMNS").ok().as_deref(),
             terminal_size::terminal_size().map(|(width, _)| width.0),
             std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
-            std::io::stdout().is_terminal(),
+            std::io::stdout().is_terminal()
+                && std::env::var_os("TERM").is_none_or(|kind| kind != "dumb"),
         )
     }
 

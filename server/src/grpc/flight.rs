@@ -20,6 +20,7 @@ use arrow_flight::{
 };
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
 use loadcast_model::series::SeriesName;
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
@@ -55,9 +56,10 @@ pub(crate) struct FlightHandler {
     streams: Arc<Semaphore>,
 }
 
-/// Series that are asked for, and how many rows each will have.
+/// Series that are asked for, and how many rows each will have, at one now for all of them.
 #[derive(Debug)]
 struct Plan {
+    now: Timestamp,
     names: Vec<SeriesName>,
     rows: Vec<usize>,
 }
@@ -85,7 +87,7 @@ impl FlightHandler {
                 grid.map_or(1, |grid| grid.count as usize)
             });
             let rows = rows.collect();
-            Ok(Plan { names, rows })
+            Ok(Plan { now, names, rows })
         })
         .await
     }
@@ -102,18 +104,18 @@ impl FlightHandler {
     fn batch(
         &self,
         command: &Command,
-        names: &[SeriesName],
+        plan: &Plan,
+        range: Range<usize>,
         rows: usize,
     ) -> Result<Vec<FlightData>> {
-        let now = self.forecasts.now();
         let epoch = self.forecasts.epoch();
         let pick = Pick::Alias(command.alias.clone());
         let mut batch = Rows::new(&command.question.levels, rows);
-        for name in names {
+        for name in plan.names.get(range).unwrap_or_default() {
             let served = self.forecasts.pick(name, &pick);
             let answer = served.and_then(|served| {
                 let seen = self.forecasts.seen(&served);
-                answer(served, &command.question, now, &seen)
+                answer(served, &command.question, plan.now, &seen)
             });
             let forecast = answer.map(|answer| convert::forecast(answer, epoch, true));
             batch.push(name, forecast)?;
@@ -229,10 +231,7 @@ impl FlightService for FlightHandler {
         let batches = stream::iter(plan.batches(rows)).map(move |(range, rows)| {
             let (handler, command, plan) =
                 (handler.clone(), Arc::clone(&command), Arc::clone(&plan));
-            off_thread(move || {
-                let names = plan.names.get(range).unwrap_or_default();
-                handler.batch(&command, names, rows)
-            })
+            off_thread(move || handler.batch(&command, &plan, range, rows))
         });
         let batches = batches
             .buffered(BATCHES_AHEAD)
@@ -326,6 +325,7 @@ mod tests {
     #[test]
     fn batches_hold_every_series_once_in_order_and_a_long_one_alone() {
         let plan = Plan {
+            now: Timestamp::UNIX_EPOCH,
             names: Vec::new(),
             rows: vec![40, 40, 40, 500, 1, 1],
         };

@@ -40,12 +40,18 @@ enum Wish {
 pub(crate) async fn run(args: &Args, client: &Client, terminal: &Terminal) -> Result<(), Failure> {
     // The first look fails as any command does, before the screen is taken.
     let first = look(args, client).await?;
-    let mut ended = signal(SignalKind::terminate())?;
+    let mut signals = [
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::hangup())?,
+    ];
+    let ended =
+        futures::future::select_all(signals.iter_mut().map(|signal| Box::pin(signal.recv())));
     // Restores the terminal in a panic too.
     let mut screen = ratatui::try_init()?;
     let outcome = tokio::select! {
         outcome = follow(args, client, first, terminal.colour, &mut screen) => outcome,
-        _ = ended.recv() => Ok(()),
+        _ = ended => Ok(()),
     };
     ratatui::try_restore()?;
     Ok(outcome?)
