@@ -16,12 +16,12 @@ use tokio::{
 };
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
-use tower_http::{cors::CorsLayer, trace::TraceLayer};
+use tower_http::trace::TraceLayer;
 
 use crate::{
     aspired::Aspirations,
     bounds::Bounds,
-    browser::{self, WebLayer},
+    browser::BrowserLayer,
     cache::Cache,
     catalog::Declared,
     clock::Clock,
@@ -199,7 +199,7 @@ impl Wiring {
         } = self;
         let rest = config.rest();
         let exposition = config.exposition();
-        let cors = browser::cors(&config.web.cors_allow_origin);
+        let browser = BrowserLayer::new(&config.web.cors_allow_origin);
         let lanes = Arc::new(Lanes::default());
         let aspirations = Arc::new(Aspirations::default());
         let stop = CancellationToken::new();
@@ -289,8 +289,8 @@ impl Wiring {
         let serving = futures::future::join(
             edge("grpc")
                 .with_tls(tls.clone())
-                .serve(connections, bounded(grpc_router, &bounds, &cors)),
-            edge("http").serve(arrivals(http), bounded(http_router, &bounds, &cors)),
+                .serve(connections, bounded(grpc_router, &bounds, &browser)),
+            edge("http").serve(arrivals(http), bounded(http_router, &bounds, &browser)),
         );
         tokio::pin!(serving, shutdown);
         // Nothing ends serving but a stop: a listener that fails is tried again.
@@ -342,14 +342,13 @@ fn arrivals(listener: TcpListener) -> impl Stream<Item = std::io::Result<Arrival
 
 /// `router` within `bounds`. Outermost is the call's span: everything below logs inside it. What went wrong is logged where
 /// it is handled, in grpc/status.rs, at the level that it deserves.
-fn bounded(router: axum::Router, bounds: &Bounds, cors: &CorsLayer) -> impl Answers {
+fn bounded(router: axum::Router, bounds: &Bounds, browser: &BrowserLayer) -> impl Answers {
     let trace = TraceLayer::new_for_grpc()
         .make_span_with(CallSpan)
         .on_failure(());
     tower::ServiceBuilder::new()
         .layer(trace)
-        .layer(cors.clone())
-        .layer(WebLayer)
+        .layer(browser.clone())
         .layer(bounds.clone())
         .service(router)
 }

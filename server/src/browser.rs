@@ -8,15 +8,16 @@ use std::{
 
 use bytes::Bytes;
 use futures::{
-    TryFutureExt as _,
-    future::{Either, MapOk},
+    FutureExt as _, TryFutureExt as _,
+    future::{BoxFuture, Either, MapOk},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 use http_body::Body as HttpBody;
+use http_body_util::Either as EitherBody;
 use tonic::body::Body;
 use tonic_web::{GrpcWebLayer, GrpcWebService, ResponseFuture};
 use tower::{BoxError, Layer, Service};
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowOrigin, Cors, CorsLayer};
 
 /// How long a browser may remember what a preflight said.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(3_600);
@@ -54,7 +55,7 @@ pub(crate) fn origin(text: &str) -> Result<HeaderValue, String> {
 }
 
 /// Tells browsers that pages of `origins` may ask, and none besides; without any, only pages of the same origin may.
-pub(crate) fn cors(origins: &[HeaderValue]) -> CorsLayer {
+fn cors(origins: &[HeaderValue]) -> CorsLayer {
     if origins.is_empty() {
         return CorsLayer::new();
     }
@@ -72,33 +73,89 @@ pub(crate) fn cors(origins: &[HeaderValue]) -> CorsLayer {
         .max_age(PREFLIGHT_MAX_AGE)
 }
 
-/// Turns gRPC-web into gRPC, and leaves all else alone: tonic's own layer refuses every other request over HTTP/1.1.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct WebLayer;
+/// What comes from pages passes CORS, and gRPC-web becomes gRPC; gRPC itself, which no page can send, passes untouched.
+#[derive(Debug, Clone)]
+pub(crate) struct BrowserLayer(CorsLayer);
 
-/// See [`WebLayer`].
+impl BrowserLayer {
+    /// For pages of `origins`; without any, of the same origin only.
+    pub(crate) fn new(origins: &[HeaderValue]) -> Self {
+        Self(cors(origins))
+    }
+}
+
+/// See [`BrowserLayer`].
+#[derive(Debug, Clone)]
+pub(crate) struct Browser<S> {
+    direct: S,
+    pages: Cors<Web<S>>,
+}
+
+impl<S: Clone> Layer<S> for BrowserLayer {
+    type Service = Browser<S>;
+
+    fn layer(&self, inner: S) -> Browser<S> {
+        let web = Web {
+            web: GrpcWebLayer::new().layer(inner.clone()),
+            plain: inner.clone(),
+        };
+        Browser {
+            direct: inner,
+            pages: self.0.layer(web),
+        }
+    }
+}
+
+type FromPages<E> = BoxFuture<'static, Result<Response<Body>, E>>;
+
+impl<S, B, R> Service<Request<B>> for Browser<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<
+            Request<Body>,
+            Response = Response<R>,
+            Error = <S as Service<Request<B>>>::Error,
+            Future: Send + 'static,
+        >,
+    <S as Service<Request<B>>>::Error: Send + 'static,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError> + fmt::Display,
+    R: HttpBody<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError> + fmt::Display,
+{
+    type Response = Response<EitherBody<R, Body>>;
+    type Error = <S as Service<Request<B>>>::Error;
+    type Future = Either<
+        MapOk<<S as Service<Request<B>>>::Future, fn(Response<R>) -> Self::Response>,
+        MapOk<FromPages<Self::Error>, fn(Response<Body>) -> Self::Response>,
+    >;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        // Both are the same service.
+        Service::<Request<B>>::poll_ready(&mut self.direct, cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if is_grpc(request.headers()) {
+            let answering = self.direct.call(request);
+            Either::Left(answering.map_ok(|answer| answer.map(EitherBody::Left)))
+        } else {
+            let answering = self.pages.call(request.map(Body::new)).boxed();
+            Either::Right(answering.map_ok(|answer| answer.map(EitherBody::Right)))
+        }
+    }
+}
+
+/// Turns gRPC-web into gRPC, and leaves all else alone: tonic's own layer refuses every other request over HTTP/1.1.
 #[derive(Debug, Clone)]
 pub(crate) struct Web<S> {
     plain: S,
     web: GrpcWebService<S>,
 }
 
-impl<S: Clone> Layer<S> for WebLayer {
-    type Service = Web<S>;
-
-    fn layer(&self, inner: S) -> Web<S> {
-        Web {
-            web: GrpcWebLayer::new().layer(inner.clone()),
-            plain: inner,
-        }
-    }
-}
-
-impl<S, B, R> Service<Request<B>> for Web<S>
+impl<S, R> Service<Request<Body>> for Web<S>
 where
     S: Service<Request<Body>, Response = Response<R>>,
-    B: HttpBody<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError> + fmt::Display,
     R: HttpBody<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError> + fmt::Display,
 {
@@ -111,11 +168,11 @@ where
         self.plain.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
         if is_grpc_web(request.headers()) {
             Either::Right(self.web.call(request))
         } else {
-            let answering = self.plain.call(request.map(Body::new));
+            let answering = self.plain.call(request);
             Either::Left(answering.map_ok(|answer| answer.map(Body::new)))
         }
     }
@@ -124,6 +181,14 @@ where
 fn is_grpc_web(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE);
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc-web"))
+}
+
+/// Whether this is gRPC as programs send it: a page cannot, for it has no trailers.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+        && !is_grpc_web(headers)
+        && !headers.contains_key(header::ORIGIN)
 }
 
 #[cfg(test)]

@@ -8,12 +8,13 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing_subscriber::{
     EnvFilter, Layer as _,
     field::MakeExt as _,
+    filter::filter_fn,
     fmt::format::{Writer, debug_fn},
     layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
 };
 
-use crate::config::LogFormat;
+use crate::{config::LogFormat, layers::UNTRACED};
 
 /// Keeps telemetry alive; flush it last.
 #[derive(Debug)]
@@ -46,7 +47,8 @@ pub fn init(format: LogFormat) -> Telemetry {
         .with_tracer(provider.tracer("loadcast-server"))
         .with_tracked_inactivity(false)
         .with_threads(false)
-        .with_location(false);
+        .with_location(false)
+        .with_filter(filter_fn(|metadata| metadata.target() != UNTRACED));
     tracing_subscriber::registry()
         .with(filter)
         .with(spans)
