@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use hyper_util::rt::TokioIo;
-use loadcast_proto::health::{HealthCheckRequest, health_client::HealthClient};
+use loadcast_proto::{
+    externalscaler::{ScaledObjectRef, external_scaler_client::ExternalScalerClient},
+    health::{HealthCheckRequest, health_client::HealthClient},
+};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::net::TcpStream;
 use tokio_rustls::{
@@ -147,6 +150,30 @@ async fn grpc_is_answered_over_tls_and_not_without_nor_without_a_named_protocol(
         Err(_) => false,
     };
     assert!(!answered, "without TLS");
+}
+
+#[tokio::test]
+async fn rule_9_keda_is_answered_over_tls_that_agrees_on_h2_and_asks_for_no_certificate() {
+    let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    authority.sign().write(folder.path());
+    let server = server(folder.path(), false).await;
+    let stream = greet(server.grpc, &authority, None, &[b"h2"]);
+    let channel = channel(stream.await.unwrap()).await.unwrap();
+    let mut keda = ExternalScalerClient::new(channel);
+    let metadata = [
+        ("series", "shop.web.cpu"),
+        ("target", "0.7"),
+        ("enableTLS", "true"),
+    ];
+    let object = ScaledObjectRef {
+        name: "web".to_owned(),
+        namespace: "shop".to_owned(),
+        scaler_metadata: metadata
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+    };
+    let specs = keda.get_metric_spec(object).await.unwrap().into_inner();
+    assert_eq!(specs.metric_specs[0].target_size_float, 0.7);
 }
 
 #[tokio::test]
