@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -16,8 +17,8 @@ use http_body::Body as HttpBody;
 use http_body_util::Either as EitherBody;
 use tonic::body::Body;
 use tonic_web::{GrpcWebLayer, GrpcWebService, ResponseFuture};
-use tower::{BoxError, Layer, Service};
-use tower_http::cors::{AllowOrigin, Cors, CorsLayer};
+use tower::{BoxError, Layer, Service, ServiceExt as _};
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
 /// How long a browser may remember what a preflight said.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(3_600);
@@ -75,33 +76,30 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
 
 /// What comes from pages passes CORS, and gRPC-web becomes gRPC; gRPC itself, which no page can send, passes untouched.
 #[derive(Debug, Clone)]
-pub(crate) struct BrowserLayer(CorsLayer);
+pub(crate) struct BrowserLayer(Arc<CorsLayer>);
 
 impl BrowserLayer {
     /// For pages of `origins`; without any, of the same origin only.
     pub(crate) fn new(origins: &[HeaderValue]) -> Self {
-        Self(cors(origins))
+        Self(Arc::new(cors(origins)))
     }
 }
 
 /// See [`BrowserLayer`].
 #[derive(Debug, Clone)]
 pub(crate) struct Browser<S> {
-    direct: S,
-    pages: Cors<Web<S>>,
+    inner: S,
+    // What pages need is made when one asks: a service is cloned for each call.
+    cors: Arc<CorsLayer>,
 }
 
 impl<S: Clone> Layer<S> for BrowserLayer {
     type Service = Browser<S>;
 
     fn layer(&self, inner: S) -> Browser<S> {
-        let web = Web {
-            web: GrpcWebLayer::new().layer(inner.clone()),
-            plain: inner.clone(),
-        };
         Browser {
-            direct: inner,
-            pages: self.0.layer(web),
+            inner,
+            cors: Arc::clone(&self.0),
         }
     }
 }
@@ -110,6 +108,7 @@ type FromPages<E> = BoxFuture<'static, Result<Response<Body>, E>>;
 
 impl<S, B, R> Service<Request<B>> for Browser<S>
 where
+    S: Clone + Send + 'static,
     S: Service<Request<B>, Response = Response<R>>,
     S: Service<
             Request<Body>,
@@ -131,16 +130,20 @@ where
     >;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        // Both are the same service.
-        Service::<Request<B>>::poll_ready(&mut self.direct, cx)
+        Service::<Request<B>>::poll_ready(&mut self.inner, cx)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if is_grpc(request.headers()) {
-            let answering = self.direct.call(request);
+            let answering = self.inner.call(request);
             Either::Left(answering.map_ok(|answer| answer.map(EitherBody::Left)))
         } else {
-            let answering = self.pages.call(request.map(Body::new)).boxed();
+            let web = Web {
+                web: GrpcWebLayer::new().layer(self.inner.clone()),
+                plain: self.inner.clone(),
+            };
+            let pages = self.cors.layer(web);
+            let answering = pages.oneshot(request.map(Body::new)).boxed();
             Either::Right(answering.map_ok(|answer| answer.map(EitherBody::Right)))
         }
     }

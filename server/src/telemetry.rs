@@ -8,13 +8,12 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing_subscriber::{
     EnvFilter, Layer as _,
     field::MakeExt as _,
-    filter::filter_fn,
     fmt::format::{Writer, debug_fn},
     layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
 };
 
-use crate::{config::LogFormat, layers::UNTRACED};
+use crate::config::LogFormat;
 
 /// Keeps telemetry alive; flush it last.
 #[derive(Debug)]
@@ -47,8 +46,7 @@ pub fn init(format: LogFormat) -> Telemetry {
         .with_tracer(provider.tracer("loadcast-server"))
         .with_tracked_inactivity(false)
         .with_threads(false)
-        .with_location(false)
-        .with_filter(filter_fn(|metadata| metadata.target() != UNTRACED));
+        .with_location(false);
     tracing_subscriber::registry()
         .with(filter)
         .with(spans)

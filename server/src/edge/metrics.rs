@@ -1,14 +1,20 @@
 //! What the edge counts: connections and streams that were turned away or cut off, and why.
 
+use std::sync::Arc;
+
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 
-/// The counts of both ports, under `loadcast_edge_`. Cheap to clone; clones count together.
+/// The counts of both ports, under `loadcast_edge_`. Clones count together; every call has some, so that one costs a
+/// single count of references.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct EdgeMetrics {
+pub(crate) struct EdgeMetrics(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
     connections: Family<Port, Gauge>,
     accept_failures: Family<Port, Counter>,
     refused: Family<Reason, Counter>,
@@ -42,42 +48,42 @@ impl EdgeMetrics {
         registry.register(
             "connections_open",
             "Connections that are open.",
-            self.connections.clone(),
+            self.0.connections.clone(),
         );
         registry.register(
             "accept_failures",
             "Times that no connection could be accepted, as without file descriptors.",
-            self.accept_failures.clone(),
+            self.0.accept_failures.clone(),
         );
         registry.register(
             "connections_refused",
             "Connections that were closed at once, by the limit that was reached.",
-            self.refused.clone(),
+            self.0.refused.clone(),
         );
         registry.register(
             "connections_cut",
             "Connections that did not end well, and why.",
-            self.cut.clone(),
+            self.0.cut.clone(),
         );
         registry.register(
             "streams_reset",
             "Streams that were reset because their peer took nothing.",
-            self.resets.clone(),
+            self.0.resets.clone(),
         );
         registry.register(
             "streams_open",
             "Calls that stream answers and are open.",
-            self.streams.clone(),
+            self.0.streams.clone(),
         );
         registry.register(
             "calls_open",
             "Calls with one answer that are at work.",
-            self.calls.clone(),
+            self.0.calls.clone(),
         );
         registry.register(
             "shed",
             "Calls that were answered RESOURCE_EXHAUSTED, by what there was too much of.",
-            self.shed.clone(),
+            self.0.shed.clone(),
         );
     }
 
@@ -91,17 +97,17 @@ impl EdgeMetrics {
 
     /// Open streams.
     pub(crate) fn streams(&self) -> &Gauge {
-        &self.streams
+        &self.0.streams
     }
 
     /// Open calls with one answer.
     pub(crate) fn calls(&self) -> &Gauge {
-        &self.calls
+        &self.0.calls
     }
 
     /// A call was turned away because there are too many `subject`.
     pub(crate) fn shed(&self, subject: &'static str) {
-        self.shed.get_or_create(&Subject { subject }).inc();
+        self.0.shed.get_or_create(&Subject { subject }).inc();
     }
 }
 
@@ -114,31 +120,33 @@ pub(crate) struct PortMetrics {
 
 impl PortMetrics {
     pub(super) fn opened(&self) {
-        self.metrics.connections.get_or_create(&self.port()).inc();
+        self.metrics.0.connections.get_or_create(&self.port()).inc();
     }
 
     pub(super) fn closed(&self) {
-        self.metrics.connections.get_or_create(&self.port()).dec();
+        self.metrics.0.connections.get_or_create(&self.port()).dec();
     }
 
     pub(super) fn accept_failed(&self) {
-        let failures = &self.metrics.accept_failures;
+        let failures = &self.metrics.0.accept_failures;
         failures.get_or_create(&self.port()).inc();
     }
 
     pub(super) fn refused(&self, reason: &'static str) {
         self.metrics
+            .0
             .refused
             .get_or_create(&self.reason(reason))
             .inc();
     }
 
     pub(super) fn cut(&self, reason: &'static str) {
-        self.metrics.cut.get_or_create(&self.reason(reason)).inc();
+        self.metrics.0.cut.get_or_create(&self.reason(reason)).inc();
     }
 
     pub(super) fn reset(&self, reason: &'static str) {
         self.metrics
+            .0
             .resets
             .get_or_create(&self.reason(reason))
             .inc();
