@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{FutureExt as _, future::BoxFuture};
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
@@ -193,12 +193,15 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let now = Instant::now();
+        if let Some(refusal) = not_a_call(&request) {
+            return std::future::ready(Ok(refusal)).boxed();
+        }
         if !is_grpc(request.headers()) {
             let answering = self.inner.call(request);
             return async move {
                 match timeout_at(now + ANSWER_CAP, answering).await {
                     Ok(response) => Ok(response?.map(BoundedBody::unbounded)),
-                    Err(_) => Ok(too_slow()),
+                    Err(_) => Ok(plainly(StatusCode::GATEWAY_TIMEOUT)),
                 }
             }
             .boxed();
@@ -236,9 +239,32 @@ where
     }
 }
 
+/// What a request to a service of gRPC is answered that is no call of it. tonic looks at neither method nor media type, and
+/// any web page may have a browser post `text/plain` here without asking.
+fn not_a_call<B, R: Default>(request: &Request<B>) -> Option<Response<BoundedBody<R>>> {
+    let path = request.uri().path().strip_prefix('/')?;
+    let (service, _) = path.split_once('/')?;
+    if !service.contains('.') {
+        return None;
+    }
+    let (code, header, wanted) = if request.method() != Method::POST {
+        (StatusCode::METHOD_NOT_ALLOWED, header::ALLOW, "POST")
+    } else if !is_grpc(request.headers()) {
+        let code = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        (code, header::ACCEPT, "application/grpc")
+    } else {
+        return None;
+    };
+    let mut response = plainly(code);
+    response
+        .headers_mut()
+        .insert(header, HeaderValue::from_static(wanted));
+    Some(response)
+}
+
 fn is_grpc(headers: &HeaderMap) -> bool {
     headers
-        .get(http::header::CONTENT_TYPE)
+        .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
@@ -247,9 +273,10 @@ fn instead<R: Default>(status: Status) -> Response<BoundedBody<R>> {
     status.into_http::<R>().map(BoundedBody::unbounded)
 }
 
-fn too_slow<R: Default>() -> Response<BoundedBody<R>> {
+/// A bare status of HTTP.
+fn plainly<R: Default>(code: StatusCode) -> Response<BoundedBody<R>> {
     let mut response = Response::new(BoundedBody::unbounded(R::default()));
-    *response.status_mut() = http::StatusCode::GATEWAY_TIMEOUT;
+    *response.status_mut() = code;
     response
 }
 

@@ -15,6 +15,7 @@ fn bounds() -> Bounds {
 
 fn call(path: &str, timeout: Option<&str>) -> Request<()> {
     let mut request = Request::builder()
+        .method(Method::POST)
         .uri(path)
         .header("content-type", "application/grpc");
     if let Some(timeout) = timeout {
