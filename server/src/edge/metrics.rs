@@ -17,6 +17,7 @@ pub(crate) struct EdgeMetrics {
     shed: Family<Subject, Counter>,
     streams: Gauge,
     calls: Gauge,
+    requests: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -75,8 +76,13 @@ impl EdgeMetrics {
             self.calls.clone(),
         );
         registry.register(
+            "requests_open",
+            "Requests of plain HTTP that are at work.",
+            self.requests.clone(),
+        );
+        registry.register(
             "shed",
-            "Calls that were answered RESOURCE_EXHAUSTED, by what there was too much of.",
+            "Calls that were answered RESOURCE_EXHAUSTED, and requests answered 503, by what there was too much of.",
             self.shed.clone(),
         );
     }
@@ -97,6 +103,11 @@ impl EdgeMetrics {
     /// Open calls with one answer.
     pub(crate) fn calls(&self) -> &Gauge {
         &self.calls
+    }
+
+    /// Open requests of plain HTTP.
+    pub(crate) fn requests(&self) -> &Gauge {
+        &self.requests
     }
 
     /// A call was turned away because there are too many `subject`.
