@@ -166,3 +166,26 @@ impl Cache {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn writes_at_once_take_turns_and_none_fails_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(folder.path(), Clock::system()).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..25 {
+                        cache.write_live(folder.path()).unwrap();
+                    }
+                });
+            }
+        });
+        assert!(folder.path().join(FILE).exists());
+        cache.read_live(&folder.path().join(FILE)).unwrap();
+    }
+}
