@@ -1,6 +1,6 @@
 //! The one composition root: binds, wires, serves, drains.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use futures::{Stream, StreamExt as _};
@@ -12,7 +12,7 @@ use loadcast_registry::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    time::Instant,
+    time::{Instant, timeout_at},
 };
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
@@ -49,6 +49,9 @@ use crate::{
 
 /// An old version is freed within this of its last reader.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What is written at the end has so long after the drain deadline, which everything before it may use up.
+const LAST_WRITE: Duration = Duration::from_secs(1);
 
 /// A server that has its ports and its state, and does not serve yet.
 #[derive(Debug)]
@@ -306,27 +309,43 @@ impl Wiring {
         let background = [
             refreshing, activating, sweeping, pruning, observing, keeping, pulling, shadowing,
         ];
-        let background = futures::future::try_join_all(
+        let background = futures::future::join_all(
             background
                 .into_iter()
                 .chain(following_tls)
                 .chain(remote_writing),
         );
-        match tokio::time::timeout_at(deadline, background).await {
-            Ok(ended) => drop(ended?),
+        let ended = match timeout_at(deadline, background).await {
+            Ok(ended) => ended.into_iter().collect::<Result<(), _>>(),
             Err(_) => {
-                tracing::warn!("the drain deadline passed; work in the background is cut off")
+                tracing::warn!("the drain deadline passed; work in the background is cut off");
+                Ok(())
             }
-        }
-        // Whatever was told up to the end.
-        if observed.live().changes() > 0 {
-            let writing = tokio::task::spawn_blocking(move || observed.write_live(&folder));
-            if let Err(error) = writing.await? {
+        };
+        // Whatever was told up to the end, even where something above panicked.
+        let written = write_last(observed, folder, deadline + LAST_WRITE).await;
+        ended.context("work in the background panicked")?;
+        written
+    }
+}
+
+/// Writes what is remembered of observations, if there is any.
+async fn write_last(cache: Arc<Cache>, folder: PathBuf, deadline: Instant) -> anyhow::Result<()> {
+    if cache.live().changes() == 0 {
+        return Ok(());
+    }
+    let writing = tokio::task::spawn_blocking(move || cache.write_live(&folder));
+    match timeout_at(deadline, writing).await {
+        Ok(written) => {
+            if let Err(error) = written.context("writing observations panicked")? {
                 tracing::warn!(%error, "observations are not written; they are to be told again");
             }
         }
-        Ok(())
+        Err(_) => tracing::warn!(
+            "the drain deadline passed; the last observations may not be written and are to be told again"
+        ),
     }
+    Ok(())
 }
 
 /// Connections as `listener` accepts them.

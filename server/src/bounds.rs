@@ -1,5 +1,8 @@
-//! What bounds a call: it ends by its deadline, and only so many streams are open at once. Both bounds live in the body
-//! of the response, for a stream is its body; a tower layer around the head alone would let go of it too early.
+//! What bounds a request: it ends by its deadline, and only so many of its shape are open at once. Both bounds live in the
+//! body of the response, for a stream is its body; a tower layer around the head alone would let go of it too early.
+
+mod places;
+mod shape;
 
 use std::{
     pin::Pin,
@@ -10,19 +13,18 @@ use std::{
 
 use bytes::Bytes;
 use futures::{FutureExt as _, future::BoxFuture};
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use prometheus_client::metrics::gauge::Gauge;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, Sleep, sleep_until, timeout_at},
-};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 use tower::{BoxError, Layer, Service};
 
 use crate::{
+    bounds::{
+        places::{Permit, Places},
+        shape::Shape,
+    },
     edge::{metrics::EdgeMetrics, stream},
-    error::Error,
 };
 
 /// A call whose client sets no deadline is answered, or its stream begun, within this.
@@ -34,126 +36,32 @@ pub const UPLOAD_CAP: Duration = Duration::from_secs(300);
 /// The same for a call of KEDA, which sets no deadline and holds a lock while it waits. It takes microseconds.
 pub const SCALER_CAP: Duration = Duration::from_secs(1);
 
-/// Streams that are open at once, over all connections. Each costs some kilobytes.
-pub const MAX_STREAMS: usize = 50_000;
-
-/// Of these, streams of whole batches: each holds megabytes, a thousand times what another stream does.
+/// Streams of whole batches by Flight that are open at once: each holds megabytes, a thousand times what another stream
+/// does.
 pub const MAX_BULK_STREAMS: usize = 64;
 
-/// Calls with one answer that are at work at once, over all connections. Those that compute take turns on the cores; those
-/// that wait for a registry cost some kilobytes each.
-pub const MAX_CALLS: usize = 10_000;
+/// Paths of HTTP that are always answered.
+const PROBES: [&str; 2] = ["/livez", "/readyz"];
 
 /// A header of 8 digits and a unit; nothing longer is a deadline.
 const MAX_TIMEOUT_DIGITS: usize = 8;
 
-/// What a method does with time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    /// One message back.
-    Unary,
-    /// One message back to KEDA.
-    Scaler,
-    /// Messages from the client.
-    Upload,
-    /// Messages from the server, for as long as both like.
-    Stream,
-}
-
-impl Shape {
-    fn of(path: &str) -> Self {
-        match path.rsplit('/').next() {
-            Some("PushModel" | "ObserveActuals") => Self::Upload,
-            Some(
-                "WatchModels"
-                | "WatchForecasts"
-                | "BatchGetForecasts"
-                | "Watch"
-                | "ServerReflectionInfo"
-                | "StreamIsActive"
-                | "StreamMetricSpec"
-                | "DoGet"
-                | "ListFlights",
-            ) => Self::Stream,
-            _ if path.starts_with("/externalscaler.") => Self::Scaler,
-            _ => Self::Unary,
-        }
-    }
-
-    fn cap(self) -> Duration {
-        match self {
-            Self::Upload => UPLOAD_CAP,
-            Self::Scaler => SCALER_CAP,
-            Self::Unary | Self::Stream => ANSWER_CAP,
-        }
-    }
-}
-
-/// Bounds every call that passes. Plain HTTP has the cap of an answer alone.
+/// Bounds every request that passes.
 #[derive(Debug, Clone)]
 pub(crate) struct Bounds {
-    streams: Arc<Semaphore>,
-    calls: Arc<Semaphore>,
-    metrics: EdgeMetrics,
+    places: Arc<Places>,
 }
 
 impl Bounds {
-    /// At most [`MAX_STREAMS`] and [`MAX_CALLS`] at once.
+    /// As many at once as `places.rs` says.
     pub(crate) fn new(metrics: EdgeMetrics) -> Self {
-        Self::of(MAX_STREAMS, MAX_CALLS, metrics)
+        Self::of(Places::new(metrics))
     }
 
-    fn of(streams: usize, calls: usize, metrics: EdgeMetrics) -> Self {
+    fn of(places: Places) -> Self {
         Self {
-            streams: Arc::new(Semaphore::new(streams)),
-            calls: Arc::new(Semaphore::new(calls)),
-            metrics,
+            places: Arc::new(places),
         }
-    }
-
-    /// A place for a call of this shape, or what it is answered instead.
-    fn admit(&self, shape: Shape) -> Result<Permit, Status> {
-        let (places, open, subject, description) = match shape {
-            Shape::Stream => (
-                &self.streams,
-                self.metrics.streams(),
-                "streams",
-                "as many streams as this server carries are open; close some, or ask another replica",
-            ),
-            Shape::Unary | Shape::Scaler | Shape::Upload => (
-                &self.calls,
-                self.metrics.calls(),
-                "calls",
-                "as many calls as this server takes are at work; ask fewer at once, or another replica",
-            ),
-        };
-        let Ok(place) = Arc::clone(places).try_acquire_owned() else {
-            self.metrics.shed(subject);
-            let description = description.to_owned();
-            return Err(Error::Exhausted {
-                subject,
-                description,
-            }
-            .into());
-        };
-        open.inc();
-        Ok(Permit {
-            open: open.clone(),
-            _place: place,
-        })
-    }
-}
-
-/// A call's place, given back when it is dropped.
-#[derive(Debug)]
-struct Permit {
-    open: Gauge,
-    _place: OwnedSemaphorePermit,
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.open.dec();
     }
 }
 
@@ -193,26 +101,42 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let now = Instant::now();
-        if !is_grpc(request.headers()) {
-            let answering = self.inner.call(request);
-            return async move {
-                match timeout_at(now + ANSWER_CAP, answering).await {
-                    Ok(response) => Ok(response?.map(BoundedBody::unbounded)),
-                    Err(_) => Ok(too_slow()),
+        if let Some(refusal) = not_a_call(&request) {
+            return std::future::ready(Ok(refusal)).boxed();
+        }
+        let path = request.uri().path();
+        let is_call = is_of_grpc(path);
+        let shape = if is_call {
+            Shape::of(path)
+        } else {
+            Shape::Plain
+        };
+        // The kubelet must not take a server that is busy for a dead one.
+        let permit = if PROBES.contains(&path) {
+            None
+        } else {
+            match self.bounds.places.admit(shape) {
+                Ok(permit) => Some(permit),
+                Err(error) => {
+                    let refusal = if is_call {
+                        instead(error.into())
+                    } else {
+                        come_again()
+                    };
+                    return std::future::ready(Ok(refusal)).boxed();
                 }
             }
-            .boxed();
-        }
-        let shape = Shape::of(request.uri().path());
-        let permit = match self.bounds.admit(shape) {
-            Ok(permit) => permit,
-            Err(status) => return std::future::ready(Ok(instead(status))).boxed(),
         };
         // Begun here and not when it is polled, so that it fires before the transport's own timer for the same header,
         // which would answer CANCELLED.
         let (asked, cap) = (timeout(request.headers()), shape.cap());
-        let deadline = asked.map(|timeout| now + timeout);
-        let head_by = sleep_until(now + asked.map_or(cap, |asked| asked.min(cap)));
+        let answered_by = now + asked.map_or(cap, |asked| asked.min(cap));
+        let head_by = sleep_until(answered_by);
+        // A stream goes on for as long as its client likes; what has one answer is taken by then, too.
+        let deadline = match asked {
+            _ if !shape.streams() => Some(answered_by),
+            asked => asked.map(|timeout| now + timeout),
+        };
         let answering = self.inner.call(request);
         async move {
             if let Some(deadline) = deadline {
@@ -221,24 +145,58 @@ where
             let response = tokio::select! {
                 biased;
                 response = answering => response?,
-                () = head_by => return Ok(instead(expired())),
+                () = head_by => {
+                    return Ok(if is_call {
+                        instead(expired())
+                    } else {
+                        plainly(StatusCode::GATEWAY_TIMEOUT)
+                    });
+                }
             };
             // What a call with one answer has to say is said; only a stream may still be waiting for something.
-            let deadline = deadline.filter(|_| shape == Shape::Stream);
+            let deadline = deadline.filter(|_| shape.streams());
             Ok(response.map(|inner| BoundedBody {
                 inner,
                 deadline: deadline.map(|deadline| Box::pin(sleep_until(deadline))),
                 ended: false,
-                _permit: Some(permit),
+                _permit: permit,
             }))
         }
         .boxed()
     }
 }
 
+/// What a request to a service of gRPC is answered that is no call of it. tonic looks at neither method nor media type, and
+/// any web page may have a browser post `text/plain` here without asking.
+fn not_a_call<B, R: Default>(request: &Request<B>) -> Option<Response<BoundedBody<R>>> {
+    if !is_of_grpc(request.uri().path()) {
+        return None;
+    }
+    let (code, header, wanted) = if request.method() != Method::POST {
+        (StatusCode::METHOD_NOT_ALLOWED, header::ALLOW, "POST")
+    } else if !is_grpc(request.headers()) {
+        let code = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        (code, header::ACCEPT, "application/grpc")
+    } else {
+        return None;
+    };
+    let mut response = plainly(code);
+    response
+        .headers_mut()
+        .insert(header, HeaderValue::from_static(wanted));
+    Some(response)
+}
+
+/// `/package.Service/Method`: no path of plain HTTP has a dot before a second slash.
+fn is_of_grpc(path: &str) -> bool {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    path.split_once('/')
+        .is_some_and(|(service, _)| service.contains('.'))
+}
+
 fn is_grpc(headers: &HeaderMap) -> bool {
     headers
-        .get(http::header::CONTENT_TYPE)
+        .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
@@ -247,9 +205,18 @@ fn instead<R: Default>(status: Status) -> Response<BoundedBody<R>> {
     status.into_http::<R>().map(BoundedBody::unbounded)
 }
 
-fn too_slow<R: Default>() -> Response<BoundedBody<R>> {
+/// A bare status of HTTP.
+fn plainly<R: Default>(code: StatusCode) -> Response<BoundedBody<R>> {
     let mut response = Response::new(BoundedBody::unbounded(R::default()));
-    *response.status_mut() = http::StatusCode::GATEWAY_TIMEOUT;
+    *response.status_mut() = code;
+    response
+}
+
+/// One request of plain HTTP too many.
+fn come_again<R: Default>() -> Response<BoundedBody<R>> {
+    let mut response = plainly(StatusCode::SERVICE_UNAVAILABLE);
+    let second = HeaderValue::from_static("1");
+    response.headers_mut().insert(header::RETRY_AFTER, second);
     response
 }
 

@@ -29,7 +29,6 @@ pub(crate) use family::FAMILIES;
 
 pub use query::Lead;
 pub(crate) use query::{asked, leads, levels};
-pub(crate) use text::text;
 
 /// The most samples of one answer: some 10 MB of text.
 pub(crate) const MAX_SAMPLES: usize = 50_000;
@@ -86,6 +85,22 @@ impl Ask {
     /// # Errors
     /// [`Error::Exhausted`] naming the bound when that would be more than [`MAX_SAMPLES`].
     pub(crate) async fn tell(self, cache: Arc<Cache>) -> Result<Vec<Told>> {
+        self.in_turn(cache, |told| told).await
+    }
+
+    /// The same in Prometheus's text format, up to some 10 MB, written in the same turn.
+    ///
+    /// # Errors
+    /// As [`Ask::tell`].
+    pub(crate) async fn text(self, cache: Arc<Cache>) -> Result<String> {
+        self.in_turn(cache, |told| text::text(&told)).await
+    }
+
+    async fn in_turn<T: Send + 'static>(
+        self,
+        cache: Arc<Cache>,
+        make: impl FnOnce(Vec<Told>) -> T + Send + 'static,
+    ) -> Result<T> {
         let turn = EXPOSITIONS
             .acquire()
             .await
@@ -93,7 +108,7 @@ impl Ask {
         let telling = tokio::task::spawn_blocking(move || {
             // With the work and not with who waits for it: a scrape that hangs up does not end it.
             let _turn = turn;
-            self.told(&cache)
+            self.told(&cache).map(make)
         });
         telling
             .await

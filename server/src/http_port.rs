@@ -106,13 +106,13 @@ async fn text(State(port): State<Port>, headers: HeaderMap) -> Response {
 async fn forecasts(State(port): State<Port>, RawQuery(query): RawQuery) -> Response {
     let asked = exposition::asked(query.as_deref().unwrap_or_default(), &port.exposition);
     let told = match asked {
-        Ok(ask) => ask.tell(Arc::clone(&port.cache)).await,
+        Ok(ask) => ask.text(Arc::clone(&port.cache)).await,
         Err(error) => Err(error),
     };
     match told {
-        Ok(told) => {
+        Ok(text) => {
             let media_type = [(header::CONTENT_TYPE, metrics::CLASSIC_MEDIA_TYPE)];
-            (media_type, exposition::text(&told)).into_response()
+            (media_type, text).into_response()
         }
         Err(error @ (Error::Invalid { .. } | Error::Exhausted { .. })) => {
             tracing::debug!(%error, "answering");

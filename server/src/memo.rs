@@ -25,10 +25,17 @@ pub(crate) struct Memo<K> {
 
 #[derive(Debug)]
 struct Kept<K> {
-    cells: HashMap<K, Arc<OnceCell<Bytes>>>,
+    cells: HashMap<K, Slot>,
     /// Oldest first.
     order: VecDeque<K>,
     bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    cell: Arc<OnceCell<Bytes>>,
+    /// What is accounted for its bytes: they are before they are set.
+    len: usize,
 }
 
 impl<K: Clone + Eq + Hash> Memo<K> {
@@ -68,13 +75,14 @@ impl<K: Clone + Eq + Hash> Memo<K> {
         let cell = {
             let mut kept = self.lock();
             match kept.cells.get(&key) {
-                Some(cell) => Arc::clone(cell),
+                Some(slot) => Arc::clone(&slot.cell),
                 None => {
-                    let cell = Arc::default();
-                    kept.cells.insert(key.clone(), Arc::clone(&cell));
+                    let slot = Slot::default();
+                    let cell = Arc::clone(&slot.cell);
+                    kept.cells.insert(key.clone(), slot);
                     kept.order.push_back(key.clone());
                     kept.bytes += self.overhead;
-                    self.forget(&mut kept, None);
+                    self.forget(&mut kept);
                     cell
                 }
             }
@@ -93,28 +101,23 @@ impl<K: Clone + Eq + Hash> Memo<K> {
     /// Accounts for what `cell` is about to hold.
     fn keep(&self, key: &K, cell: &Arc<OnceCell<Bytes>>, len: usize) {
         let mut kept = self.lock();
-        if kept
-            .cells
-            .get(key)
-            .is_some_and(|kept| Arc::ptr_eq(kept, cell))
+        if let Some(slot) = kept.cells.get_mut(key)
+            && Arc::ptr_eq(&slot.cell, cell)
         {
+            slot.len = len;
             kept.bytes += len;
         }
-        self.forget(&mut kept, Some((cell, len)));
+        self.forget(&mut kept);
     }
 
-    /// Forgets the oldest until the rest is within the bound. `setting` is a cell that is not set yet, but accounted for.
-    fn forget(&self, kept: &mut Kept<K>, setting: Option<(&Arc<OnceCell<Bytes>>, usize)>) {
+    /// Forgets the oldest until the rest is within the bound.
+    fn forget(&self, kept: &mut Kept<K>) {
         while kept.bytes > self.max_bytes {
             let Some(oldest) = kept.order.pop_front() else {
                 break;
             };
             if let Some(forgotten) = kept.cells.remove(&oldest) {
-                let held = match setting {
-                    Some((cell, len)) if Arc::ptr_eq(&forgotten, cell) => len,
-                    _ => forgotten.get().map_or(0, Bytes::len),
-                };
-                kept.bytes -= self.overhead + held;
+                kept.bytes -= self.overhead + forgotten.len;
             }
         }
     }
@@ -156,12 +159,28 @@ mod tests {
             let held: usize = kept
                 .cells
                 .values()
-                .filter_map(|cell| cell.get())
+                .filter_map(|slot| slot.cell.get())
                 .map(Bytes::len)
                 .sum();
             assert_eq!(kept.bytes, held + OVERHEAD_BYTES * kept.cells.len());
             assert!(kept.bytes <= 10_000 && kept.order.len() == kept.cells.len());
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_forgotten_between_its_accounting_and_its_setting_leaves_nothing_behind() {
+        let memo = Memo::new(2_000, 0);
+        let slow = memo.try_get(1, || async { Err::<Bytes, ()>(()) });
+        assert_eq!(slow.await, Err(()));
+        let cell = Arc::clone(&memo.lock().cells[&1].cell);
+        // As another thread may do while the first is about to set what it made.
+        memo.keep(&1, &cell, 1_000);
+        for key in 2..10 {
+            memo.get(key, || async { Bytes::from_static(b"two") }).await;
+        }
+        let kept = memo.lock();
+        assert!(!kept.cells.contains_key(&1));
+        assert_eq!(kept.bytes, (OVERHEAD_BYTES + 3) * kept.cells.len());
     }
 
     #[tokio::test]

@@ -15,6 +15,7 @@ fn bounds() -> Bounds {
 
 fn call(path: &str, timeout: Option<&str>) -> Request<()> {
     let mut request = Request::builder()
+        .method(Method::POST)
         .uri(path)
         .header("content-type", "application/grpc");
     if let Some(timeout) = timeout {
@@ -126,7 +127,8 @@ async fn a_stream_holds_its_permit_as_long_as_its_body_and_the_one_too_many_is_t
 {
     use tonic_types::StatusExt as _;
     let watch = "/loadcast.v1.ForecastService/WatchForecasts";
-    let service = Bounds::of(1, 1, EdgeMetrics::default()).layer(service_fn(open));
+    let places = Places::new(EdgeMetrics::default()).with_one(Shape::Stream);
+    let service = Bounds::of(places).layer(service_fn(open));
     let first = service.clone().oneshot(call(watch, None)).await.unwrap();
     let second = service.clone().oneshot(call(watch, None)).await.unwrap();
     let status = Status::from_header_map(second.headers()).unwrap();
@@ -146,7 +148,8 @@ async fn one_call_too_many_at_once_is_told_so_and_counted() {
     use tonic_types::StatusExt as _;
     let metrics = EdgeMetrics::default();
     let unary = "/loadcast.v1.ForecastService/GetForecast";
-    let service = Bounds::of(1, 1, metrics.clone()).layer(service_fn(never));
+    let places = Places::new(metrics.clone()).with_one(Shape::Unary);
+    let service = Bounds::of(places).layer(service_fn(never));
     let mut first = service.clone();
     let at_work = first.call(call(unary, None));
     let second = service.clone().oneshot(call(unary, None)).await.unwrap();
@@ -168,6 +171,72 @@ async fn one_call_too_many_at_once_is_told_so_and_counted() {
         text.contains("edge_shed_total{subject=\"calls\"} 1"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn whoever_takes_every_place_of_its_kind_leaves_those_of_the_others() {
+    let paths = [
+        ("/loadcast.v1.ModelService/ObserveActuals", "uploads"),
+        ("/loadcast.v1.ForecastService/GetForecast", "calls"),
+        ("/externalscaler.ExternalScaler/GetMetrics", "scaler_calls"),
+        (
+            "/loadcast.v1.ForecastService/BatchGetForecasts",
+            "bulk_calls",
+        ),
+        ("/loadcast.v1.ForecastService/WatchForecasts", "streams"),
+    ];
+    for (path, subject) in paths {
+        let metrics = EdgeMetrics::default();
+        let places = Places::new(metrics.clone()).with_one(Shape::of(path));
+        let service = Bounds::of(places).layer(service_fn(open));
+        let held = service.clone().oneshot(call(path, None)).await.unwrap();
+        for (other, _) in paths {
+            let answer = service.clone().oneshot(call(other, None)).await.unwrap();
+            let status = Status::from_header_map(answer.headers());
+            let told = status.map(|status| tonic_types::StatusExt::get_error_details(&status));
+            let told = told.map(|told| told.quota_failure().unwrap().violations[0].subject.clone());
+            let expected = (other == path).then_some(subject);
+            assert_eq!(told.as_deref(), expected, "{other} beside {path}");
+        }
+        drop(held);
+        assert_eq!(metrics.calls().get() + metrics.streams().get(), 0);
+    }
+}
+
+#[tokio::test]
+async fn one_request_of_http_too_many_comes_again_and_a_probe_is_always_answered() {
+    let metrics = EdgeMetrics::default();
+    let places = Places::new(metrics.clone()).with_one(Shape::Plain);
+    let service = Bounds::of(places).layer(service_fn(open));
+    let ask = |path: &str| {
+        let request = Request::builder().uri(path).body(()).unwrap();
+        service.clone().oneshot(request)
+    };
+    let held = ask("/metrics/forecasts").await.unwrap();
+    let refused = ask("/metrics").await.unwrap();
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(ask("/livez").await.unwrap().status(), 200);
+    assert_eq!(metrics.requests().get(), 1);
+    drop(held);
+    assert_eq!(ask("/metrics").await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn what_is_no_call_never_reaches_a_service_of_grpc() {
+    let service = bounds().layer(service_fn(never));
+    let retire = "/loadcast.v1.ModelService/RetireSeries";
+    for (method, kind, code) in [
+        ("POST", "text/plain", 415),
+        ("POST", "application/json", 415),
+        ("GET", "application/grpc", 405),
+        ("PUT", "text/plain", 405),
+    ] {
+        let request = Request::builder().method(method).uri(retire);
+        let request = request.header("content-type", kind).body(()).unwrap();
+        let answer = service.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), code, "{method} {kind}");
+    }
 }
 
 #[test]

@@ -107,6 +107,11 @@ impl Permit {
         let Some(address) = self.address else { return };
         let now = Instant::now();
         let mut open = self.admission.lock();
+        // Connections that it had before come to their end one by one: others behind its address are not to wait for them
+        // all.
+        if open.is_shunned(address) {
+            return;
+        }
         if open.shunned.len() >= MAX_SHUNNED {
             open.shunned.retain(|_, until| now < *until);
         }
@@ -192,6 +197,21 @@ mod tests {
         tokio::time::advance(SHUNNED).await;
         assert!(admission.admit(from("10.0.0.1")).is_some());
         assert!(admission.lock().shunned.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_whose_connections_break_the_protocol_one_after_another_is_let_in_between() {
+        let admission = admission(9, 9);
+        let first = admission.admit(from("10.0.0.1")).unwrap();
+        let second = admission.admit(from("10.0.0.1")).unwrap();
+        first.shun();
+        tokio::time::advance(SHUNNED * 9 / 10).await;
+        second.shun();
+        assert!(admission.admit(from("10.0.0.1")).is_none());
+        tokio::time::advance(SHUNNED / 10).await;
+        assert!(admission.admit(from("10.0.0.1")).is_some());
+        second.shun();
+        assert!(admission.admit(from("10.0.0.1")).is_none());
     }
 
     #[test]

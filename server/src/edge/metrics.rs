@@ -23,6 +23,7 @@ struct Counts {
     shed: Family<Subject, Counter>,
     streams: Gauge,
     calls: Gauge,
+    requests: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -81,8 +82,13 @@ impl EdgeMetrics {
             self.0.calls.clone(),
         );
         registry.register(
+            "requests_open",
+            "Requests of plain HTTP that are at work.",
+            self.0.requests.clone(),
+        );
+        registry.register(
             "shed",
-            "Calls that were answered RESOURCE_EXHAUSTED, by what there was too much of.",
+            "Calls that were answered RESOURCE_EXHAUSTED, and requests answered 503, by what there was too much of.",
             self.0.shed.clone(),
         );
     }
@@ -103,6 +109,11 @@ impl EdgeMetrics {
     /// Open calls with one answer.
     pub(crate) fn calls(&self) -> &Gauge {
         &self.0.calls
+    }
+
+    /// Open requests of plain HTTP.
+    pub(crate) fn requests(&self) -> &Gauge {
+        &self.0.requests
     }
 
     /// A call was turned away because there are too many `subject`.

@@ -4,13 +4,16 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use loadcast_model::series::SeriesName;
 use loadcast_proto::v1 as pb;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 use tonic::{Status, Streaming};
 
 use crate::{
     cache::Cache,
     error::{Error, Result},
-    grpc::convert::live::{Run, run},
+    grpc::{
+        convert::live::{Run, run},
+        push::NEXT_MESSAGE,
+    },
     live::{MAX_BYTES, Outcome, Refused, memory::Taken},
 };
 
@@ -27,7 +30,11 @@ pub(crate) async fn receive(
 ) -> std::result::Result<pb::ObserveActualsResponse, Status> {
     let mut ledger = Ledger::default();
     let mut index = 0_u64;
-    while let Some(message) = stream.message().await? {
+    loop {
+        let next = timeout(NEXT_MESSAGE, stream.message()).await;
+        let Some(message) = next.map_err(|_| ledger.silent(index))?? else {
+            break;
+        };
         let run = run(message).map_err(|error| ledger.within(index, error))?;
         let (series, count) = (run.series.clone(), run.values.len());
         let outcome = take(Arc::clone(&cache), run).await?;
@@ -129,6 +136,15 @@ impl Ledger {
             ),
             error => error,
         }
+    }
+
+    /// What a stream is told that says nothing after its message `index`.
+    fn silent(&self, index: u64) -> Status {
+        Status::deadline_exceeded(format!(
+            "no message for {} s; the {index} before were taken ({} values accepted). End a stream that has no more to say, and send what is left in another",
+            NEXT_MESSAGE.as_secs(),
+            self.accepted
+        ))
     }
 
     fn answer(self) -> pb::ObserveActualsResponse {

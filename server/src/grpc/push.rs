@@ -10,6 +10,10 @@ use loadcast_proto::{
     v1::{self as pb, push_model_request::Part},
 };
 use loadcast_registry::registry::Attachment;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 use tonic::{Status, Streaming};
 
 use crate::{
@@ -18,12 +22,17 @@ use crate::{
     publish::Push,
 };
 
-/// How long the next message of a push may take to come.
-const NEXT_MESSAGE: Duration = Duration::from_secs(30);
+/// How long the next message of a push, or of a stream of observations, may take to come.
+pub(super) const NEXT_MESSAGE: Duration = Duration::from_secs(30);
 
 /// The most attachments of one push, and the most bytes of all of them together.
 const MAX_ATTACHMENTS: usize = 16;
 const MAX_ATTACHMENT_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Pushes that are received at once: each is held until it is whole, up to 96 MiB.
+const MAX_RECEIVED: usize = 16;
+
+static RECEIVING: Semaphore = Semaphore::const_new(MAX_RECEIVED);
 
 /// Receives a whole push. Nothing of it is kept when it ends early or goes wrong.
 pub(crate) async fn receive(
@@ -34,6 +43,7 @@ pub(crate) async fn receive(
         return Err(Error::invalid("header", "the first message of a push is its header").into());
     };
     let mut parts = Parts::new(header::header(wire)?)?;
+    let _place = place(&RECEIVING).await?;
     while let Some(part) = next(&mut stream).await? {
         parts.add(part)?;
     }
@@ -43,8 +53,23 @@ pub(crate) async fn receive(
     Ok(parts.finish(traceparent)?)
 }
 
+/// A place to be received in. The trainers of many series end together, so one is waited for as long as for a message;
+/// meanwhile no more comes in than the window of the stream.
+async fn place(places: &Semaphore) -> Result<SemaphorePermit<'_>, Error> {
+    let waiting = timeout(NEXT_MESSAGE, places.acquire());
+    match waiting.await {
+        Ok(place) => place.map_err(|error| Error::Internal(error.to_string())),
+        Err(_) => Err(Error::Exhausted {
+            subject: "pushes",
+            description: format!(
+                "{MAX_RECEIVED} pushes are coming in, as many as this server holds; send this one again in a moment, whole"
+            ),
+        }),
+    }
+}
+
 async fn next(stream: &mut Streaming<pb::PushModelRequest>) -> Result<Option<Part>, Status> {
-    let message = tokio::time::timeout(NEXT_MESSAGE, stream.next())
+    let message = timeout(NEXT_MESSAGE, stream.next())
         .await
         .map_err(|_| {
             Status::deadline_exceeded(format!(
@@ -208,4 +233,26 @@ fn append(field: &str, to: &mut BytesMut, chunk: &Bytes, announced: u64) -> Resu
     }
     to.extend_from_slice(chunk);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_push_too_many_at_once_waits_and_is_then_told_to_come_again() {
+        let places = Semaphore::new(MAX_RECEIVED);
+        let mut held = Vec::new();
+        for _ in 0..MAX_RECEIVED {
+            held.push(place(&places).await.unwrap());
+        }
+        let refused = place(&places).await.unwrap_err();
+        assert!(
+            matches!(&refused, Error::Exhausted { subject: "pushes", description }
+                if description.contains("again in a moment")),
+            "{refused}"
+        );
+        let (waiting, ()) = tokio::join!(place(&places), async { drop(held.pop()) });
+        assert!(waiting.is_ok());
+    }
 }

@@ -5,7 +5,7 @@
 use std::{
     io::Write as _,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -31,6 +31,9 @@ const REST: u32 = 20;
 
 /// The first record, and its version: a file that begins otherwise is of another build.
 const SCHEMA: &[u8] = b"loadcast live 1";
+
+/// One writes at a time: the last write, at the stop, may come while one of those before it still waits for the disk.
+static WRITING: Mutex<()> = Mutex::new(());
 
 #[derive(Serialize)]
 struct RecordOut<'a> {
@@ -77,6 +80,7 @@ impl Cache {
     /// # Errors
     /// [`Error::State`]; what was written before is then still there.
     pub fn write_live(&self, folder: &Path) -> Result<()> {
+        let _turn = lock(&WRITING);
         let slots = self.live().slots.load_full();
         let path = folder.join(FILE);
         replace_file(&path, |file| {
@@ -160,5 +164,28 @@ impl Cache {
             ));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn writes_at_once_take_turns_and_none_fails_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(folder.path(), Clock::system()).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..25 {
+                        cache.write_live(folder.path()).unwrap();
+                    }
+                });
+            }
+        });
+        assert!(folder.path().join(FILE).exists());
+        cache.read_live(&folder.path().join(FILE)).unwrap();
     }
 }

@@ -190,3 +190,40 @@ async fn p15_where_the_window_is_closed_the_deadline_resets_the_stream() {
     let resets = house.metric("loadcast_edge_streams_reset_total", deadline);
     assert_eq!(resets.await, 1.0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn p15_an_answer_that_is_not_taken_by_the_cap_is_reset_though_a_byte_is_taken_now_and_then() {
+    let house = House::in_memory().await;
+    house.serve("a", 1.0).await;
+    let question = pb::GetForecastRequest {
+        series: "a".to_owned(),
+        range: Some(pb::get_forecast_request::Range::Horizon(
+            seconds(60 * 86_400).unwrap(),
+        )),
+        ..Default::default()
+    };
+    let mut pipe = house.pipe().await;
+    pipe.write_all(&frames::hello(1_000)).await.unwrap();
+    let message = question.encode_to_vec();
+    let path = "/loadcast.v1.ForecastService/GetForecast";
+    let begun = Instant::now();
+    pipe.write_all(&frames::call(1, path, &message))
+        .await
+        .unwrap();
+    // Now and then the next piece is taken, long before the peer would be overdue with one.
+    let more = frames::frame(frames::WINDOW_UPDATE, 0, 1, &17_000_u32.to_be_bytes());
+    let mut next = begun + Duration::from_secs(8);
+    let reset = |came: &Came| came.kind == frames::RST_STREAM;
+    while tokio::time::timeout_at(next, until(&mut pipe, reset))
+        .await
+        .is_err()
+    {
+        pipe.write_all(&more).await.unwrap();
+        next += Duration::from_secs(8);
+    }
+    let took = begun.elapsed();
+    assert!(took >= CAP && took <= CAP + TICK, "{took:?}");
+    let deadline = "reason=\"deadline\"";
+    let resets = house.metric("loadcast_edge_streams_reset_total", deadline);
+    assert_eq!(resets.await, 1.0);
+}

@@ -188,3 +188,47 @@ async fn without_settings_no_other_origin_may_ask_and_plain_http_1_is_still_answ
         assert_eq!(answer.await.unwrap().status(), 200, "{addr}");
     }
 }
+
+#[tokio::test]
+async fn what_a_page_may_post_without_asking_retires_nothing() {
+    let server = TestServer::start().await;
+    server.client().push(push("web.cpu", 2.5)).await.unwrap();
+    let retire = pb::RetireSeriesRequest {
+        series: "web.cpu".to_owned(),
+        reason: "the service is gone".to_owned(),
+    };
+    let path = "loadcast.v1.ModelService/RetireSeries";
+    let mut body = vec![0];
+    let message = retire.encode_to_vec();
+    body.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+    body.extend(message);
+    let post = |kind: &str| {
+        client()
+            .post(format!("http://{}/{path}", server.grpc))
+            .header("content-type", kind)
+            .body(body.clone())
+            .send()
+    };
+    for kind in [
+        "text/plain",
+        "text/plain;application/grpc",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "",
+    ] {
+        let answer = post(kind).await.unwrap();
+        assert_eq!(answer.status(), 415, "{kind}");
+        assert_eq!(answer.headers()["accept"], "application/grpc");
+    }
+    let got = client().get(format!("http://{}/{path}", server.grpc));
+    let got = got.send().await.unwrap();
+    assert_eq!(got.status(), 405);
+    assert_eq!(got.headers()["allow"], "POST");
+    let name = "web.cpu".parse().unwrap();
+    let is_served = || server.cache.get(&name).is_some();
+    assert!(is_served(), "it was retired");
+    // The same bytes as a call do what they say.
+    let answer = post("application/grpc-web+proto").await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert!(!is_served(), "{:?}", answer.headers());
+}
