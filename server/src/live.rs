@@ -20,7 +20,7 @@ mod tally;
 pub use file::{FILE, WRITE_INTERVAL, keep};
 pub use follow::follow;
 pub use gate::{EVIDENCE_ROWS, OPENS_ABOVE};
-pub use observe::{Outcome, Refused};
+pub use observe::{MAX_MAGNITUDE, Outcome, Refused};
 pub use seen::Seen;
 pub use tally::{BAND, LeadScores};
 
@@ -103,6 +103,8 @@ pub struct View {
     pub step_seconds: u32,
     /// The last observation; `None` where there was none and only a gate is known.
     pub last: Option<Observation>,
+    /// The largest observation that is remembered: of the past day, or of less where the step is short.
+    pub peak: Option<f64>,
     /// Why answers are gated; `None` while they are not. See [`View::gate_of`].
     pub gate: Option<Reason>,
     /// What corrects answers; `None` where the artifact declares no correction. See [`View::residuals_of`].
@@ -233,13 +235,14 @@ impl Live {
         Some(slot)
     }
 
-    /// Forgets a series that is not served any more.
-    fn forget(&self, series: &SeriesName) {
+    /// Forgets `slot`, whose memory is held, of a series that is not served any more; not one that took its place.
+    fn forget(&self, series: &SeriesName, slot: &Arc<Slot>, memory: MutexGuard<'_, Memory>) {
         let _adding = lock(&self.adding);
-        let Some(slot) = self.slot(series) else {
+        let is_there = self.slot(series).is_some_and(|it| Arc::ptr_eq(&it, slot));
+        if !is_there {
             return;
-        };
-        let bytes = lock(&slot.memory).bytes();
+        }
+        let bytes = memory.bytes();
         self.bytes.fetch_sub(
             bytes.min(self.bytes.load(Ordering::Relaxed)),
             Ordering::Relaxed,

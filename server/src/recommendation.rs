@@ -85,7 +85,9 @@ pub struct Evidence<'a> {
     pub quantiles: Option<(&'a [f64], &'a [f64])>,
     /// Days from the first to the last observation that the model was trained on.
     pub history_days: f64,
-    /// The largest observation that is known.
+    /// The largest observation that the model was trained on, where it says.
+    pub trained_peak: Option<f64>,
+    /// The largest observation that the server remembers, of the past day.
     pub observed_peak: Option<f64>,
 }
 
@@ -166,7 +168,7 @@ impl Ask {
     }
 
     /// The advice that `answer` to [`question`](Self::question) gives for `resource`, inside `clamps` (in the unit of the
-    /// resource). `last` is the last observation that the server was told of, in the series' unit.
+    /// resource). `observed` is the largest observation that the server remembers, in the series' unit.
     ///
     /// # Errors
     /// [`Error::Gated`] when the answer is stale; [`Error::Invalid`] for a unit that is not the resource's, and for a
@@ -176,7 +178,7 @@ impl Ask {
         resource: Resource,
         answer: &Answer,
         clamps: Clamps,
-        last: Option<f64>,
+        observed: Option<f64>,
     ) -> Result<Recommendation> {
         answer.actionable()?;
         let series = &answer.served.loaded.metadata().series;
@@ -190,7 +192,8 @@ impl Ask {
             yhat: &answer.forecast.yhat,
             quantiles,
             history_days: model.t_scale / DAY,
-            observed_peak: max_of(observed_peak(model), last),
+            trained_peak: trained_peak(model),
+            observed_peak: observed,
         };
         let mut advice = self.size(resource, factor, evidence, clamps)?;
         if answer.grid.step > series.step_seconds {
@@ -240,22 +243,26 @@ impl Ask {
         let (mut request, mut limit) = (request.max(0.0) * per_pod, limit.max(0.0) * per_pod);
         let peak = match resource {
             Resource::Cpu => None,
-            Resource::Memory => evidence.observed_peak.map(|peak| peak * per_pod),
+            Resource::Memory => {
+                max_of(evidence.trained_peak, evidence.observed_peak).map(|peak| peak * per_pod)
+            }
         };
         if let Some(peak) = peak
             && limit < peak
         {
             notes.push(format!(
                 "limit raised from {} to {} {unit}: the largest observation that is known, of those that the \
-                 model was trained on and the last one since; less would have been killed then",
+                 model was trained on and those of the past day; less would have been killed then",
                 limit.ceil(),
                 peak.ceil()
             ));
             limit = peak;
         }
-        if resource == Resource::Memory && peak.is_none() {
+        if resource == Resource::Memory && evidence.trained_peak.is_none() {
             notes.push(
-                "the model does not say what the largest observation was; the limit is not held above it".to_owned(),
+                "the model does not say what the largest observation was that it was trained on; the limit is not held \
+                 above that"
+                    .to_owned(),
             );
         }
         let (asked_request, asked_limit) = (request, limit);
@@ -356,7 +363,7 @@ pub fn widening(days: f64) -> f64 {
 
 /// The largest observation that `model` was trained on. Values were scaled by it: by the largest absolute one, or under
 /// minmax scaling by the span above the smallest. A floor that varies from row to row leaves it open.
-pub fn observed_peak(model: &ProphetModel) -> Option<f64> {
+pub fn trained_peak(model: &ProphetModel) -> Option<f64> {
     let peak = model.floor() + model.y_scale;
     (!model.logistic_floor && peak > 0.0).then_some(peak)
 }

@@ -18,7 +18,12 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
-use loadcast_model::{artifact::Clamps, inputs::Inputs, series::SeriesName, zone::Zone};
+use loadcast_model::{
+    artifact::Clamps,
+    inputs::Inputs,
+    series::{SeriesName, Unit},
+    zone::Zone,
+};
 use serde_json::json;
 
 use crate::{
@@ -31,7 +36,7 @@ use crate::{
 };
 
 use answers::{Health, Instant, Models, Month, Period, Weekend};
-use arithmetic::{Shares, Usage};
+use arithmetic::{BYTES, BYTES_OR_PERCENT, Shares, Usage};
 use calendar::{Calendar, instant_of};
 
 /// Which series answer, and on which wall clock.
@@ -134,14 +139,14 @@ impl Rest {
         Ok((cpu, self.served(&self.setting.memory)?))
     }
 
-    /// What both models say of `instants`.
-    async fn predict(&self, instants: &[i64]) -> Result<Predicted> {
+    /// What both models say of `instants`; memory in one of the units `of_memory`.
+    async fn predict(&self, instants: &[i64], of_memory: &[Unit]) -> Result<Predicted> {
         let (cpu, memory) = self.both()?;
         let mut usage = Vec::with_capacity(instants.len());
         for instant in instants {
             let of_cpu = self.ask(&cpu, *instant).await?;
-            let of_memory = self.ask(&memory, *instant).await?;
-            usage.push(Usage::of(&of_cpu, &of_memory)?);
+            let answer_of_memory = self.ask(&memory, *instant).await?;
+            usage.push(Usage::of(&of_cpu, &answer_of_memory, of_memory)?);
         }
         Ok(Predicted { usage, cpu, memory })
     }
@@ -197,7 +202,7 @@ async fn at_instant(
         return Err(Refused(StatusCode::UNPROCESSABLE_ENTITY, missing));
     };
     let instant = instant_of(&text, &rest.setting.zone)?;
-    let predicted = rest.predict(&[instant]).await?;
+    let predicted = rest.predict(&[instant], BYTES_OR_PERCENT).await?;
     let at = rest.calendar().wall(instant);
     Ok(Json(Instant::new(at, predicted.mean())).into_response())
 }
@@ -211,21 +216,21 @@ fn wants_a_page(headers: &HeaderMap) -> bool {
 
 async fn next_day(State(rest): State<Rest>) -> std::result::Result<Json<Period>, Refused> {
     let noon = rest.calendar().noon_in(1);
-    let predicted = rest.predict(&[noon]).await?;
+    let predicted = rest.predict(&[noon], BYTES).await?;
     let day = rest.calendar().wall(noon);
     Ok(Json(Period::day(day, &predicted)))
 }
 
 async fn next_week(State(rest): State<Rest>) -> std::result::Result<Json<Period>, Refused> {
     let noon = rest.calendar().noon_in(7);
-    let predicted = rest.predict(&[noon]).await?;
+    let predicted = rest.predict(&[noon], BYTES).await?;
     let day = rest.calendar().wall(noon);
     Ok(Json(Period::week(day, &predicted)))
 }
 
 async fn next_weekend(State(rest): State<Rest>) -> std::result::Result<Json<Weekend>, Refused> {
     let saturday = rest.calendar().next_saturday();
-    let predicted = rest.predict(&[saturday]).await?;
+    let predicted = rest.predict(&[saturday], BYTES).await?;
     let day = rest.calendar().wall(saturday);
     Ok(Json(Weekend::new(day, &predicted)))
 }
@@ -233,7 +238,7 @@ async fn next_weekend(State(rest): State<Rest>) -> std::result::Result<Json<Week
 async fn next_month(State(rest): State<Rest>) -> std::result::Result<Json<Month>, Refused> {
     let calendar = rest.calendar();
     let noons = [7, 14, 21, 28].map(|days| calendar.noon_in(days));
-    let predicted = rest.predict(&noons).await?;
+    let predicted = rest.predict(&noons, BYTES).await?;
     Ok(Json(Month::new(calendar.wall(noons[3]), &predicted)))
 }
 

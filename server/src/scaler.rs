@@ -34,7 +34,7 @@ use crate::{
         computed::{Computed, Key, demand},
         decision::{Decision, Source, fallback},
         gate::{Standing, gates},
-        ladder::{nothing_answers, rungs},
+        ladder::{may_descend, nothing_answers, rungs},
         last_good::LastGood,
         record::{News, Records, Whose},
         tally::Tally,
@@ -127,7 +127,13 @@ impl Scaler {
                     };
                 }
                 // What the champion lacks is the reason; what its predecessors lack besides is not.
-                Err(error) => refusal = refusal.or(Some(error)),
+                Err(error) => {
+                    let descends = may_descend(&error);
+                    refusal = refusal.or(Some(error));
+                    if !descends {
+                        break;
+                    }
+                }
             }
         }
         let refusal = refusal

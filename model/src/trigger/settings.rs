@@ -45,8 +45,8 @@ const DEFAULT_LEAD_SECONDS: u32 = 300;
 const DEFAULT_QUANTILE: f64 = 0.9;
 /// KEDA writes a target in thousandths: a smaller one would be 0, with which there is no autoscaler.
 const MIN_TARGET: f64 = 0.001;
-/// KEDA up to 2.19 counts the thousandths in an int64.
-const MAX_TARGET: f64 = 9e15;
+/// KEDA up to 2.19 counts the thousandths in an int64. No target, bound or number that is told may be larger.
+const MOST: f64 = 9e15;
 const MAX_AGE_SECONDS: u32 = 366 * 86_400;
 
 /// The keys of `metadata` that are neither a trigger's nor KEDA's: most often a slip of the pen. They are no error,
@@ -71,8 +71,16 @@ impl Trigger {
         let series = settings.required("series", "the name of the series to ask about")?;
         let target = settings.required("target", "what one pod takes, such as 0.7")?;
         let clamps = Clamps {
-            min: settings.number("clampMin", |clamp| clamp >= 0.0, "at least 0")?,
-            max: settings.number("clampMax", |clamp| clamp > 0.0, "above 0")?,
+            min: settings.number(
+                "clampMin",
+                |clamp| (0.0..=MOST).contains(&clamp),
+                "of at least 0, at most 9e15 (what KEDA can carry)",
+            )?,
+            max: settings.number(
+                "clampMax",
+                |clamp| 0.0 < clamp && clamp <= MOST,
+                "above 0, at most 9e15 (what KEDA can carry)",
+            )?,
         };
         if let (Some(min), Some(max)) = (clamps.min, clamps.max)
             && min > max
@@ -85,7 +93,7 @@ impl Trigger {
                 other => other,
             })?,
             target: target.number(
-                |target| (MIN_TARGET..=MAX_TARGET).contains(&target),
+                |target| (MIN_TARGET..=MOST).contains(&target),
                 "above 0, from 0.001 to 9e15 (what KEDA can carry), such as 0.7",
             )?,
             lead_seconds: settings
@@ -118,7 +126,7 @@ impl Trigger {
             on_unavailable: settings
                 .read(
                     "onUnavailable",
-                    "error, lastGood:15m (for so long), or a number of at least 0",
+                    "error, lastGood:15m (for so long), or a number of at least 0, at most 9e15 (what KEDA can carry)",
                     on_unavailable,
                 )?
                 .unwrap_or_default(),
@@ -200,7 +208,9 @@ fn on_unavailable(text: &str) -> Option<OnUnavailable> {
         return Some(OnUnavailable::LastGood { seconds });
     }
     let value: f64 = text.parse().ok()?;
-    (value.is_finite() && value >= 0.0).then_some(OnUnavailable::Value(value))
+    (0.0..=MOST)
+        .contains(&value)
+        .then_some(OnUnavailable::Value(value))
 }
 
 /// A length of time such as `90s`, `5m`, `1h30m` or `7d`, in whole seconds; 1 to `most`.
@@ -398,10 +408,15 @@ mod tests {
             ("margin", "-0.1"),
             ("clampMin", "-1"),
             ("clampMax", "0"),
+            ("clampMin", "9.1e15"),
+            ("clampMax", "1e16"),
+            ("clampMax", "inf"),
             ("floorAtObserved", "yes"),
             ("onUnavailable", "lastGood"),
             ("onUnavailable", "zero"),
             ("onUnavailable", "-1"),
+            ("onUnavailable", "1e19"),
+            ("onUnavailable", "NaN"),
             ("maxModelAge", "old"),
             ("maxDataAge", "500d"),
             ("minSkill", "1"),

@@ -889,7 +889,8 @@ pub mod forecast_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// One series, one range. The same question in the same step bucket of the same version has the same bytes on every replica.
+        /// One series, one range. The same question in the same step bucket of the same version, after the same observations (for
+        /// there are corrections and gates by them), has the same bytes on every replica.
         ///
         ///     grpcurl -plaintext -d '{"series":"shop.web.cpu","window":"WINDOW_NEXT_DAY"}' localhost:50051 loadcast.v1.ForecastService/GetForecast
         pub async fn get_forecast(
@@ -1020,7 +1021,8 @@ pub mod forecast_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with ForecastServiceServer.
     #[async_trait]
     pub trait ForecastService: std::marker::Send + std::marker::Sync + 'static {
-        /// One series, one range. The same question in the same step bucket of the same version has the same bytes on every replica.
+        /// One series, one range. The same question in the same step bucket of the same version, after the same observations (for
+        /// there are corrections and gates by them), has the same bytes on every replica.
         ///
         ///     grpcurl -plaintext -d '{"series":"shop.web.cpu","window":"WINDOW_NEXT_DAY"}' localhost:50051 loadcast.v1.ForecastService/GetForecast
         async fn get_forecast(
@@ -2388,6 +2390,10 @@ pub mod model_service_client {
         /// kept, and telling all again is harmless. What makes sense and cannot be used is counted, with the reason. A call ends
         /// by its deadline like any other: send what there is, and call again with what comes.
         ///
+        /// Replicas do not pass on what they are told: each scores and corrects for itself. Tell every one of them the same, each by
+        /// its own address; what only one is told, only that one answers with. What a server takes from Prometheus by itself
+        /// (--catalog with --prometheus-url) is the same on each.
+        ///
         ///     grpcurl -plaintext -d '{"series":"shop.web.cpu","start":"2026-01-01T00:00:00Z","step":"300s","values":[1.5]}' localhost:50051 loadcast.v1.ModelService/ObserveActuals
         pub async fn observe_actuals(
             &mut self,
@@ -2537,6 +2543,10 @@ pub mod model_service_server {
         /// A message that makes no sense ends the call (INVALID_ARGUMENT, naming message and field); what came before it is
         /// kept, and telling all again is harmless. What makes sense and cannot be used is counted, with the reason. A call ends
         /// by its deadline like any other: send what there is, and call again with what comes.
+        ///
+        /// Replicas do not pass on what they are told: each scores and corrects for itself. Tell every one of them the same, each by
+        /// its own address; what only one is told, only that one answers with. What a server takes from Prometheus by itself
+        /// (--catalog with --prometheus-url) is the same on each.
         ///
         ///     grpcurl -plaintext -d '{"series":"shop.web.cpu","start":"2026-01-01T00:00:00Z","step":"300s","values":[1.5]}' localhost:50051 loadcast.v1.ModelService/ObserveActuals
         async fn observe_actuals(

@@ -8,6 +8,10 @@ use serde::de::{self, IgnoredAny, Visitor};
 
 use crate::window::Window;
 
+/// What begins so says nothing of what is missing, such as that a metric might not be a counter. Prometheus before 2.54
+/// gives it among the warnings, later ones apart from them, as `infos`.
+const REMARK: &str = "PromQL info:";
+
 /// A value at an instant.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample {
@@ -82,7 +86,9 @@ pub(crate) fn read(bytes: &[u8], window: Window) -> Result<Vec<Found>, Flaw> {
             message: answer.error.unwrap_or_default(),
         });
     }
-    if let Some(warnings) = answer.warnings.filter(|warnings| !warnings.is_empty()) {
+    let mut warnings = answer.warnings.unwrap_or_default();
+    warnings.retain(|warning| !warning.starts_with(REMARK));
+    if !warnings.is_empty() {
         return Err(Flaw::Partial(warnings.join("; ")));
     }
     if answer.is_partial == Some(true) {
@@ -109,10 +115,11 @@ fn series(series: Series, window: Window) -> Result<Found, Flaw> {
     }
     let mut samples: Vec<Sample> = Vec::with_capacity(series.values.len());
     for (time, Number(value)) in series.values {
-        // Within the window, so it fits.
-        if !(window.from as f64..window.until as f64).contains(&time) {
+        // Both bounds are exact, and so is every instant between them.
+        let (from, until, step) = (window.from as f64, window.until as f64, window.step as f64);
+        if !(from..until).contains(&time) || (time - from) % step != 0.0 {
             return Err(Flaw::Foreign(format!(
-                "it has a sample at {time}, outside of what was asked"
+                "it has a sample at {time}, which was not asked for"
             )));
         }
         let instant = time as i64;
@@ -168,7 +175,7 @@ mod tests {
     #[test]
     fn samples_are_read_and_what_is_no_finite_number_is_a_hole() {
         let found = of(
-            r#"{"metric":{"__name__":"up","job":"a"},"values":[[60,"1"],[120,"NaN"],[180,"+Inf"],[240.0,"1e-3"],[299,"-Inf"]]}"#,
+            r#"{"metric":{"__name__":"up","job":"a"},"values":[[60,"1"],[120,"NaN"],[180.0,"+Inf"],[240.0,"1e-3"]]}"#,
         )
         .unwrap();
         assert_eq!(
@@ -181,6 +188,25 @@ mod tests {
             .map(|s| (s.instant, s.value))
             .collect();
         assert_eq!(samples, [(60, 1.0), (240, 0.001)]);
+    }
+
+    #[test]
+    fn a_remark_among_the_warnings_makes_no_answer_partial() {
+        let answer = |warnings: &str| {
+            let text = format!(
+                r#"{{"status":"success","warnings":[{warnings}],"data":{{"resultType":"matrix","result":[]}}}}"#
+            );
+            read(text.as_bytes(), WINDOW)
+        };
+        let remark = r#""PromQL info: metric might not be a counter, name does not end in _total: \"a\" (1:6)""#;
+        assert_eq!(answer(remark), Ok(Vec::new()));
+        for warning in [
+            "PromQL warning: mixed histograms",
+            "store b: no PromQL info:",
+        ] {
+            let both = answer(&format!(r#"{remark},"{warning}""#));
+            assert_eq!(both, Err(Flaw::Partial(warning.to_owned())));
+        }
     }
 
     #[test]
@@ -198,6 +224,8 @@ mod tests {
         for result in [
             r#"{"metric":{},"values":[[30,"1"]]}"#,
             r#"{"metric":{},"values":[[300,"1"]]}"#,
+            r#"{"metric":{},"values":[[60,"1"],[179,"1"]]}"#,
+            r#"{"metric":{},"values":[[60.5,"1"]]}"#,
             r#"{"metric":{},"values":[[120,"1"],[120,"1"]]}"#,
             r#"{"metric":{},"values":[[120,1]]}"#,
             r#"{"metric":{},"values":[[120,"one"]]}"#,

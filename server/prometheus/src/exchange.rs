@@ -107,12 +107,15 @@ impl Exchange {
         expression: &str,
         window: Window,
     ) -> std::result::Result<Vec<Found>, Attempt> {
+        // Of this attempt: another one may have found out in the meantime.
+        let by_get = self.by_get.load(Ordering::Relaxed);
         let response = self
-            .send(expression, window)
+            .send(expression, window, by_get)
             .await
             .map_err(|error| again(&error))?;
         let status = response.status();
-        if status == StatusCode::METHOD_NOT_ALLOWED && !self.by_get.swap(true, Ordering::Relaxed) {
+        if status == StatusCode::METHOD_NOT_ALLOWED && !by_get {
+            self.by_get.store(true, Ordering::Relaxed);
             return Err(Attempt::Again {
                 what: "it takes no POST".to_owned(),
                 after: Some(Duration::ZERO),
@@ -140,14 +143,19 @@ impl Exchange {
         read.map_err(|flaw| self.flaw(expression, flaw))
     }
 
-    async fn send(&self, expression: &str, window: Window) -> reqwest::Result<Response> {
+    async fn send(
+        &self,
+        expression: &str,
+        window: Window,
+        by_get: bool,
+    ) -> reqwest::Result<Response> {
         let mut url = self.base.clone();
         url.set_path(&format!(
             "{}/api/v1/query_range",
             self.base.path().trim_end_matches('/')
         ));
         let form = form(expression, window);
-        let request = if self.by_get.load(Ordering::Relaxed) {
+        let request = if by_get {
             let query = match url.query() {
                 Some(query) => format!("{query}&{form}"),
                 None => form,

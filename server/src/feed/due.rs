@@ -50,6 +50,8 @@ pub(super) struct Sent {
     pub(super) until: i64,
     /// The value that a condition compares with.
     pub(super) told: Option<f64>,
+    /// Whether it was gated.
+    pub(super) gated: bool,
 }
 
 impl Sent {
@@ -63,6 +65,7 @@ impl Sent {
         },
         until: i64::MAX,
         told: None,
+        gated: false,
     };
 }
 

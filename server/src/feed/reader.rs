@@ -143,6 +143,7 @@ impl Reader {
             key,
             until: key.bucket.saturating_add(i64::from(step)),
             told: None,
+            gated: seen.gate_of(served).is_some(),
         }
     }
 
@@ -285,6 +286,9 @@ impl Reader {
         });
         self.skip((events + steps).saturating_sub(1));
         let told = last.and_then(|last| last.told);
+        // Whether the value may be acted on is news however little it moved.
+        let is_news =
+            cause == Cause::Freshness || last.is_some_and(|last| last.gated != next.gated);
         let value = self
             .condition
             .as_ref()
@@ -302,7 +306,7 @@ impl Reader {
         });
         match value {
             Ok(None) => {}
-            Ok(Some((value, holds))) if holds || cause == Cause::Freshness => {
+            Ok(Some((value, holds))) if holds || is_news => {
                 next.told = Some(value);
             }
             Ok(Some(_)) => {

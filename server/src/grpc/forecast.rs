@@ -282,9 +282,9 @@ impl ForecastService for ForecastHandler {
             resource.factor(series)?;
             let question = asked.ask.question(series, now);
             let seen = self.seen(&served);
-            let last = seen.last().map(|last| last.value);
+            let observed = seen.peak();
             let answer = answer_unless_busy(served, question, now, seen).await?;
-            let advice = asked.ask.advise(resource, &answer, clamps, last)?;
+            let advice = asked.ask.advise(resource, &answer, clamps, observed)?;
             advised.push((resource, advice, answer));
         }
         let response = recommendation::response(&asked.ask, advised, epoch);

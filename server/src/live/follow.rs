@@ -72,8 +72,7 @@ impl Cache {
         let entry = self.entry(series);
         let served = entry.as_ref().and_then(|entry| entry.served.clone());
         let Some(served) = served.filter(|served| memory.fits(served)) else {
-            drop(memory);
-            live.forget(series);
+            live.forget(series, &slot, memory);
             return;
         };
         memory.follow(&served);

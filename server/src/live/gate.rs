@@ -57,7 +57,10 @@ impl Bar {
     fn closes(&self, lead: i64, closed: Option<&Reason>) -> Option<Reason> {
         let least = self.least?;
         let closed = closed.filter(|reason| reason.code == self.code);
-        let Some(is) = self.is.filter(|_| self.rows >= EVIDENCE_ROWS) else {
+        let Some(is) = self
+            .is
+            .filter(|is| is.is_finite() && self.rows >= EVIDENCE_ROWS)
+        else {
             return closed.cloned();
         };
         // Nothing is better than a perfect score.
@@ -128,6 +131,12 @@ mod tests {
         assert_eq!(code(&bad, None), None);
         assert_eq!(code(&good, Some(&closed)).as_deref(), Some("COVERAGE"));
         assert_eq!(code(&[], Some(&closed)).as_deref(), Some("COVERAGE"));
+        let closed = Reason::new("SKILL", "");
+        for no_number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let scores = [scores(3_600, no_number, 0.9, EVIDENCE_ROWS)];
+            assert_eq!(code(&scores, Some(&closed)).as_deref(), Some("SKILL"));
+            assert_eq!(code(&scores, None), None);
+        }
     }
 
     #[test]

@@ -142,6 +142,7 @@ impl Memory {
             sha256: sha256.clone(),
             step_seconds: u32::try_from(self.past.step()).unwrap_or(u32::MAX),
             last,
+            peak: self.past.peak(),
             gate: self.gate.clone(),
             // Where the model could not say what it forecast, the last residual is not that of the last observation.
             residuals: state

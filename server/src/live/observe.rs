@@ -12,6 +12,9 @@ use crate::{
     served::{Change, Served},
 };
 
+/// The largest magnitude that an observation may have: squares and sums of what is smaller are numbers still.
+pub const MAX_MAGNITUDE: f64 = 1e150;
+
 /// What became of a run of observations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -66,10 +69,11 @@ impl Cache {
         }
         let now = self.clock().now();
         let live = self.live();
-        if let Some(slot) = live.slot(series)
-            && !lock(&slot.memory).fits(&served)
-        {
-            live.forget(series);
+        if let Some(slot) = live.slot(series) {
+            let memory = lock(&slot.memory);
+            if !memory.fits(&served) {
+                live.forget(series, &slot, memory);
+            }
         }
         let Some(slot) = live.slot_for(&served, now) else {
             return Outcome::Refused(Refused::Full);

@@ -90,6 +90,13 @@ impl Past {
         all.filter(|(_, value)| value.is_finite())
     }
 
+    /// The largest observation.
+    pub(crate) fn peak(&self) -> Option<f64> {
+        // NaN is never the larger one.
+        let peak = self.values.iter().copied().reduce(f64::max);
+        peak.filter(|peak| peak.is_finite())
+    }
+
     /// How many bytes it has allocated.
     #[cfg(test)]
     pub(crate) fn allocated(&self) -> usize {
@@ -120,8 +127,12 @@ mod tests {
             (past.at(600), past.at(900), past.at(1_800)),
             (Some(1.0), None, None)
         );
-        assert!(past.push(1_500 + DAY, 3.0));
-        assert_eq!((past.at(600), past.at(1_500)), (None, Some(2.0)));
+        assert_eq!((past.peak(), Past::new(300).peak()), (Some(2.0), None));
+        assert!(past.push(1_500 + DAY, 1.5));
+        assert_eq!(past.peak(), Some(2.0), "a day ago");
+        assert!(past.push(1_800 + DAY, 1.0));
+        assert_eq!(past.peak(), Some(1.5), "and no longer ago than that");
+        assert_eq!((past.at(1_500), past.at(1_500 + DAY)), (None, Some(1.5)));
         assert!(past.push(1_500 + 100 * DAY, 4.0));
         assert_eq!(past.iter().collect::<Vec<_>>(), [(1_500 + 100 * DAY, 4.0)]);
         assert!(past.is_sound());

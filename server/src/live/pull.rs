@@ -24,7 +24,7 @@ use rand::RngExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Outcome, past::DAY};
+use super::{MAX_MAGNITUDE, Outcome, past::DAY};
 use crate::{backoff::Backoff, cache::Cache};
 
 /// An instant is asked for so many seconds later: by then what was scraped can be read.
@@ -248,7 +248,9 @@ fn run(named: Named, wanted: &Wanted, step: i64) -> Option<(SeriesName, i64, Vec
     let mut samples = named
         .samples
         .into_iter()
-        .filter(|sample| last.is_none_or(|last| sample.instant > last));
+        .filter(|sample| last.is_none_or(|last| sample.instant > last))
+        // No measurement: a hole.
+        .filter(|sample| sample.value.abs() <= MAX_MAGNITUDE);
     let first = samples.next()?;
     let mut values = vec![first.value];
     for sample in samples {

@@ -56,7 +56,7 @@ impl Seen {
             && view.last.is_some_and(later)
         {
             let view = Arc::make_mut(view);
-            (view.last, view.residuals) = (None, None);
+            (view.last, view.peak, view.residuals) = (None, None, None);
         }
         seen
     }
@@ -64,6 +64,11 @@ impl Seen {
     /// The last observation.
     pub fn last(&self) -> Option<Observation> {
         self.view.as_ref()?.last
+    }
+
+    /// The largest observation that is remembered.
+    pub fn peak(&self) -> Option<f64> {
+        self.view.as_ref()?.peak
     }
 
     /// What corrects answers of `served`.

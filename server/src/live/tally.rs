@@ -19,7 +19,7 @@ use super::past::DAY;
 /// The levels of the band whose coverage is measured; those of the trainer's backtest.
 pub const BAND: [f64; 2] = [0.1, 0.9];
 
-/// What is measured of one lead.
+/// What is measured of one lead. A mean that is no number any more is "not measured".
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Tally {
     error: Mean,
@@ -87,7 +87,8 @@ impl Mean {
     }
 
     fn value(&self) -> Option<f64> {
-        (self.rows > 0).then(|| self.sum / self.weight)
+        let mean = (self.rows > 0).then(|| self.sum / self.weight);
+        mean.filter(|mean| mean.is_finite())
     }
 }
 
@@ -98,7 +99,8 @@ impl Versus {
     }
 
     fn skill(&self) -> Option<f64> {
-        (self.theirs.sum > 0.0).then(|| 1.0 - self.ours.sum / self.theirs.sum)
+        let skill = (self.theirs.sum > 0.0).then(|| 1.0 - self.ours.sum / self.theirs.sum);
+        skill.filter(|skill| skill.is_finite())
     }
 }
 
@@ -184,6 +186,19 @@ mod tests {
         assert_eq!(
             (scores.skill, scores.seasonal_naive_mae),
             (Some(0.5), Some(6.0))
+        );
+    }
+
+    #[test]
+    fn what_is_beyond_all_numbers_is_not_measured() {
+        let mut tally = Tally::default();
+        tally.add(300, &row(f64::MAX, -f64::MAX, Some(-f64::MAX)));
+        let scores = tally.scores(300);
+        assert_eq!((scores.rows, scores.skill_rows), (1, 1));
+        assert_eq!((scores.mae, scores.skill), (None, None));
+        assert_eq!(
+            (scores.skill_last_value, scores.last_value_mae),
+            (None, None)
         );
     }
 

@@ -81,10 +81,24 @@ fn series_beyond_the_memory_of_a_server_are_refused_until_others_are_forgotten()
     live.bytes.store(MAX_BYTES, Ordering::Relaxed);
     assert!(live.slot_for(&served, start()).is_none());
     live.bytes.store(0, Ordering::Relaxed);
-    assert!(live.slot_for(&served, start()).is_some());
+    let slot = live.slot_for(&served, start()).unwrap();
     assert_eq!(live.bytes.load(Ordering::Relaxed), Memory::most_bytes(300));
-    live.forget(&served.loaded.metadata().series.name);
+    let name = &served.loaded.metadata().series.name;
+    live.forget(name, &slot, lock(&slot.memory));
     assert_eq!(live.bytes.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_place_that_was_taken_anew_is_not_forgotten_with_the_one_before_it() {
+    let live = Live::new(None);
+    let served = served(300);
+    let name = &served.loaded.metadata().series.name;
+    let judged = live.slot_for(&served, start()).unwrap();
+    live.forget(name, &judged, lock(&judged.memory));
+    let fresh = live.slot_for(&served, start()).unwrap();
+    live.forget(name, &judged, lock(&judged.memory));
+    assert!(Arc::ptr_eq(&live.slot(name).unwrap(), &fresh));
+    assert_eq!(live.bytes.load(Ordering::Relaxed), Memory::most_bytes(300));
 }
 
 #[test]

@@ -24,6 +24,7 @@ fn evidence<'a>(yhat: &'a [f64], low: &'a [f64], high: &'a [f64]) -> Evidence<'a
         yhat,
         quantiles: Some((low, high)),
         history_days: 1e9,
+        trained_peak: None,
         observed_peak: None,
     }
 }
@@ -113,6 +114,28 @@ fn a_memory_limit_is_never_below_the_observed_peak_whatever_the_policy() {
             let told = advice.notes.iter().any(|note| note.contains("raised from"));
             assert!(told, "{advice:?}");
         }
+    }
+}
+
+#[test]
+fn that_the_model_does_not_know_its_peak_is_told_whatever_was_observed_since() {
+    let unknown = "the model does not say";
+    for (trained_peak, observed_peak, limit) in [
+        (None, None, 2_048),
+        (None, Some(3.0 * GIB), 3_072),
+        (Some(3.0 * GIB), None, 3_072),
+        (Some(GIB), Some(3.0 * GIB), 3_072),
+        (Some(4.0 * GIB), Some(3.0 * GIB), 4_096),
+    ] {
+        let of = Evidence {
+            trained_peak,
+            observed_peak,
+            ..evidence(&[GIB], &[GIB], &[2.0 * GIB])
+        };
+        let advice = memory(ask(QUANTILE, Window::NextDay), of, Clamps::default()).unwrap();
+        let told = advice.notes.iter().any(|note| note.contains(unknown));
+        assert!((limit..=limit + 1).contains(&advice.limit), "{advice:?}");
+        assert_eq!(told, trained_peak.is_none(), "{advice:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The original's arithmetic: what a model's number means, and what becomes of it.
 
-use loadcast_model::series::Unit;
+use loadcast_model::series::{Series, Unit};
 use serde::Serialize;
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Usage {
     pub(super) cores: f64,
-    /// 10^9 bytes, or whatever a model without a unit counts in.
+    /// 10^9 bytes, percent where that is asked for, or whatever a model without a unit counts in.
     pub(super) gigabytes: f64,
     /// Whether a model said less than nothing.
     pub(super) was_negative: bool,
@@ -54,8 +54,11 @@ struct Quantity {
 }
 
 impl Usage {
-    /// What the two answers say of their first point.
-    pub(super) fn of(cpu: &Answer, memory: &Answer) -> Result<Self> {
+    /// What the two answers say of their first point; memory in one of the units `of_memory`.
+    ///
+    /// # Errors
+    /// [`Error::Gated`] for a series that declares another unit: what it counts is neither CPU nor memory.
+    pub(super) fn of(cpu: &Answer, memory: &Answer, of_memory: &[Unit]) -> Result<Self> {
         let first = |answer: &Answer| {
             let first = answer.forecast.yhat.first().copied();
             let first = first.filter(|value| value.is_finite());
@@ -63,10 +66,11 @@ impl Usage {
         };
         let (cores, gigabytes) = (first(cpu)?, first(memory)?);
         let skill = |answer: &Answer| answer.served.loaded.metadata().scores.as_ref()?.skill;
-        let unit = |answer: &Answer| answer.served.loaded.metadata().series.unit;
+        let unit_of_cpu = unit(series(cpu), CPU, "a CPU series")?;
+        let unit_of_memory = unit(series(memory), of_memory, "a memory series")?;
         Ok(Self {
-            cores: self::cores(cores, unit(cpu)).max(0.0),
-            gigabytes: self::gigabytes(gigabytes, unit(memory)).max(0.0),
+            cores: self::cores(cores, unit_of_cpu).max(0.0),
+            gigabytes: self::gigabytes(gigabytes, unit_of_memory).max(0.0),
             was_negative: cores < 0.0 || gigabytes < 0.0,
             skill: skill(cpu).zip(skill(memory)).map(|(a, b)| a.min(b)),
         })
@@ -94,6 +98,37 @@ impl Usage {
             memory: quantity(self.gigabytes, 1_024.0, "Mi"),
         }
     }
+}
+
+/// What a CPU series may be in.
+const CPU: &[Unit] = &[Unit::Cores, Unit::Percent];
+/// What a memory series may be in.
+pub(super) const BYTES: &[Unit] = &[Unit::Bytes];
+/// And where `memory_percent` is told.
+pub(super) const BYTES_OR_PERCENT: &[Unit] = &[Unit::Bytes, Unit::Percent];
+
+fn series(answer: &Answer) -> &Series {
+    &answer.served.loaded.metadata().series
+}
+
+/// The unit of `series`, if it declares none or one of `known`.
+fn unit(series: &Series, known: &[Unit], what: &str) -> Result<Option<Unit>> {
+    let Some(unit) = series.unit.filter(|unit| !known.contains(unit)) else {
+        return Ok(series.unit);
+    };
+    let known: Vec<String> = known
+        .iter()
+        .map(|it| format!("{:?}", it.as_str()))
+        .collect();
+    Err(Error::Gated {
+        series: series.name.clone(),
+        reason: "UNIT",
+        why: format!(
+            "its unit is {:?}, and {what} is in {} here; train it in that, or configure another series",
+            unit.as_str(),
+            known.join(" or ")
+        ),
+    })
 }
 
 /// Cores. Without a unit the original's guess: above 1 it is percent.
@@ -149,9 +184,38 @@ mod tests {
             (2e9, None, 2.0),
             (2.5, None, 2.5),
             (5e5, Some(Unit::Bytes), 0.0005),
-            (2e9, Some(Unit::Percent), 2e9),
+            (45.0, Some(Unit::Percent), 45.0),
         ] {
             assert_eq!(gigabytes(value, unit), expected, "{value} {unit:?}");
+        }
+    }
+
+    #[test]
+    fn a_unit_that_is_not_the_resources_is_refused_with_series_unit_and_remedy() {
+        let mut series = Series::new("web.x".parse().unwrap());
+        for (known, taken) in [
+            (CPU, vec![Unit::Cores, Unit::Percent]),
+            (BYTES, vec![Unit::Bytes]),
+            (BYTES_OR_PERCENT, vec![Unit::Bytes, Unit::Percent]),
+        ] {
+            series.unit = None;
+            assert_eq!(unit(&series, known, "it").unwrap(), None);
+            for one in Unit::ALL {
+                series.unit = Some(one);
+                let read = unit(&series, known, "it");
+                if taken.contains(&one) {
+                    assert_eq!(read.unwrap(), Some(one));
+                    continue;
+                }
+                let error = read.unwrap_err();
+                assert_eq!(error.reason().1, "UNIT");
+                let told = error.to_string();
+                let named = format!("{:?}", one.as_str());
+                assert!(
+                    told.contains("web.x") && told.contains(&named) && told.contains("train it"),
+                    "{told}"
+                );
+            }
         }
     }
 

@@ -18,7 +18,7 @@ use crate::{
         computed::{checked, forecast},
         decision::{Decision, Source},
         gate::{Gate, gates},
-        ladder::rungs,
+        ladder::{may_descend, rungs},
         record::Whose,
     },
 };
@@ -98,9 +98,9 @@ async fn meaning(
     let mut explained = Vec::new();
     for rung in entry.iter().flat_map(|entry| rungs(entry)) {
         let of_rung = explain_rung(scaler, &asked, rung, now).await;
-        let answers = of_rung.refusal.is_none();
+        let ends = of_rung.refusal.as_deref().is_none_or(|it| !may_descend(it));
         explained.push(of_rung);
-        if answers {
+        if ends {
             break;
         }
     }

@@ -14,6 +14,9 @@ use crate::{
     served::{Entry, Served},
 };
 
+/// The reason code where what was observed speaks against a version.
+pub(crate) const LIVE_GATE: &str = "LIVE_GATE";
+
 /// What is known of a version beside its forecast.
 #[derive(Debug, Clone)]
 pub struct Standing {
@@ -176,7 +179,7 @@ impl Gate {
             Self::DataAge { .. } => "STALE_DATA",
             Self::Skill { skill: None, .. } => "SKILL_UNKNOWN",
             Self::Skill { .. } => "LOW_SKILL",
-            Self::Live(_) => "LIVE_GATE",
+            Self::Live(_) => LIVE_GATE,
         }
     }
 

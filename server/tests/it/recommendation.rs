@@ -112,12 +112,13 @@ async fn what_was_observed_since_the_training_holds_the_limit_of_memory_up() {
     let (server, client) = started().await;
     let seen = loadcast_client::Observations {
         series: "web.memory".to_owned(),
-        start: now() - Duration::from_secs(300),
+        start: now() - Duration::from_secs(600),
         step: None,
-        values: vec![900.0 * MIB],
+        // It fell since; what killed it once would kill it again.
+        values: vec![900.0 * MIB, 300.0 * MIB],
     };
     let told = client.observe_actuals(vec![seen]).await.unwrap();
-    assert_eq!(told.accepted, 1);
+    assert_eq!(told.accepted, 2);
     let query = RecommendationQuery {
         policy: Policy::Multiplier,
         ..query()

@@ -109,6 +109,36 @@ async fn series_and_zone_are_configured_and_units_are_not_guessed_where_they_are
 }
 
 #[tokio::test]
+async fn a_unit_that_is_not_the_resources_is_no_number_and_percent_of_memory_only_where_it_is_asked_for()
+ {
+    let server = TestServer::start().await;
+    let client = server.client();
+    client.push(push(CPU, 4.0)).await.unwrap();
+    let mut memory = push(MEMORY, 61.0);
+    memory.series.unit = Some("percent".to_owned());
+    client.push(memory).await.unwrap();
+    let at_instant = "/?datetime_str=2026-11-26T12:00:00Z";
+    let (status, body) = get(&address(&server), at_instant).await;
+    assert_eq!(
+        (status, &body["predictions"]["memory_percent"]),
+        (200, &61.0.into())
+    );
+    let refused = async |path: &str, named: [&str; 3]| {
+        let (status, body) = get(&address(&server), path).await;
+        let detail = body["detail"].as_str().unwrap();
+        let is_told = named.iter().all(|one| detail.contains(one));
+        assert!(status == 503 && is_told, "{path}: {status} {detail}");
+    };
+    refused("/next_day", ["UNIT", MEMORY, "\"percent\""]).await;
+    let mut cpu = push(CPU, 5.0);
+    cpu.series.unit = Some("1/s".to_owned());
+    client.push(cpu).await.unwrap();
+    for path in [at_instant, "/next_week", "/next_weekend", "/next_month"] {
+        refused(path, [CPU, "\"1/s\"", "train it in"]).await;
+    }
+}
+
+#[tokio::test]
 async fn a_browser_is_shown_the_endpoints_and_a_program_is_told_what_is_missing() {
     let server = serving(&swinging(45.0, 0.0), &swinging(2e9, 0.0)).await;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();

@@ -1,5 +1,7 @@
 //! Champion, the version before it within its age limits, what onUnavailable says.
 
+use std::time::Duration;
+
 use loadcast_client::Push;
 use tonic::Code;
 
@@ -45,6 +47,58 @@ async fn a_champion_that_cannot_answer_is_stood_in_for_by_the_version_before_it(
     // A rollback turns away from the newer version: it does not stand in for the older one.
     server.client().rollback(SERIES, None).await.unwrap();
     assert_eq!(keda.refusal().await.1, "STALE_MODEL");
+}
+
+#[tokio::test]
+async fn a_version_before_the_champion_in_another_unit_step_or_zone_does_not_stand_in_for_it() {
+    type Change = fn(&mut loadcast_client::SeriesInfo);
+    let changes: [Change; 3] = [
+        |series| series.unit = Some("percent".to_owned()),
+        |series| series.step = Duration::from_secs(60),
+        |series| series.time_zone = "Europe/Berlin".to_owned(),
+    ];
+    for change in changes {
+        let server = TestServer::start().await;
+        let mut before = push(SERIES, 2.0);
+        change(&mut before.series);
+        serve(&server, before).await;
+        let keda = Keda::at(&server, &[]).await;
+        assert_eq!(keda.value().await.unwrap(), 2.0);
+        serve(&server, needs_input()).await;
+        assert_eq!(keda.refusal().await.0, Code::FailedPrecondition);
+    }
+}
+
+#[tokio::test]
+async fn a_closed_live_gate_is_an_error_or_on_unavailable_and_never_the_version_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = folder.path().join("catalog.toml");
+    let text = format!(
+        "[[series]]\nname = \"{SERIES}\"\npromql = \"x\"\ngates = {{ min_skill = 0.1, min_coverage = 0.0 }}\n"
+    );
+    std::fs::write(&catalog, text).unwrap();
+    let flag = format!("--catalog={}", catalog.display());
+    let server = TestServer::start_with(folder, &[&flag]).await;
+    serve(&server, push(SERIES, 2.0)).await;
+    serve(&server, push(SERIES, 3.0)).await;
+    // Nearly the same every day, and never what the model says.
+    let shape = |i: i32| 20.0 + f64::from(i % 7) + 0.01 * f64::from(i / 288 * (i % 5));
+    server.clock.set(after(400 * 5));
+    let run = loadcast_client::Observations {
+        series: SERIES.to_owned(),
+        start: now(),
+        step: None,
+        values: (0..400).map(shape).collect(),
+    };
+    server.client().observe_actuals(vec![run]).await.unwrap();
+    let keda = Keda::at(&server, &[]).await;
+    let expected = (Code::FailedPrecondition, "LIVE_GATE".to_owned());
+    assert_eq!(keda.refusal().await, expected);
+    let keda = Keda::at(&server, &[("onUnavailable", "7")]).await;
+    assert_eq!(keda.value().await.unwrap(), 7.0);
+    let metadata = keda.reference.scaler_metadata.clone();
+    let explained = server.client().explain_trigger(metadata).await.unwrap();
+    assert_eq!(explained.meaning.unwrap().rungs.len(), 1);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use loadcast_proto::v1 as pb;
 use crate::{
     error::{Error, Result},
     grpc::convert::{question::series_name, span_out, step_in, timestamp_out, whole_second_in},
-    live::{LeadScores, View},
+    live::{LeadScores, MAX_MAGNITUDE, View},
 };
 
 /// The most values of one message: a week of minutes.
@@ -40,11 +40,12 @@ pub(crate) fn run(wire: pb::ObserveActualsRequest) -> Result<Run> {
             format!("{count} values; give 1 to {MAX_VALUES} in a message, and send several"),
         ));
     }
-    if let Some(i) = wire.values.iter().position(|value| value.is_infinite()) {
+    let absurd = |value: &f64| value.abs() > MAX_MAGNITUDE;
+    if let Some(i) = wire.values.iter().position(absurd) {
         return Err(Error::invalid(
             format!("values[{i}]"),
             format!(
-                "{} was not measured; write NaN where a value is missing",
+                "{:e} was not measured (the largest magnitude is {MAX_MAGNITUDE:e}); write NaN where a value is missing",
                 wire.values[i]
             ),
         ));

@@ -7,6 +7,10 @@ use loadcast_client::{
     ForecastQuery, ModelEvent, ModelEventKind, ModelState, ModelUpdate, Range, Selector, Update,
 };
 
+use loadcast_proto::v1::{
+    self as pb, forecast_service_client::ForecastServiceClient, watch_forecasts_response as wf,
+};
+
 use crate::support::{TestServer, push};
 
 const SERIES: &str = "shop.web.cpu";
@@ -129,6 +133,54 @@ async fn a_series_whose_skill_falls_below_its_gate_is_gated_with_the_reason_and_
         text.contains("loadcast_live_gate_closed{series=\"shop.web.cpu\"} 0"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn a_watch_with_a_condition_is_told_that_its_answer_is_gated_and_open_again() {
+    let server = start().await;
+    server.client().push(model()).await.unwrap();
+    let request = pb::WatchForecastsRequest {
+        horizon: Some(prost_types::Duration {
+            seconds: 3_600,
+            nanos: 0,
+        }),
+        // Nothing moves so far.
+        condition: Some(pb::WatchCondition {
+            level: 0.0,
+            lead: None,
+            moved_percent: 1e6,
+        }),
+        ..Default::default()
+    };
+    let mut client = ForecastServiceClient::new(server.channel().await);
+    let mut stream = client.watch_forecasts(request).await.unwrap().into_inner();
+    let mut next_reason = async || {
+        loop {
+            let message = tokio::time::timeout(Duration::from_secs(20), stream.message());
+            let message = message.await.expect("it is told in time").unwrap().unwrap();
+            if let Some(wf::Message::Update(update)) = message.message {
+                match update.into_message().unwrap().result.unwrap() {
+                    pb::forecast_update::Result::Forecast(forecast) => {
+                        return forecast.provenance.unwrap().reason;
+                    }
+                    pb::forecast_update::Result::Error(error) => panic!("{error:?}"),
+                }
+            }
+        }
+    };
+    assert_eq!(next_reason().await, "");
+    server
+        .observe(SERIES, 0, (0..400).map(shape).collect())
+        .await;
+    assert_eq!(gated(&server).await.as_deref(), Some("SKILL"));
+    assert_eq!(next_reason().await, "SKILL");
+    let mut i = 400;
+    while gated(&server).await.is_some() {
+        server.observe(SERIES, i, vec![10.0]).await;
+        i += 1;
+        assert!(i < 570, "it does not open before the model is stale");
+    }
+    assert_eq!(next_reason().await, "");
 }
 
 /// A server on which the gate is closed, and the next step.
