@@ -86,9 +86,7 @@ fn cluster() -> Vec<Family> {
             served.series(&labels, counter(40.0));
         }
     }
-    vec![
-        cpu, memory, owner, set, asked, served, deployment, stateful,
-    ]
+    vec![cpu, memory, owner, set, asked, served, deployment, stateful]
 }
 
 #[test]
