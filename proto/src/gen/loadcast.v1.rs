@@ -531,7 +531,7 @@ pub struct WatchForecastsRequest {
     #[prost(message, repeated, tag = "8")]
     pub known_versions: ::prost::alloc::vec::Vec<KnownVersion>,
     /// Of a new version or a step, send an update only when this holds. What is no longer served, cannot be answered or
-    /// has another freshness is told in any case.
+    /// has another freshness, or is gated or open again, is told in any case.
     #[prost(message, optional, tag = "9")]
     pub condition: ::core::option::Option<WatchCondition>,
     #[prost(message, optional, tag = "10")]
