@@ -2,6 +2,7 @@
 
 pub mod engine;
 pub mod fanout;
+mod pushed;
 pub mod python;
 pub mod report;
 pub mod timing;

@@ -1,16 +1,18 @@
 //! The release server as a process, and pushes to it.
 
-use std::{net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::Stdio};
 
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
-use loadcast_client::{Client, Push, SeriesInfo, Verdict};
-use loadcast_model::{artifact::encode_model_pr, fit::fit, history::History, spec::Spec};
+use loadcast_client::{Client, Push};
+use loadcast_model::{fit::fit, history::History, spec::Spec};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
 };
+
+use crate::pushed::pushed;
 
 /// The series that everybody watches.
 pub(super) const SERIES: &str = "fan.out";
@@ -121,34 +123,5 @@ fn push(version: u32) -> Result<Push> {
     let ds: Vec<i64> = (0..600).map(|i| end - (600 - i) * 300).collect();
     let history = History::new(ds, vec![f64::from(version); 600])?;
     let model = fit(&Spec::default(), &history)?.model;
-    Ok(Push {
-        series: SeriesInfo {
-            name: SERIES.to_owned(),
-            labels: Default::default(),
-            unit: Some("cores".to_owned()),
-            step: Duration::from_secs(300),
-            time_zone: "UTC".to_owned(),
-            zero_means: None,
-            predecessor: None,
-        },
-        model_pr: encode_model_pr(&model)?.into(),
-        idempotency_key: version.to_string(),
-        alias: Some("champion".to_owned()),
-        expected_version: None,
-        verdict: Verdict::Promote,
-        scores: None,
-        cutoff: now,
-        trained_at: now,
-        rows: 600,
-        trainer_version: "bench".to_owned(),
-        data_sha256: "0".repeat(64),
-        spec_json: String::new(),
-        clamps: None,
-        activate_at: None,
-        tags: Default::default(),
-        band_calibration_json: None,
-        correction_json: None,
-        peak_json: None,
-        attachments: Vec::new(),
-    })
+    pushed(SERIES, &model, now, version)
 }

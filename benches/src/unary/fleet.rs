@@ -1,11 +1,11 @@
 //! The release server with many series, and the models they were made of.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use jiff::Timestamp;
-use loadcast_client::{Client, Push, SeriesInfo, Verdict};
+use loadcast_client::Client;
 use loadcast_model::{
     artifact::encode_model_pr,
     fit::fit,
@@ -18,7 +18,7 @@ use loadcast_proto::v1 as pb;
 use prost::Message as _;
 use tempfile::TempDir;
 
-use crate::{fanout::server::Server, unary::question::name};
+use crate::{fanout::server::Server, pushed::pushed, unary::question::name};
 
 /// A server that serves `namespace-0.workload-0.cpu` and so on.
 #[derive(Debug)]
@@ -44,13 +44,14 @@ impl Fleet {
         let history = History::new(ds.clone(), y.collect())?;
         let model = fit(&Spec::default(), &history)?.model;
         let client = Client::new(&format!("http://{}", server.addr()))?;
+        let cutoff = Timestamp::from_second(end)?;
         let mut forecasters = Vec::with_capacity(series);
         for i in 0..series {
             let model = ProphetModel {
                 m: model.m + i as f64 * 1e-6,
                 ..model.clone()
             };
-            client.push(push(i, &model, end)?).await?;
+            client.push(pushed(&name(i), &model, cutoff, i)?).await?;
             forecasters.push(Forecaster::new(model)?);
         }
         let folder = tempfile::tempdir()?;
@@ -101,38 +102,4 @@ impl Fleet {
         }
         Ok(())
     }
-}
-
-fn push(i: usize, model: &ProphetModel, cutoff: i64) -> Result<Push> {
-    let cutoff = Timestamp::from_second(cutoff)?;
-    Ok(Push {
-        series: SeriesInfo {
-            name: name(i),
-            labels: Default::default(),
-            unit: Some("cores".to_owned()),
-            step: Duration::from_secs(300),
-            time_zone: "UTC".to_owned(),
-            zero_means: None,
-            predecessor: None,
-        },
-        model_pr: encode_model_pr(model)?.into(),
-        idempotency_key: i.to_string(),
-        alias: Some("champion".to_owned()),
-        expected_version: None,
-        verdict: Verdict::Promote,
-        scores: None,
-        cutoff,
-        trained_at: cutoff,
-        rows: 8_064,
-        trainer_version: "bench".to_owned(),
-        data_sha256: "0".repeat(64),
-        spec_json: String::new(),
-        clamps: None,
-        activate_at: None,
-        tags: Default::default(),
-        band_calibration_json: None,
-        correction_json: None,
-        peak_json: None,
-        attachments: Vec::new(),
-    })
 }

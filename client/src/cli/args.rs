@@ -8,6 +8,29 @@ use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 use loadcast_client::Window;
 
+/// How a command shows what it found, where that is text for people or one JSON value.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Shown {
+    /// How to show it
+    #[arg(
+        long,
+        short,
+        env = "LOADCAST_OUTPUT",
+        value_enum,
+        default_value = "text"
+    )]
+    pub(crate) output: Output,
+}
+
+/// See [`Shown`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
 /// A window of the calendar in the series' time zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum WindowArg {

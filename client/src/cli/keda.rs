@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use loadcast_client::{Client, Explanation};
 
+use crate::cli::args::{Output, Shown};
 use crate::cli::failure::Failure;
 use crate::cli::terminal::Terminal;
 
@@ -36,23 +37,8 @@ pub(crate) struct CheckArgs {
     #[arg(long, short, env = "LOADCAST_FILE", value_name = "FILE.yaml")]
     file: Option<PathBuf>,
 
-    /// How to show it
-    #[arg(
-        long,
-        short,
-        env = "LOADCAST_OUTPUT",
-        value_enum,
-        default_value = "text"
-    )]
-    output: Output,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people
-    Text,
-    /// One array of what was checked
-    Json,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 /// A trigger that was checked.
@@ -116,7 +102,7 @@ pub(crate) async fn run(
             explanation: client.explain_trigger(trigger.metadata).await?,
         });
     }
-    match args.output {
+    match args.shown.output {
         Output::Json => {
             let views: Vec<_> = checked.iter().map(json::checked).collect();
             serde_json::to_writer_pretty(&mut *out, &views)?;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use loadcast_client::{Client, LeadScores, Model, Refreshed, RolledBack, Scores, Selector};
 
+use crate::cli::args::{Output, Shown};
 use crate::cli::failure::Failure;
 use crate::cli::show::short;
 use crate::cli::table::Table;
@@ -107,23 +108,8 @@ pub(crate) struct ShowArgs {
     /// Name of the series
     series: String,
 
-    /// How to show it
-    #[arg(
-        long,
-        short,
-        env = "LOADCAST_OUTPUT",
-        value_enum,
-        default_value = "text"
-    )]
-    output: ShowOutput,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ShowOutput {
-    /// For people
-    Text,
-    /// One object
-    Json,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 /// Asks and prints.
@@ -148,9 +134,9 @@ pub(crate) async fn run(
         }
         Command::Show(args) => {
             let model = client.model(&args.series).await?;
-            match args.output {
-                ShowOutput::Text => show(&model, out)?,
-                ShowOutput::Json => {
+            match args.shown.output {
+                Output::Text => show(&model, out)?,
+                Output::Json => {
                     serde_json::to_writer_pretty(&mut *out, &json::model(&model))?;
                     writeln!(out)?;
                 }

@@ -7,13 +7,12 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::ValueEnum;
 use jiff::Timestamp;
 use loadcast_client::{Client, Push, Pushed, SeriesInfo, Verdict};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::cli::args::{duration, instant, label};
+use crate::cli::args::{Output, Shown, duration, instant, label};
 use crate::cli::failure::Failure;
 use crate::cli::push::artifact::Artifact;
 
@@ -71,28 +70,13 @@ pub(crate) struct Args {
     #[arg(long, env = "LOADCAST_ACTIVATE_AT", value_name = "TIME", value_parser = instant)]
     activate_at: Option<Timestamp>,
 
-    /// How to show the outcome
-    #[arg(
-        long,
-        short,
-        env = "LOADCAST_OUTPUT",
-        value_enum,
-        default_value = "text"
-    )]
-    output: Output,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people
-    Text,
-    /// One object
-    Json,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 /// Reads, pushes, and says what became of it.
 pub(crate) async fn run(args: Args, client: &Client, out: &mut impl Write) -> Result<(), Failure> {
-    let output = args.output;
+    let output = args.shown.output;
     let artifact = Artifact::read(&args.path)?;
     let push = args.push(artifact)?;
     let (series, alias) = (push.series.name.clone(), push.alias.clone());

@@ -3,13 +3,12 @@
 use std::io::Write;
 use std::time::Duration;
 
-use clap::ValueEnum;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use loadcast_client::{Client, Forecast, ForecastQuery, Model, Range, Scores, Window};
 use serde_json::{Value, json};
 
-use crate::cli::args::{WindowArg, duration, level};
+use crate::cli::args::{Output, Shown, WindowArg, duration, level};
 use crate::cli::failure::Failure;
 use crate::cli::local::{date_and_clock, formatted, range, zone};
 use crate::cli::show::short;
@@ -42,23 +41,8 @@ pub(crate) struct Args {
     #[arg(long, env = "LOADCAST_LEVELS", value_delimiter = ',', value_parser = level, default_value = "0.1,0.9")]
     levels: Vec<f64>,
 
-    /// How to show it
-    #[arg(
-        long,
-        short,
-        env = "LOADCAST_OUTPUT",
-        value_enum,
-        default_value = "text"
-    )]
-    output: Output,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people
-    Text,
-    /// One object
-    Json,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 /// A mean of this share of the largest difference is nothing.
@@ -124,7 +108,7 @@ pub(crate) async fn run(args: Args, client: &Client, out: &mut impl Write) -> Re
     }
     let model = client.model(&args.series).await?;
     let differences = differences(&from, &to);
-    match args.output {
+    match args.shown.output {
         Output::Json => {
             let view = view(&from, &to, &model, &differences);
             serde_json::to_writer_pretty(&mut *out, &view)?;
