@@ -35,8 +35,8 @@ bench:
 soak:
 	@.ci/tools.sh soak
 	cargo build --release --package loadcast-server --package loadcast-benches
-	target/release/fanout
-	ulimit -n 20000 && LOADCAST_SOAK=1 cargo test --workspace --release -- --nocapture soak
+	ulimit -n 20000 && target/release/fanout
+	ulimit -n 20000 && LOADCAST_SOAK=1 cargo test --workspace --release -- --nocapture --test-threads=1 soak p14_kill_9
 
 # Breaks the mechanism of each promise in turn: its test must fail, and no other.
 mutants:

@@ -14,7 +14,7 @@ use crate::{
     series::SeriesName,
 };
 
-pub use settings::{is_set, unknown_keys};
+pub use settings::{MAX_VALUE, is_set, unknown_keys};
 
 /// The longest window that is looked at, in seconds: 7 days.
 pub const MAX_LEAD_SECONDS: u32 = 7 * 86_400;
@@ -124,6 +124,14 @@ impl Trigger {
         (first..=last)
             .map(|index| index.saturating_mul(step))
             .collect()
+    }
+
+    /// The first and the last instant of the [`window`](Self::window).
+    pub fn ends(&self, now: i64, step_seconds: u32) -> (i64, i64) {
+        let step = i64::from(step_seconds.max(1));
+        let floor = |at: i64| at.div_euclid(step).saturating_mul(step);
+        let end = now.saturating_add(self.lead_seconds.into());
+        (floor(now), floor(end))
     }
 
     /// The levels to ask a forecaster for at these instants: one, or none for the point.
@@ -248,6 +256,8 @@ mod tests {
         ] {
             let window = trigger(&[("leadTime", lead)]).window(now, step);
             assert_eq!(window, expected, "{now} {lead} {step}");
+            let ends = trigger(&[("leadTime", lead)]).ends(now, step);
+            assert_eq!(ends, (window[0], window[window.len() - 1]));
         }
     }
 

@@ -218,7 +218,7 @@ pub async fn answer_unless_busy(
             description: "too many long answers wait for a core; ask for fewer points, or later"
                 .to_owned(),
         })?;
-    answer_off_thread(served, question, now, seen).await
+    off_thread(move || compute(served, &question, grid, &seen)).await
 }
 
 /// How fresh the answer of `served` to `question` on `grid` is.
@@ -294,15 +294,24 @@ pub(crate) fn uncorrected(
     question: &Question,
     instants: &[i64],
 ) -> Result<Forecast> {
+    raw(served, question, &wall(served, instants))
+}
+
+/// `instants` on the wall clock of the series.
+fn wall(served: &Served, instants: &[i64]) -> Vec<i64> {
+    let zone = &served.loaded.metadata().series.zone;
+    instants.iter().map(|at| zone.to_wall(*at)).collect()
+}
+
+/// As [`uncorrected`], at `times` of the wall clock.
+fn raw(served: &Served, question: &Question, times: &[i64]) -> Result<Forecast> {
     let metadata = served.loaded.metadata();
-    let zone = &metadata.series.zone;
-    let times: Vec<i64> = instants.iter().map(|at| zone.to_wall(*at)).collect();
     // Constants that were fitted with stand in the spec, as model.pr has no place for them.
     let inputs = match &metadata.spec {
         Some(spec) => spec.complete(&question.inputs),
         None => question.inputs.clone(),
     };
-    let asked = ModelQuestion::at(&times)
+    let asked = ModelQuestion::at(times)
         .with_inputs(&inputs)
         .with_components(question.components)
         .with_levels(&question.levels);
@@ -317,10 +326,9 @@ pub(crate) fn columns(
     instants: &[i64],
     observed: Option<Observed<'_>>,
 ) -> Result<Columns> {
-    let mut forecast = uncorrected(served, question, instants)?;
+    let times = wall(served, instants);
+    let mut forecast = raw(served, question, &times)?;
     let metadata = served.loaded.metadata();
-    let zone = &metadata.series.zone;
-    let times: Vec<i64> = instants.iter().map(|at| zone.to_wall(*at)).collect();
     let cutoff = served.loaded.forecaster().model().ends.last.0;
     let mut added = [None; 2];
     let (clamps, corrected) = match observed {

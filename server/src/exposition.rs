@@ -12,7 +12,6 @@ mod text;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use loadcast_model::{artifact::Clamps, inputs::Inputs};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -20,7 +19,7 @@ use crate::{
     cache::Cache,
     error::{Error, Result},
     live::Seen,
-    question::{Question, Range, floor_to_step},
+    question::{Question, floor_to_step},
     selector::Selector,
     served::Served,
 };
@@ -151,9 +150,7 @@ impl Ask {
     fn of(&self, served: &Arc<Served>, seen: &Seen, now: Timestamp) -> Told {
         let metadata = served.loaded.metadata();
         let points = self.points(served, seen, now);
-        let known_until = seen
-            .last()
-            .map_or(metadata.cutoff, |last| last.at.max(metadata.cutoff));
+        let (_, known_until) = seen.known_to(metadata);
         Told {
             labels: labels::of_series(&metadata.series),
             version: served.version,
@@ -171,19 +168,7 @@ impl Ask {
         let mut points = Vec::with_capacity(self.leads.len() * (1 + self.levels.len()));
         for lead in &self.leads {
             let start = begin.saturating_add(lead.seconds());
-            let question = Question {
-                range: Range::Between {
-                    start,
-                    end: start.saturating_add(1),
-                },
-                step_seconds: Some(1),
-                levels: self.levels.clone(),
-                components: false,
-                as_of: None,
-                clamps: Clamps::default(),
-                peak_levels: Vec::new(),
-                inputs: Inputs::default(),
-            };
+            let question = Question::at(start, &self.levels);
             let answer = answer(Arc::clone(served), &question, now, seen)?;
             answer.actionable()?;
             let first = |values: &[f64]| {

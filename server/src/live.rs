@@ -99,8 +99,6 @@ pub struct View {
     pub version: u64,
     /// Of that version's model.pr.
     pub sha256: String,
-    /// Of the series.
-    pub step_seconds: u32,
     /// The last observation; `None` where there was none and only a gate is known.
     pub last: Option<Observation>,
     /// The largest observation that is remembered: of the past day, or of less where the step is short.
@@ -108,7 +106,7 @@ pub struct View {
     /// Why answers are gated; `None` while they are not. See [`View::gate_of`].
     pub gate: Option<Reason>,
     /// What corrects answers; `None` where the artifact declares no correction. See [`View::residuals_of`].
-    pub residuals: Option<Residuals>,
+    pub residuals: Option<correction::State>,
     /// How good the version's forecasts were; `None` before the first observation.
     pub scores: Option<LiveScores>,
 }
@@ -120,13 +118,6 @@ pub struct Observation {
     pub at: Timestamp,
     /// In the series' unit.
     pub value: f64,
-}
-
-/// The residuals of one version.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Residuals {
-    /// On the wall clock of the series.
-    pub state: correction::State,
 }
 
 /// How good one version's forecasts were.
@@ -269,14 +260,14 @@ impl Live {
 }
 
 impl View {
-    fn is_of(&self, served: &Served) -> bool {
+    /// Whether it speaks of this version.
+    pub(crate) fn is_of(&self, served: &Served) -> bool {
         self.version == served.version && self.sha256 == served.loaded.metadata().sha256
     }
 
     /// The residuals that correct answers of `served`; `None` when they are of another version.
     pub fn residuals_of(&self, served: &Served) -> Option<&correction::State> {
-        let residuals = self.residuals.as_ref().filter(|_| self.is_of(served))?;
-        Some(&residuals.state)
+        self.residuals.as_ref().filter(|_| self.is_of(served))
     }
 
     /// Why answers of `served` are gated; `None` when they are not.

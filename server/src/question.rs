@@ -100,6 +100,18 @@ impl Question {
         }
     }
 
+    /// About one instant, in epoch seconds.
+    pub fn at(instant: i64, levels: &[f64]) -> Self {
+        Self {
+            range: Range::Between {
+                start: instant,
+                end: instant.saturating_add(1),
+            },
+            step_seconds: Some(1),
+            ..Self::of_levels(levels)
+        }
+    }
+
     /// The grid that this question means for `series` at `now`.
     ///
     /// # Errors

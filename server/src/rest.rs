@@ -19,8 +19,6 @@ use axum::{
     routing::get,
 };
 use loadcast_model::{
-    artifact::Clamps,
-    inputs::Inputs,
     series::{SeriesName, Unit},
     zone::Zone,
 };
@@ -31,7 +29,7 @@ use crate::{
     cache::Cache,
     error::{Error, Result},
     freshness::Freshness,
-    question::{Question, Range},
+    question::Question,
     served::{Served, not_served},
 };
 
@@ -152,19 +150,7 @@ impl Rest {
     }
 
     async fn ask(&self, served: &Arc<Served>, instant: i64) -> Result<Answer> {
-        let question = Question {
-            range: Range::Between {
-                start: instant,
-                end: instant + 1,
-            },
-            step_seconds: Some(1),
-            levels: Vec::new(),
-            components: false,
-            as_of: None,
-            clamps: Clamps::default(),
-            peak_levels: Vec::new(),
-            inputs: Inputs::default(),
-        };
+        let question = Question::at(instant, &[]);
         let now = self.cache.clock().now();
         let seen = self.cache.live().seen(&served.loaded.metadata().series);
         let answer = answer_off_thread(Arc::clone(served), question, now, seen).await;

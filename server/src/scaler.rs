@@ -174,14 +174,10 @@ impl Scaler {
             return Err(Arc::new(closed.refusal(&asked.trigger.series)));
         }
         let step = served.loaded.metadata().series.step_seconds;
-        let window = asked.trigger.window(now.as_second(), step);
-        let (Some(first), Some(last)) = (window.first(), window.last()) else {
-            return Err(Arc::new(Error::Internal("a window without steps".into())));
-        };
         let key = Key {
             trigger: asked.id,
             revision: served.revision,
-            window: (*first, *last),
+            window: asked.trigger.ends(now.as_second(), step),
             observations: standing.seen.generation(),
         };
         let compute = || {

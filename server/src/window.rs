@@ -37,7 +37,7 @@ impl Window {
 }
 
 /// Days from `day` (counted from 1970-01-01, a Thursday) to the Saturday on or after it.
-fn days_to_saturday(day: i64) -> i64 {
+pub(crate) fn days_to_saturday(day: i64) -> i64 {
     (2 - day).rem_euclid(7)
 }
 

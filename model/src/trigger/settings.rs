@@ -46,7 +46,7 @@ const DEFAULT_QUANTILE: f64 = 0.9;
 /// KEDA writes a target in thousandths: a smaller one would be 0, with which there is no autoscaler.
 const MIN_TARGET: f64 = 0.001;
 /// KEDA up to 2.19 counts the thousandths in an int64. No target, bound or number that is told may be larger.
-const MOST: f64 = 9e15;
+pub const MAX_VALUE: f64 = 9e15;
 const MAX_AGE_SECONDS: u32 = 366 * 86_400;
 
 /// The keys of `metadata` that are neither a trigger's nor KEDA's: most often a slip of the pen. They are no error,
@@ -73,12 +73,12 @@ impl Trigger {
         let clamps = Clamps {
             min: settings.number(
                 "clampMin",
-                |clamp| (0.0..=MOST).contains(&clamp),
+                |clamp| (0.0..=MAX_VALUE).contains(&clamp),
                 "of at least 0, at most 9e15 (what KEDA can carry)",
             )?,
             max: settings.number(
                 "clampMax",
-                |clamp| 0.0 < clamp && clamp <= MOST,
+                |clamp| 0.0 < clamp && clamp <= MAX_VALUE,
                 "above 0, at most 9e15 (what KEDA can carry)",
             )?,
         };
@@ -93,7 +93,7 @@ impl Trigger {
                 other => other,
             })?,
             target: target.number(
-                |target| (MIN_TARGET..=MOST).contains(&target),
+                |target| (MIN_TARGET..=MAX_VALUE).contains(&target),
                 "above 0, from 0.001 to 9e15 (what KEDA can carry), such as 0.7",
             )?,
             lead_seconds: settings
@@ -208,7 +208,7 @@ fn on_unavailable(text: &str) -> Option<OnUnavailable> {
         return Some(OnUnavailable::LastGood { seconds });
     }
     let value: f64 = text.parse().ok()?;
-    (0.0..=MOST)
+    (0.0..=MAX_VALUE)
         .contains(&value)
         .then_some(OnUnavailable::Value(value))
 }

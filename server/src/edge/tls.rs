@@ -201,3 +201,28 @@ impl Tls {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_with_the_key_of_another_is_refused() {
+        let pair = || {
+            let key = KeyPair::generate().unwrap();
+            let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+            let cert = params.self_signed(&key).unwrap().pem();
+            (cert.into_bytes(), key.serialize_pem().into_bytes())
+        };
+        let ((cert, key), (other_cert, _)) = (pair(), pair());
+        let contents = |cert| Contents {
+            cert,
+            key: key.clone(),
+            client_ca: None,
+        };
+        assert!(contents(cert).config().is_ok());
+        assert!(contents(other_cert).config().is_err());
+    }
+}

@@ -38,7 +38,7 @@ pub(crate) struct Key {
     /// The instant that counts as now, floored to the step.
     as_of: i64,
     freshness: Freshness,
-    /// How many observations of the series have come to this server: what they correct changes with each.
+    /// Of what was observed: see [`View::generation`](crate::live::View::generation).
     generation: u64,
 }
 
@@ -97,7 +97,7 @@ impl Answers {
     pub(crate) fn enter(&self, registry: &mut Registry) {
         registry.register(
             "forecast_questions",
-            "Questions of GetForecast that could be answered.",
+            "Questions of GetForecast to a version that is in memory.",
             self.asked.clone(),
         );
         registry.register(

@@ -168,8 +168,8 @@ impl ForecastService for ForecastHandler {
         let series = &served.loaded.metadata().series;
         let grid = question.grid(series, now)?;
         let seen = self.seen(&served);
-        let columns = 1 + question.levels.len() + question.peak_levels.len();
-        let key = if answers::is_kept(grid.count, columns) {
+        let columns = 1 + question.levels.len();
+        let key = if !question.components && answers::is_kept(grid.count, columns) {
             let freshness = answer::freshness(&served, &question, grid, &seen)?;
             Key::of(asked, &served, grid.as_of, freshness, seen.generation())
         } else {

@@ -45,7 +45,7 @@ pub(crate) async fn receive(
 }
 
 async fn take(cache: Arc<Cache>, run: Run) -> Result<Outcome> {
-    let _turn = TAKING
+    let turn = TAKING
         .acquire()
         .await
         .map_err(|error| Error::Internal(error.to_string()))?;
@@ -55,7 +55,12 @@ async fn take(cache: Arc<Cache>, run: Run) -> Result<Outcome> {
         step,
         values,
     } = run;
-    tokio::task::spawn_blocking(move || cache.observe_blocking(&series, start, step, &values))
+    // The turn ends with the work and not with the call, which may be given up before.
+    let taking = move || {
+        let _turn = turn;
+        cache.observe_blocking(&series, start, step, &values)
+    };
+    tokio::task::spawn_blocking(taking)
         .await
         .map_err(|error| Error::Internal(format!("taking observations died: {error}")))
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use loadcast_model::{catalog::Gates, series::ZeroMeans};
 use serde::{Deserialize, Serialize};
 
-use super::{LiveScores, Observation, Residuals, View, gate::decide, judged::Judged, past::Past};
+use super::{LiveScores, Observation, View, gate::decide, judged::Judged, past::Past};
 use crate::{event::Reason, served::Served};
 
 /// The most bytes that are remembered of one series, whatever its step.
@@ -140,15 +140,11 @@ impl Memory {
             changed_at: now,
             version: *version,
             sha256: sha256.clone(),
-            step_seconds: u32::try_from(self.past.step()).unwrap_or(u32::MAX),
             last,
             peak: self.past.peak(),
             gate: self.gate.clone(),
             // Where the model could not say what it forecast, the last residual is not that of the last observation.
-            residuals: state
-                .clone()
-                .filter(|_| unscored.is_none())
-                .map(|state| Residuals { state }),
+            residuals: state.clone().filter(|_| unscored.is_none()),
             scores: last.map(|_| LiveScores {
                 since: Timestamp::from_second(*since).unwrap_or_default(),
                 leads: self.judged.scores(),

@@ -1,12 +1,15 @@
 //! The instants that the original's endpoints mean, on the wall clock of a zone.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
-use loadcast_model::zone::Zone;
+use loadcast_model::{
+    length::{DAY, HOUR},
+    zone::Zone,
+};
 
-use crate::error::{Error, Result};
-
-const DAY: i64 = 86_400;
-const HOUR: i64 = 3_600;
+use crate::{
+    error::{Error, Result},
+    window::days_to_saturday,
+};
 
 /// Now, as a zone's wall clock shows it.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +37,7 @@ impl<'a> Calendar<'a> {
     /// 10:00 of the next Saturday after today.
     pub(super) fn next_saturday(&self) -> i64 {
         let tomorrow = self.today + 1;
-        let saturday = tomorrow + (2 - tomorrow).rem_euclid(7);
+        let saturday = tomorrow + days_to_saturday(tomorrow);
         self.zone.to_instant(saturday * DAY + 10 * HOUR)
     }
 

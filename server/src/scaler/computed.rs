@@ -12,7 +12,8 @@ use futures::{
 };
 use jiff::Timestamp;
 use loadcast_model::{
-    artifact::Clamps, error::Error as ModelError, inputs::Inputs, trigger::Demand,
+    error::Error as ModelError,
+    trigger::{Demand, MAX_VALUE},
 };
 use lru::LruCache;
 
@@ -24,7 +25,6 @@ use crate::{
     scaler::{
         asked::{Asked, TriggerId},
         gate::Standing,
-        spec::MAX_VALUE,
     },
     served::Served,
 };
@@ -96,13 +96,7 @@ pub(crate) async fn forecast(
             start: first,
             end: last.saturating_add(step.into()),
         },
-        step_seconds: None,
-        levels: asked.trigger.levels().to_vec(),
-        peak_levels: Vec::new(),
-        components: false,
-        as_of: None,
-        clamps: Clamps::default(),
-        inputs: Inputs::default(),
+        ..Question::of_levels(asked.trigger.levels())
     };
     let answer = answer_off_thread(served, question, now, seen).await;
     answer.map_err(|error| match error {

@@ -151,8 +151,7 @@ async fn explain_rung(
         return explained;
     }
     let window = asked.trigger.window(now.as_second(), step);
-    let ends = window.first().copied().zip(window.last().copied());
-    let Some(ends) = ends else { return explained };
+    let ends = asked.trigger.ends(now.as_second(), step);
     match forecast(asked, Arc::clone(served), ends, now, standing.seen).await {
         Ok(answer) => {
             let observed = standing.observed;

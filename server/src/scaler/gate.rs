@@ -72,9 +72,7 @@ impl Standing {
         let observed = seen
             .last()
             .filter(|last| age(last.at) - step <= lately.as_secs());
-        let view = seen
-            .view()
-            .filter(|view| view.version == served.version && view.sha256 == metadata.sha256);
+        let view = seen.view().filter(|view| view.is_of(served));
         let live = view.and_then(|view| view.scores.as_ref()?.judged());
         let live = live.filter(|live| live.skill_rows >= EVIDENCE_ROWS);
         let live = live.and_then(|live| Some((live.skill?, Measured::Live(live.skill_rows))));

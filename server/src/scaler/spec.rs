@@ -2,9 +2,6 @@
 
 use loadcast_model::{artifact::sha256_hex, series::SeriesName};
 
-/// The largest value, 9e15: KEDA up to 2.19 counts thousandths in an int64.
-pub const MAX_VALUE: f64 = 9e15;
-
 /// With KEDA's prefix `s12-` a name stays within 63 characters, as labels of metrics systems like it.
 const MAX_READABLE: usize = 40;
 

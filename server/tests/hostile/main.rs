@@ -54,7 +54,7 @@ async fn silent_connections_half_a_preface_and_a_byte_a_second_cost_no_more_than
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn floods_of_frames_end_their_own_connection() {
+async fn floods_of_frames_are_bounded_and_those_that_break_the_protocol_end_their_connection() {
     for attack in [
         Attack::RapidReset,
         Attack::ContinuationFlood,
@@ -62,7 +62,9 @@ async fn floods_of_frames_end_their_own_connection() {
         Attack::SettingsFlood,
     ] {
         let verdict = short(attack).await;
-        println!("{verdict:?}");
+        if matches!(attack, Attack::RapidReset | Attack::ContinuationFlood) {
+            assert!(verdict.closed > 0, "{verdict:?}");
+        }
     }
 }
 

@@ -99,7 +99,7 @@ async fn p15_every_call_with_one_answer_ends_by_its_deadline_or_by_the_cap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p15_every_stream_ends_with_deadline_exceeded_by_its_timeout() {
+async fn p15_each_watch_ends_with_deadline_exceeded_by_its_timeout() {
     use loadcast_proto::{
         health::{HealthCheckRequest, health_client::HealthClient},
         v1::{

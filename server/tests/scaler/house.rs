@@ -90,7 +90,7 @@ impl Keda {
         answer.await.unwrap().into_inner()
     }
 
-    /// The code and the reason of the refusal that all three of value, activity and explanation agree on.
+    /// The code and the reason of the refusal that value and activity agree on.
     pub(crate) async fn refusal(&self) -> (Code, String) {
         let of_value = reason(&self.value().await.unwrap_err());
         assert_eq!(reason(&self.is_active().await.unwrap_err()), of_value);

@@ -1,10 +1,6 @@
 //! KEDA's own code against the binary: its generated stubs in `make test`, its whole client in `make soak`.
 
-use std::{
-    path::Path,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::{path::Path, process::Stdio, time::Duration};
 
 use loadcast_client::Push;
 use loadcast_components::tools::tool;
@@ -17,7 +13,7 @@ use tokio::{
 use crate::{
     house::{SERIES, metadata},
     soak,
-    support::{Process, push},
+    support::{Process, command_at, push},
 };
 
 /// A workload of this level, trained just now by the machine's clock.
@@ -32,10 +28,7 @@ fn fresh(level: f64) -> Push {
 
 /// The binary, listening at `grpc`, with its state and registry in `folder`.
 fn server(folder: &Path, grpc: &str) -> Process {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_loadcast-server"));
-    command.args([&format!("--grpc-addr={grpc}"), "--http-addr=127.0.0.1:0"]);
-    command.arg(format!("--state-dir={}", folder.join("state").display()));
-    Process::spawn(command)
+    Process::spawn(command_at(folder, grpc))
 }
 
 /// What `program poll` prints.

@@ -1,4 +1,5 @@
-//! A test for each rule that a real KEDA imposes, named after it. Rules 10 and 11 are in `shadow.rs` and `examples.rs`.
+//! A test for each rule that a real KEDA imposes, named after it. Rule 9 over
+//! TLS is in it/tls.rs, rule 10 in `shadow.rs`, rule 11 in client/src/cli/keda/scaled_object.rs.
 
 use std::time::Duration;
 
@@ -226,7 +227,7 @@ async fn rule_7_the_same_version_in_the_same_step_gives_the_same_answer_on_every
 }
 
 #[tokio::test]
-async fn rule_8_thousands_of_streams_on_one_connection_end_with_ok_on_a_drain() {
+async fn rule_8_a_thousand_streams_on_one_connection_end_with_ok_on_a_drain() {
     let server = TestServer::start().await;
     serve(&server, push(SERIES, 2.0)).await;
     let channel = server.channel().await;

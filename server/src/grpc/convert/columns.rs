@@ -24,7 +24,10 @@ use arrow::{
 use jiff::Timestamp;
 use loadcast_proto::v1 as pb;
 
-use crate::error::{Error, Result};
+use crate::{
+    answer::off_thread,
+    error::{Error, Result},
+};
 
 /// Above so many values the copy takes longer than a serving thread should be held (about half a millisecond).
 const VALUES_ON_A_SERVING_THREAD: usize = 100_000;
@@ -60,9 +63,7 @@ impl Format {
             Self::ArrowIpc if values(&forecast) <= VALUES_ON_A_SERVING_THREAD => {
                 into_arrow_ipc(forecast)
             }
-            Self::ArrowIpc => tokio::task::spawn_blocking(|| into_arrow_ipc(forecast))
-                .await
-                .map_err(|error| Error::Internal(format!("an answer died: {error}")))?,
+            Self::ArrowIpc => off_thread(move || into_arrow_ipc(forecast)).await,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::{
     fmt::Write as _,
     fs,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use axum::{Router, extract::State, http::StatusCode, routing::post};
@@ -108,13 +109,17 @@ async fn push_to(server: &TestServer) {
 
 /// What is said of the series once its last observation is at step `i`.
 async fn observed_until(server: &TestServer, i: i64) -> Live {
-    loop {
-        let live = server.client().model(SERIES).await.unwrap().live;
-        if let Some(live) = live.filter(|live| live.observed_at >= instant(i)) {
-            return live;
+    let observing = async {
+        loop {
+            let live = server.client().model(SERIES).await.unwrap().live;
+            if let Some(live) = live.filter(|live| live.observed_at >= instant(i)) {
+                return live;
+            }
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
-    }
+    };
+    let patience = Duration::from_secs(60);
+    tokio::time::timeout(patience, observing).await.unwrap()
 }
 
 #[tokio::test]
