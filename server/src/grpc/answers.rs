@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 
-use crate::{error::Result, freshness::Freshness, memo::Memo, served::Served};
+use crate::{error::Result, freshness::Freshness, memo::Memo, question::Question, served::Served};
 
 /// The most bytes of encoded answers that are kept, keys and all.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -25,6 +25,9 @@ const MAX_ANSWER_BYTES: usize = 256 * 1024;
 
 /// Questions that are known to have been asked once, by their hashes; a later one takes the place of an earlier one.
 const ASKED_ONCE: usize = 16 * 1024;
+
+/// The trend and as many components as few models have.
+const MOST_PARTS: usize = 32;
 
 /// All that an answer depends on. Whatever else an answer comes to tell has to come in here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -63,8 +66,10 @@ impl Key {
     }
 }
 
-/// Whether `columns` of `points` are short enough to be kept.
-pub(crate) fn is_kept(points: u32, columns: usize) -> bool {
+/// Whether the answer to `question`, of so many points, is short enough to be kept.
+pub(crate) fn is_kept(points: u32, question: &Question) -> bool {
+    let parts = if question.components { MOST_PARTS } else { 0 };
+    let columns = 1 + question.levels.len() + parts;
     points as usize * columns * size_of::<f64>() <= MAX_ANSWER_BYTES
 }
 

@@ -168,8 +168,7 @@ impl ForecastService for ForecastHandler {
         let series = &served.loaded.metadata().series;
         let grid = question.grid(series, now)?;
         let seen = self.seen(&served);
-        let columns = 1 + question.levels.len();
-        let key = if !question.components && answers::is_kept(grid.count, columns) {
+        let key = if answers::is_kept(grid.count, &question) {
             let freshness = answer::freshness(&served, &question, grid, &seen)?;
             Key::of(asked, &served, grid.as_of, freshness, seen.generation())
         } else {
