@@ -4,7 +4,7 @@
 use loadcast_client::Selector;
 
 use crate::exposition::{DAY, Family, load, now, serve, write};
-use crate::house::{done, server};
+use crate::house::{SKILL_IS_TOLD, done, server};
 use loadcast_components::prometheus::{Prometheus, Setting, installed};
 
 const STEP: i64 = 300;
@@ -68,7 +68,9 @@ async fn weeks_in_prometheus_are_collected_trained_pushed_and_served_and_a_live_
     // The newest steps are asked for again, and are what they were: the history ended half an hour ago.
     assert!(again.contains("3 series, 0 new samples, "), "{again}");
 
-    let run = ["run", "--data", &dataset, "--server", &server.url()];
+    let url = server.url();
+    let mut run = vec!["run", "--data", &dataset, "--server", &url];
+    run.extend(SKILL_IS_TOLD);
     let printed = done(&run, &[]).await;
     assert_eq!(printed.matches("version 1, served").count(), 3, "{printed}");
     let model = server.client().model("shop.web.cpu").await.unwrap();
@@ -77,7 +79,7 @@ async fn weeks_in_prometheus_are_collected_trained_pushed_and_served_and_a_live_
 
     // The same history straight from Prometheus makes the same models: nothing is done again.
     let report = folder.path().join("report.json").display().to_string();
-    let straight = [
+    let mut straight = vec![
         "run",
         "--prometheus-url",
         &prometheus.url,
@@ -88,10 +90,11 @@ async fn weeks_in_prometheus_are_collected_trained_pushed_and_served_and_a_live_
         "--unit",
         "cores",
         "--server",
-        &server.url(),
+        &url,
         "--report",
         &report,
     ];
+    straight.extend(SKILL_IS_TOLD);
     done(&straight, &[]).await;
     let report = std::fs::read(&report).unwrap();
     let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
@@ -174,18 +177,9 @@ async fn five_hundred_series_of_one_expression_become_five_hundred_served_models
     let printed = done(&collect, &[]).await;
     assert!(printed.contains("500 series, "), "{printed}");
     let report = folder.path().join("report.json").display().to_string();
-    let run = [
-        "run",
-        "--data",
-        &dataset,
-        "--server",
-        &server.url(),
-        "--report",
-        &report,
-        // Which of 500 series beats its yesterday depends on the time of day at which their history ends.
-        "--gate",
-        "skill=warning",
-    ];
+    let url = server.url();
+    let flags = ["--data", &dataset, "--server", &url, "--report", &report];
+    let run = [&["run"][..], &flags[..], &SKILL_IS_TOLD[..]].concat();
     done(&run, &[]).await;
     let served = server.client().models(&Selector::all()).await.unwrap();
     assert_eq!(served.len() as i64, SERIES);

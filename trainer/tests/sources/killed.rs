@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use tokio::io::AsyncBufReadExt as _;
 
 use crate::exposition::{load, now};
-use crate::house::{command, done, server};
+use crate::house::{SKILL_IS_TOLD, command, done, server};
 
 /// Series of the fleet.
 const FLEET: i64 = 16;
@@ -38,6 +38,7 @@ fn run(data: &str, journal: &Path, server: &str) -> Vec<String> {
         .collect();
     let journal = journal.display().to_string();
     let flags = ["--data", data, "--journal", &journal, "--server", server];
+    let flags = [&flags[..], &SKILL_IS_TOLD[..]].concat();
     let series = ["--series".to_owned(), series.join(";")];
     let flags = flags.into_iter().map(str::to_owned);
     flags.chain(series).collect()
