@@ -87,7 +87,7 @@ impl Connection {
             metrics,
             permit,
         } = self;
-        let socket = Socket::new(io, stall);
+        let (socket, line) = Socket::new(io, stall);
         let heard = socket.heard();
         let paced = Paced {
             answers,
@@ -97,18 +97,18 @@ impl Connection {
         let has_begun = || heard.bytes() >= PREFACE_BYTES;
         let ended = async {
             tokio::select! {
-                outcome = &mut served => return outcome.err().map(|error| reason(&*error)),
+                outcome = line.turns(served.as_mut()) => return outcome.err().map(|error| reason(&*error)),
                 () = leaving.cancelled() => {}
                 () = sleep(HANDSHAKE_TIMEOUT) => if !has_begun() { return Some("handshake") },
             }
             tokio::select! {
-                outcome = &mut served => return outcome.err().map(|error| reason(&*error)),
+                outcome = line.turns(served.as_mut()) => return outcome.err().map(|error| reason(&*error)),
                 () = leaving.cancelled() => {}
                 () = sleep(age.saturating_sub(HANDSHAKE_TIMEOUT)) => leaving.cancel(),
             }
             served.as_mut().graceful_shutdown();
             tokio::select! {
-                outcome = &mut served => outcome.err().map(|error| reason(&*error)),
+                outcome = line.turns(served.as_mut()) => outcome.err().map(|error| reason(&*error)),
                 () = sleep(LEAVING_GRACE) => Some("age"),
                 () = cut.cancelled() => Some("drain"),
             }

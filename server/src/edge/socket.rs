@@ -1,14 +1,17 @@
-//! A connection's bytes: whether any came, and whether any go.
+//! A connection's bytes: whether any came, whether any go, and that those of one turn go together.
+//!
+//! HTTP/2 flushes after every answer, and each flush is a call of the system, which costs as much as all else that is done
+//! for a small answer. Here what is written while the connection is polled is gathered, and sent once it has been.
 
 use std::{
-    future::Future as _,
+    future::{Future, poll_fn},
     io::{self, IoSlice},
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -16,15 +19,38 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Sleep, sleep},
 };
+use tower::BoxError;
 
-/// A socket that fails with `TimedOut` once its peer took nothing for a time, and tells how much the peer has sent.
+/// The most bytes that are gathered: as much as a peer that takes nothing makes a connection hold.
+const MAX_GATHERED_BYTES: usize = 32 * 1024;
+
+/// So many at once are not gathered: copying them costs more than it spares.
+const LARGE_BYTES: usize = 12 * 1024;
+
+/// A socket that fails with `TimedOut` once its peer took nothing for a time, and tells how much the peer has sent. What is
+/// written to it is sent by its [`Line`].
 #[derive(Debug)]
 pub(super) struct Socket<C> {
+    line: Line<C>,
+    heard: Heard,
+    is_write_vectored: bool,
+}
+
+/// Sends what was written to a socket.
+#[derive(Debug)]
+pub(super) struct Line<C>(Arc<Mutex<Outgoing<C>>>);
+
+#[derive(Debug)]
+struct Outgoing<C> {
     io: C,
     stall: Duration,
-    /// Runs while a write waits for the peer.
+    /// Runs while bytes wait for the peer.
     waiting: Option<Pin<Box<Sleep>>>,
-    heard: Heard,
+    gathered: Vec<u8>,
+    /// How many of them are sent.
+    sent: usize,
+    /// Whether the socket has bytes that it was not told to pass on.
+    unflushed: bool,
 }
 
 /// Bytes that a peer has sent.
@@ -37,18 +63,109 @@ impl Heard {
     }
 }
 
-impl<C> Socket<C> {
-    pub(super) fn new(io: C, stall: Duration) -> Self {
-        Self {
+impl<C: AsyncWrite + Unpin> Socket<C> {
+    /// A socket, and what sends for it.
+    pub(super) fn new(io: C, stall: Duration) -> (Self, Line<C>) {
+        let is_write_vectored = io.is_write_vectored();
+        let line = Arc::new(Mutex::new(Outgoing {
             io,
             stall,
             waiting: None,
+            gathered: Vec::new(),
+            sent: 0,
+            unflushed: false,
+        }));
+        let socket = Self {
+            line: Line(Arc::clone(&line)),
             heard: Heard::default(),
-        }
+            is_write_vectored,
+        };
+        (socket, Line(line))
     }
 
     pub(super) fn heard(&self) -> Heard {
         self.heard.clone()
+    }
+}
+
+impl<C> Line<C> {
+    fn lock(&self) -> MutexGuard<'_, Outgoing<C>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<C: AsyncWrite + Unpin> Line<C> {
+    /// What `served`, which writes to the socket, comes to. It takes each turn after the tasks that are ready, for it is
+    /// their answers that it writes; and what it writes in one turn is sent together.
+    ///
+    /// # Errors
+    /// Those of `served`, and those of the socket.
+    pub(super) async fn turns<F, E>(&self, mut served: Pin<&mut F>) -> Result<(), BoxError>
+    where
+        F: Future<Output = Result<(), E>>,
+        BoxError: From<E>,
+    {
+        let mut has_queued = false;
+        poll_fn(|cx| {
+            has_queued = !has_queued;
+            if has_queued {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let outcome = served.as_mut().poll(cx);
+            match (outcome, self.lock().poll_send(cx)) {
+                (Poll::Ready(outcome), _) => Poll::Ready(outcome.map_err(BoxError::from)),
+                (Poll::Pending, Poll::Ready(Err(error))) => Poll::Ready(Err(error.into())),
+                (Poll::Pending, _) => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+impl<C: AsyncWrite + Unpin> Outgoing<C> {
+    /// Takes as much of `bufs` as there is room for; makes room first where there is none.
+    fn poll_take(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let len: usize = bufs.iter().map(|buf| buf.len()).sum();
+        if self.gathered.len() + len > MAX_GATHERED_BYTES || len >= LARGE_BYTES {
+            ready!(self.poll_empty(cx))?;
+        }
+        if len >= LARGE_BYTES {
+            let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+            self.unflushed = true;
+            return self.bounded(cx, polled);
+        }
+        for buf in bufs {
+            self.gathered.extend_from_slice(buf);
+        }
+        Poll::Ready(Ok(len))
+    }
+
+    /// Sends all that was taken.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_empty(cx))?;
+        if !self.unflushed {
+            return Poll::Ready(Ok(()));
+        }
+        let polled = Pin::new(&mut self.io).poll_flush(cx);
+        self.unflushed = polled.is_pending();
+        self.bounded(cx, polled)
+    }
+
+    /// Hands all that was gathered to the socket. Nobody who waits keeps room for it.
+    fn poll_empty(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.sent < self.gathered.len() {
+            let rest = &self.gathered[self.sent..];
+            let polled = Pin::new(&mut self.io).poll_write(cx, rest);
+            self.unflushed = true;
+            match ready!(self.bounded(cx, polled))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                sent => self.sent += sent,
+            }
+        }
+        self.gathered = Vec::new();
+        self.sent = 0;
+        Poll::Ready(Ok(()))
     }
 
     /// `polled`, or that the peer took nothing for too long.
@@ -72,12 +189,12 @@ impl<C> Socket<C> {
 
 impl<C: AsyncRead + Unpin> AsyncRead for Socket<C> {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
+        let polled = Pin::new(&mut self.line.lock().io).poll_read(cx, buf);
         let more = buf.filled().len() - before;
         self.heard.0.fetch_add(more, Ordering::Relaxed);
         polled
@@ -86,52 +203,195 @@ impl<C: AsyncRead + Unpin> AsyncRead for Socket<C> {
 
 impl<C: AsyncWrite + Unpin> AsyncWrite for Socket<C> {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.io).poll_write(cx, buf);
-        self.bounded(cx, polled)
+        self.line.lock().poll_take(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
-        self.bounded(cx, polled)
+        self.line.lock().poll_take(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        self.is_write_vectored
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.io).poll_flush(cx);
-        self.bounded(cx, polled)
+    /// At the end of the turn.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.io).poll_shutdown(cx);
-        self.bounded(cx, polled)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut outgoing = self.line.lock();
+        ready!(outgoing.poll_send(cx))?;
+        let polled = Pin::new(&mut outgoing.io).poll_shutdown(cx);
+        outgoing.bounded(cx, polled)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use tokio::{
-        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
         time::Instant,
     };
 
     use super::*;
 
+    const STALL: Duration = Duration::from_secs(60);
+
+    /// What is written to it in one call goes to `calls`; it takes nothing while `full`.
+    #[derive(Debug, Default)]
+    struct Recorder {
+        calls: Arc<Mutex<Vec<Vec<u8>>>>,
+        full: Arc<AtomicBool>,
+    }
+
+    impl AsyncWrite for Recorder {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            if self.full.load(Ordering::Relaxed) {
+                return Poll::Pending;
+            }
+            self.calls.lock().unwrap().push(buf.to_vec());
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Writes and flushes answers of `size` bytes, `each` in a turn.
+    async fn answers(
+        mut socket: Socket<Recorder>,
+        turns: u8,
+        each: u8,
+        size: usize,
+    ) -> io::Result<()> {
+        for turn in 0..turns {
+            for answer in 0..each {
+                socket.write_all(&vec![turn * each + answer; size]).await?;
+                socket.flush().await?;
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn the_answers_of_one_turn_leave_in_one_call_in_their_order() {
+        let recorder = Recorder::default();
+        let calls = Arc::clone(&recorder.calls);
+        let (socket, line) = Socket::new(recorder, STALL);
+        let served = std::pin::pin!(answers(socket, 3, 5, 100));
+        line.turns(served).await.unwrap();
+        let calls = calls.lock().unwrap();
+        let answers: Vec<Vec<u8>> = calls
+            .iter()
+            .map(|call| call.iter().step_by(100).copied().collect())
+            .collect();
+        assert_eq!(
+            answers,
+            [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11, 12, 13, 14]]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_turn_comes_after_the_tasks_that_are_ready() {
+        let recorder = Recorder::default();
+        let calls = Arc::clone(&recorder.calls);
+        let (mut socket, line) = Socket::new(recorder, STALL);
+        let (sender, mut answers) = tokio::sync::mpsc::channel::<[u8; 1]>(10);
+        let serving = tokio::spawn(async move {
+            let served = std::pin::pin!(async move {
+                while let Some(answer) = answers.recv().await {
+                    socket.write_all(&answer).await?;
+                    socket.flush().await?;
+                }
+                io::Result::Ok(())
+            });
+            line.turns(served).await
+        });
+        for answer in 0..4 {
+            let sender = sender.clone();
+            tokio::spawn(async move { sender.send([answer]).await });
+        }
+        drop(sender);
+        serving.await.unwrap().unwrap();
+        assert_eq!(*calls.lock().unwrap(), [vec![0, 1, 2, 3]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_for_a_peer_is_bounded_and_a_peer_that_takes_nothing_is_cut_off() {
+        let recorder = Recorder::default();
+        recorder.full.store(true, Ordering::Relaxed);
+        let (socket, line) = Socket::new(recorder, STALL);
+        let begun = Instant::now();
+        let served = std::pin::pin!(answers(socket, 1, 250, 1_000));
+        let error = line.turns(served).await.unwrap_err();
+        let error = error.downcast::<io::Error>().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(begun.elapsed(), STALL);
+        let held = line.lock().gathered.len();
+        assert!((MAX_GATHERED_BYTES - 1_000..=MAX_GATHERED_BYTES).contains(&held));
+    }
+
+    #[tokio::test]
+    async fn bytes_of_any_sizes_arrive_whole_through_a_pipe_that_is_often_full() {
+        let sizes = [
+            1,
+            700,
+            LARGE_BYTES - 1,
+            3,
+            LARGE_BYTES,
+            40_000,
+            9,
+            9_000,
+            MAX_GATHERED_BYTES,
+        ];
+        let mut told = Vec::new();
+        for (i, size) in sizes.into_iter().cycle().take(90).enumerate() {
+            told.push(vec![i as u8; size]);
+        }
+        let (ours, mut theirs): (_, DuplexStream) = tokio::io::duplex(777);
+        let (mut socket, line) = Socket::new(ours, STALL);
+        let whole = told.concat();
+        let reading = tokio::spawn(async move {
+            let mut bytes = Vec::new();
+            theirs.read_to_end(&mut bytes).await.unwrap();
+            bytes
+        });
+        let served = std::pin::pin!(async move {
+            for bytes in told {
+                socket.write_all(&bytes).await?;
+                socket.flush().await?;
+            }
+            socket.shutdown().await
+        });
+        line.turns(served).await.unwrap();
+        assert!(reading.await.unwrap() == whole);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_write_that_nobody_takes_fails_and_one_that_is_taken_in_time_does_not() {
-        let stall = Duration::from_secs(60);
         let (ours, mut theirs) = tokio::io::duplex(10);
-        let mut socket = Socket::new(ours, stall);
+        let (mut socket, line) = Socket::new(ours, STALL);
         let slow = tokio::spawn(async move {
             for _ in 0..3 {
                 tokio::time::sleep(Duration::from_secs(50)).await;
@@ -139,11 +399,15 @@ mod tests {
             }
             theirs
         });
-        socket.write_all(&[7; 40]).await.unwrap();
+        let mut send = async |bytes: &[u8]| {
+            socket.write_all(bytes).await?;
+            poll_fn(|cx| line.lock().poll_send(cx)).await
+        };
+        send(&[7; 40]).await.unwrap();
         let _theirs = slow.await.unwrap();
         let begun = Instant::now();
-        let error = socket.write_all(&[7; 40]).await.unwrap_err();
+        let error = send(&[7; 40]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(begun.elapsed().as_secs(), stall.as_secs());
+        assert_eq!(begun.elapsed().as_secs(), STALL.as_secs());
     }
 }
