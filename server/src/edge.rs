@@ -5,6 +5,7 @@
 //! What bounds a connection is here and below; what bounds a call, whatever it came over, is in [`crate::bounds`].
 
 mod admission;
+mod chatter;
 mod connection;
 pub(crate) mod metrics;
 pub(crate) mod paced;

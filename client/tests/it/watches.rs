@@ -104,7 +104,8 @@ async fn a_server_that_dies_and_comes_back_on_its_port_is_found_again() {
             end: None,
         })
         .into();
-    let (first, addr) = mock.serve_apart(SocketAddr::from(([127, 0, 0, 1], 0)));
+    // An address of its own: no connection of another test leaves from it, and takes the port meanwhile.
+    let (first, addr) = mock.serve_apart(SocketAddr::from(([127, 0, 0, 77], 0)));
     let client = Client::new(&format!("http://{addr}")).unwrap();
     let mut watch = client.watch_models(Selector::all());
     assert_eq!(revision(&next(&mut watch).await), 12);

@@ -8,4 +8,5 @@ pub mod minio;
 pub mod process;
 pub mod prometheus;
 pub mod proxy;
+pub mod soak;
 pub mod tools;

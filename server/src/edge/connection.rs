@@ -16,7 +16,7 @@ use crate::{
         admission::Permit,
         metrics::PortMetrics,
         paced::{Answers, Leaving, Paced},
-        socket::Socket,
+        socket::{Socket, TOO_MUCH},
         stream::Streams,
         tls::Tls,
     },
@@ -31,8 +31,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The preface of HTTP/2. No request of HTTP/1.1 is shorter.
 const PREFACE_BYTES: usize = 24;
 
-/// Why a connection ends whose peer breaks the protocol, or floods it.
+/// Why a connection ends whose peer breaks the protocol, or does more of what it allows than anybody needs.
 const PROTOCOL: &str = "protocol";
+const FLOOD: &str = "flood";
 
 /// From when a connection is asked to leave for its age until it is cut off: streams are told at once to come again, and
 /// no call lasts longer than this.
@@ -116,7 +117,7 @@ impl Connection {
         .await;
         if let Some(reason) = ended {
             metrics.cut(reason);
-            if reason == PROTOCOL {
+            if [PROTOCOL, FLOOD].contains(&reason) {
                 permit.shun();
             }
             tracing::debug!(reason, "a connection was cut off");
@@ -128,9 +129,11 @@ impl Connection {
 
 /// What a connection that failed failed of.
 fn reason(error: &(dyn std::error::Error + 'static)) -> &'static str {
-    let is_stalled = |error: &(dyn std::error::Error + 'static)| {
-        let error = error.downcast_ref::<io::Error>();
-        error.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+    let is_of = |kind: io::ErrorKind| {
+        move |error: &(dyn std::error::Error + 'static)| {
+            let error = error.downcast_ref::<io::Error>();
+            error.is_some_and(|error| error.kind() == kind)
+        }
     };
     // What we told the peer, and not what it told us.
     let is_of_protocol = |error: &(dyn std::error::Error + 'static)| {
@@ -144,8 +147,10 @@ fn reason(error: &(dyn std::error::Error + 'static)) -> &'static str {
     {
         // No answer to a keepalive ping, or no head of a request in time.
         "silent"
-    } else if causes.clone().any(is_stalled) {
+    } else if causes.clone().any(is_of(io::ErrorKind::TimedOut)) {
         "stalled"
+    } else if causes.clone().any(is_of(TOO_MUCH)) {
+        FLOOD
     } else if causes.any(is_of_protocol) {
         PROTOCOL
     } else {

@@ -21,18 +21,24 @@ use tokio::{
 };
 use tower::BoxError;
 
+use crate::edge::chatter::Chatter;
+
+/// What a read fails with whose peer says too much. HTTP/2 passes on no more of an error than this.
+pub(super) const TOO_MUCH: io::ErrorKind = io::ErrorKind::QuotaExceeded;
+
 /// The most bytes that are gathered: as much as a peer that takes nothing makes a connection hold.
 const MAX_GATHERED_BYTES: usize = 32 * 1024;
 
 /// So many at once are not gathered: copying them costs more than it spares.
 const LARGE_BYTES: usize = 12 * 1024;
 
-/// A socket that fails with `TimedOut` once its peer took nothing for a time, and tells how much the peer has sent. What is
-/// written to it is sent by its [`Line`].
+/// A socket that fails with `TimedOut` once its peer took nothing for a time and with [`TOO_MUCH`] when it floods, and tells
+/// how much the peer has sent. What is written to it is sent by its [`Line`].
 #[derive(Debug)]
 pub(super) struct Socket<C> {
     line: Line<C>,
     heard: Heard,
+    chatter: Chatter,
     is_write_vectored: bool,
 }
 
@@ -49,6 +55,8 @@ struct Outgoing<C> {
     gathered: Vec<u8>,
     /// How many of them are sent.
     sent: usize,
+    /// Bytes that were taken since the beginning.
+    taken: u64,
     /// Whether the socket has bytes that it was not told to pass on.
     unflushed: bool,
 }
@@ -73,11 +81,13 @@ impl<C: AsyncWrite + Unpin> Socket<C> {
             waiting: None,
             gathered: Vec::new(),
             sent: 0,
+            taken: 0,
             unflushed: false,
         }));
         let socket = Self {
             line: Line(Arc::clone(&line)),
             heard: Heard::default(),
+            chatter: Chatter::new(),
             is_write_vectored,
         };
         (socket, Line(line))
@@ -133,11 +143,14 @@ impl<C: AsyncWrite + Unpin> Outgoing<C> {
         if len >= LARGE_BYTES {
             let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
             self.unflushed = true;
-            return self.bounded(cx, polled);
+            let taken = ready!(self.bounded(cx, polled))?;
+            self.taken += taken as u64;
+            return Poll::Ready(Ok(taken));
         }
         for buf in bufs {
             self.gathered.extend_from_slice(buf);
         }
+        self.taken += len as u64;
         Poll::Ready(Ok(len))
     }
 
@@ -193,11 +206,16 @@ impl<C: AsyncRead + Unpin> AsyncRead for Socket<C> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let socket = self.get_mut();
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.line.lock().io).poll_read(cx, buf);
-        let more = buf.filled().len() - before;
-        self.heard.0.fetch_add(more, Ordering::Relaxed);
-        polled
+        let mut outgoing = socket.line.lock();
+        ready!(Pin::new(&mut outgoing.io).poll_read(cx, buf))?;
+        let bytes = &buf.filled()[before..];
+        socket.heard.0.fetch_add(bytes.len(), Ordering::Relaxed);
+        if socket.chatter.is_too_much(bytes, outgoing.taken) {
+            return Poll::Ready(Err(TOO_MUCH.into()));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -1,6 +1,9 @@
 //! Peers that say more than anybody needs, as fast as they can, again and again. Nobody reads what they are told.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    sync::atomic::Ordering,
+};
 
 use flate2::{Compression, write::GzEncoder};
 use tokio::io::AsyncWriteExt as _;
@@ -25,19 +28,18 @@ async fn flood(
     mut batch: impl FnMut(u32) -> Vec<u8>,
 ) -> io::Result<()> {
     loop {
-        let mut stream = target.connect().await?;
-        stream.write_all(&hello(65_535)).await?;
-        stream.write_all(first).await?;
+        let Ok(mut stream) = target.connect().await else {
+            tokio::task::yield_now().await;
+            continue;
+        };
+        let greeting = [&hello(65_535), first].concat();
+        // Whoever is refused comes again.
+        let mut taken = stream.write_all(&greeting).await;
         let mut next = 3;
-        loop {
-            let bytes = batch(next);
+        while taken.is_ok() && next <= 1 << 30 {
+            taken = stream.write_all(&batch(next)).await;
             next += 2 * BATCH as u32;
-            for _ in 0..BATCH {
-                Tally::count(&target.tally.sent);
-            }
-            if stream.write_all(&bytes).await.is_err() || next > 1 << 30 {
-                break;
-            }
+            target.tally.sent.fetch_add(BATCH as u64, Ordering::Relaxed);
         }
         Tally::count(&target.tally.closed);
     }
@@ -87,7 +89,10 @@ pub(crate) async fn bombs(target: &Target) -> io::Result<()> {
     message[0] = 1;
     let headers = headers(PATH, &[("grpc-encoding", "gzip")]);
     loop {
-        let mut stream = target.connect().await?;
+        let Ok(mut stream) = target.connect().await else {
+            tokio::task::yield_now().await;
+            continue;
+        };
         let mut words = hello(65_535);
         words.extend(frame(frames::HEADERS, END_HEADERS, 1, &headers));
         for piece in message.chunks(16_384) {

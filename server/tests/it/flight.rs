@@ -9,7 +9,7 @@ use arrow::{
     ipc::reader::{FileReader, StreamReader},
 };
 use loadcast_client::{ForecastQuery, Range};
-use loadcast_components::tools::python;
+use loadcast_components::{soak, tools::python};
 use loadcast_model::{
     artifact::encode_model_pr,
     fit::fit,
@@ -207,7 +207,7 @@ async fn a_series_that_fails_is_a_row_that_says_why_and_the_others_are_read() {
 /// The big form: `make soak` prints what a client takes.
 #[tokio::test(flavor = "multi_thread")]
 async fn soak_pyarrow_reads_1000_series_of_720_points_bit_for_bit() {
-    if std::env::var_os("LOADCAST_SOAK").is_none() {
+    if !soak::wanted_or_skipped() {
         return;
     }
     let server = server_of(1_000).await;

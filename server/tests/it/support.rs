@@ -293,9 +293,13 @@ pub(crate) fn command(folder: &Path) -> Command {
     command
 }
 
+/// An address of its own: no connection of another test leaves from it, and so none takes a port that a server comes back
+/// to.
+const LOOPBACK: &str = "127.0.0.77:0";
+
 /// The binary, with its registry inside its state directory.
 fn durable_command(folder: &Path) -> Command {
-    command_at(folder, "127.0.0.1:0")
+    command_at(folder, LOOPBACK)
 }
 
 /// The same on a port of its gRPC that is found again after a restart.

@@ -17,10 +17,13 @@ use tokio::sync::Notify;
 
 use crate::{
     real::Mlflow,
-    scene::{PATIENCE, soak},
+    scene::PATIENCE,
     support::{Process, push},
 };
-use loadcast_components::proxy::{Fault, Proxy};
+use loadcast_components::{
+    proxy::{Fault, Proxy},
+    soak,
+};
 
 const SERIES: &str = "kill.cpu";
 
@@ -199,7 +202,7 @@ async fn soak_kill_9_at_any_moment_of_a_push_leaves_all_or_nothing_and_its_retry
         moments.len()
     );
 
-    let turns: u32 = if soak() { 200 } else { 20 };
+    let turns: u32 = if soak::wanted() { 200 } else { 20 };
     let mut in_turn = moments.iter().copied().cycle();
     let (mut acknowledged, mut finished, mut nothing, mut unnamed) = (0, 0, 0, 0);
     for level in 3..turns + 3 {

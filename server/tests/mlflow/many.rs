@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use crate::{
     real::Mlflow,
-    scene::{make, soak, until},
+    scene::{make, until},
     support::TestServer,
 };
-use loadcast_components::proxy::Proxy;
+use loadcast_components::{proxy::Proxy, soak};
 
 /// MLflow is asked for pages of so many models.
 const PAGE: usize = 200;
@@ -17,7 +17,7 @@ async fn soak_many_models_are_served_from_cold_and_a_poll_is_the_pages_of_one_se
     let Some(mlflow) = tokio::task::spawn_blocking(Mlflow::start).await.unwrap() else {
         return;
     };
-    let count: usize = if soak() { 1_000 } else { 50 };
+    let count: usize = if soak::wanted() { 1_000 } else { 50 };
     let names: Vec<String> = (0..count).map(|i| format!("many.{i:04}")).collect();
     let registry = mlflow.open();
     for name in &names {

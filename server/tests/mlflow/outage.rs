@@ -6,9 +6,9 @@ use loadcast_client::{Model, ModelState};
 
 use crate::{
     real::Mlflow,
-    scene::{Load, make, serve, soak, until, until_said},
+    scene::{Load, make, serve, until, until_said},
 };
-use loadcast_components::proxy::Proxy;
+use loadcast_components::{proxy::Proxy, soak};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn soak_mlflow_is_killed_and_back_no_forecast_fails_and_it_is_followed_again() {
@@ -30,7 +30,7 @@ async fn soak_mlflow_is_killed_and_back_no_forecast_fails_and_it_is_followed_aga
     let unreachable = |model: &Model| model.state == ModelState::RegistryUnreachable;
     until_said(&server, series[0], unreachable).await;
     let (gone, before) = (Instant::now(), proxy.requests());
-    let length = Duration::from_secs(if soak() { 600 } else { 2 });
+    let length = Duration::from_secs(if soak::wanted() { 600 } else { 2 });
     while gone.elapsed() < length || proxy.requests() < before + 2 {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -172,11 +172,6 @@ pub(crate) async fn until_said(
     }
 }
 
-/// Whether the long forms are wanted.
-pub(crate) fn soak() -> bool {
-    std::env::var_os("LOADCAST_SOAK").is_some_and(|value| value == "1")
-}
-
 /// Registers a version of `series` that answers its own number, which must be `version`, and moves the alias to it.
 pub(crate) async fn make(registry: &dyn Registry, series: &str, version: u64) {
     let model_pr = constant_model(version as f64);

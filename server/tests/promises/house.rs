@@ -270,15 +270,6 @@ pub(crate) fn resident_bytes(process: &Process) -> u64 {
     kib * 1024
 }
 
-/// Whether long runs and big numbers of peers are wanted; says so when not.
-pub(crate) fn soak() -> bool {
-    let wanted = crate::soak::wanted();
-    if !wanted {
-        println!("skipped: set LOADCAST_SOAK=1, or run make soak");
-    }
-    wanted
-}
-
 /// Any series of these names; none: all.
 pub(crate) fn selector(names: &[&str], labels: &str) -> Option<pb::SeriesSelector> {
     Some(pb::SeriesSelector {

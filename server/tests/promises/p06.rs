@@ -3,12 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use loadcast_components::soak;
 use loadcast_proto::v1::{self as pb, model_service_client::ModelServiceClient};
 use tonic::Streaming;
 
 use crate::{
     connection::StuckPeer,
-    house::{channel_to, resident_bytes, soak},
+    house::{channel_to, resident_bytes},
     observe::{event, next, snapshot},
     support::Process,
 };
@@ -102,7 +103,7 @@ async fn p06_stuck_subscribers_delay_nobody_and_their_memory_is_bounded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn soak_p06_ten_thousand_stuck_subscribers_are_bounded_too() {
     const STUCK: usize = 10_000;
-    if !soak() {
+    if !soak::wanted_or_skipped() {
         return;
     }
     let (mut delays, grown) = beside_stuck(STUCK, 100, 100).await;

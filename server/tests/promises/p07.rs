@@ -1,13 +1,14 @@
 //! P7: lag is told before the first message after a gap; delivered + skipped = published. Forecasts conflate to the
 //! latest of each series.
 
+use loadcast_components::soak;
 use loadcast_proto::v1::{
     self as pb, forecast_service_client::ForecastServiceClient,
     model_service_client::ModelServiceClient,
 };
 
 use crate::{
-    house::{House, after, selector, soak},
+    house::{House, after, selector},
     observe::{Said, Told, news, next, seconds, snapshot, told},
 };
 
@@ -135,7 +136,7 @@ async fn p07_forecasts_conflate_to_the_latest_and_every_one_left_out_is_counted(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn soak_p07_of_a_hundred_readers_all_but_one_stuck_each_can_account_for_every_answer() {
-    if !soak() {
+    if !soak::wanted_or_skipped() {
         return;
     }
     let house = House::start().await;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use loadcast_components::soak;
 use loadcast_proto::v1::{
     self as pb, forecast_service_client::ForecastServiceClient,
     model_service_client::ModelServiceClient,
@@ -12,7 +13,7 @@ use tonic::Code;
 
 use crate::{
     frames,
-    house::{House, after, selector, soak},
+    house::{House, after, selector},
     observe::{Told, next, seconds, told},
 };
 
@@ -209,7 +210,7 @@ async fn soak_p08_100_000_cycles_return_memory_to_its_base() {
         house::{channel_to, resident_bytes},
         support::{Process, push},
     };
-    if !soak() {
+    if !soak::wanted_or_skipped() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

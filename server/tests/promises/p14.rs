@@ -15,6 +15,7 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt as _, future::join_all};
 use loadcast_client::{Attachment, Client, Code, Error, Push, Selector};
+use loadcast_components::soak;
 use loadcast_model::{artifact::sha256_hex, series::SeriesName};
 use loadcast_proto::v1::{
     self as pb, model_service_client::ModelServiceClient, push_model_request::Part,
@@ -26,7 +27,6 @@ use loadcast_server::{
 
 use crate::{
     p14::failing::Failing,
-    soak,
     storm::{SERIES, question, until_served},
     support::{self, Process, TestServer, constant_model, now, push, staged_files},
 };

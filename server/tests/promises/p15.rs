@@ -101,6 +101,7 @@ async fn p15_every_call_with_one_answer_ends_by_its_deadline_or_by_the_cap() {
 #[tokio::test(start_paused = true)]
 async fn p15_each_watch_ends_with_deadline_exceeded_by_its_timeout() {
     use loadcast_proto::{
+        externalscaler::{ScaledObjectRef, external_scaler_client::ExternalScalerClient},
         health::{HealthCheckRequest, health_client::HealthClient},
         v1::{
             forecast_service_client::ForecastServiceClient,
@@ -124,36 +125,41 @@ async fn p15_each_watch_ends_with_deadline_exceeded_by_its_timeout() {
     let house = House::in_memory().await;
     house.serve("a", 1.0).await;
     let channel = house.channel().await;
-    let (mut models, mut forecasts, mut health) = (
-        ModelServiceClient::new(channel.clone()),
-        ForecastServiceClient::new(channel.clone()),
-        HealthClient::new(channel),
-    );
-    for which in 0..3 {
+    for which in ["models", "forecasts", "health", "scaler"] {
         let begun = Instant::now();
+        let channel = channel.clone();
         let code = match which {
-            0 => {
+            "models" => {
                 let request = timed(pb::WatchModelsRequest::default());
-                ended(models.watch_models(request).await.unwrap().into_inner()).await
+                let answer = ModelServiceClient::new(channel).watch_models(request).await;
+                ended(answer.unwrap().into_inner()).await
             }
-            1 => {
+            "forecasts" => {
                 let request = timed(pb::WatchForecastsRequest {
                     selector: selector(&["a"], ""),
                     horizon: seconds(3_600),
                     ..Default::default()
                 });
-                ended(
-                    forecasts
-                        .watch_forecasts(request)
-                        .await
-                        .unwrap()
-                        .into_inner(),
-                )
-                .await
+                let mut client = ForecastServiceClient::new(channel);
+                let answer = client.watch_forecasts(request).await;
+                ended(answer.unwrap().into_inner()).await
+            }
+            "health" => {
+                let request = timed(HealthCheckRequest::default());
+                let answer = HealthClient::new(channel).watch(request).await;
+                ended(answer.unwrap().into_inner()).await
             }
             _ => {
-                let request = timed(HealthCheckRequest::default());
-                ended(health.watch(request).await.unwrap().into_inner()).await
+                let metadata = [("series", "a"), ("target", "10")];
+                let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned()));
+                let request = timed(ScaledObjectRef {
+                    name: "web".to_owned(),
+                    namespace: "shop".to_owned(),
+                    scaler_metadata: metadata.into(),
+                });
+                let mut client = ExternalScalerClient::new(channel);
+                let answer = client.stream_is_active(request).await;
+                ended(answer.unwrap().into_inner()).await
             }
         };
         assert_eq!(code, tonic::Code::DeadlineExceeded, "{which}");
@@ -165,30 +171,45 @@ async fn p15_each_watch_ends_with_deadline_exceeded_by_its_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn p15_where_the_window_is_closed_the_deadline_resets_the_stream() {
+    use pb::batch_get_forecasts_request::Range;
     let house = House::in_memory().await;
     house.serve("a", 1.0).await;
-    let question = pb::WatchForecastsRequest {
+    let horizon = seconds(60 * 86_400);
+    let watch = pb::WatchForecastsRequest {
         selector: selector(&["a"], ""),
-        horizon: seconds(60 * 86_400),
+        horizon,
         ..Default::default()
     };
-    let mut pipe = house.pipe().await;
-    pipe.write_all(&frames::hello(1_000)).await.unwrap();
-    let path = "/loadcast.v1.ForecastService/WatchForecasts";
-    let headers = frames::headers(path, &[("grpc-timeout", "5S")]);
-    let message = frames::envelope(&question.encode_to_vec());
-    let call = [
-        frames::frame(frames::HEADERS, frames::END_HEADERS, 1, &headers),
-        frames::frame(frames::DATA, frames::END_STREAM, 1, &message),
-    ];
-    let begun = Instant::now();
-    pipe.write_all(&call.concat()).await.unwrap();
-    until(&mut pipe, |came| came.kind == frames::RST_STREAM).await;
-    let (took, expected) = (begun.elapsed(), Duration::from_secs(5));
-    assert!(took >= expected && took <= expected + TICK, "{took:?}");
-    let deadline = "reason=\"deadline\"";
-    let resets = house.metric("loadcast_edge_streams_reset_total", deadline);
-    assert_eq!(resets.await, 1.0);
+    let batch = pb::BatchGetForecastsRequest {
+        selector: selector(&["a"], ""),
+        range: horizon.map(Range::Horizon),
+        ..Default::default()
+    };
+    for (times, method, question) in [
+        (1.0, "WatchForecasts", watch.encode_to_vec()),
+        (2.0, "BatchGetForecasts", batch.encode_to_vec()),
+    ] {
+        let mut pipe = house.pipe().await;
+        pipe.write_all(&frames::hello(1_000)).await.unwrap();
+        let path = format!("/loadcast.v1.ForecastService/{method}");
+        let headers = frames::headers(&path, &[("grpc-timeout", "5S")]);
+        let message = frames::envelope(&question);
+        let call = [
+            frames::frame(frames::HEADERS, frames::END_HEADERS, 1, &headers),
+            frames::frame(frames::DATA, frames::END_STREAM, 1, &message),
+        ];
+        let begun = Instant::now();
+        pipe.write_all(&call.concat()).await.unwrap();
+        until(&mut pipe, |came| came.kind == frames::RST_STREAM).await;
+        let (took, expected) = (begun.elapsed(), Duration::from_secs(5));
+        assert!(
+            took >= expected && took <= expected + TICK,
+            "{method}: {took:?}"
+        );
+        let deadline = "reason=\"deadline\"";
+        let resets = house.metric("loadcast_edge_streams_reset_total", deadline);
+        assert_eq!(resets.await, times, "{method}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

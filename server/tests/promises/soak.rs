@@ -8,19 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use loadcast_components::soak;
 use loadcast_server::{cache::Cache, served::Change};
 
 use crate::storm::{Constants, SERIES, question, served_version, server, swap};
-
-/// Whether long runs are wanted.
-pub(crate) fn wanted() -> bool {
-    std::env::var_os("LOADCAST_SOAK").is_some_and(|value| value == "1")
-}
-
-/// How often to repeat: `short` in `make test`, `long` in `make soak`.
-pub(crate) fn times(short: u32, long: u32) -> u32 {
-    if wanted() { long } else { short }
-}
 
 /// Requests per second of the constant load, on each of two connections: well below what one core answers.
 const RATE: u32 = 200;
@@ -90,8 +81,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p10_soak_a_swap_every_100_ms_for_60_s_is_not_noticed() {
-    if !wanted() {
-        eprintln!("skipped: set LOADCAST_SOAK=1");
+    if !soak::wanted_or_skipped() {
         return;
     }
     let mut ratios = Vec::new();
@@ -149,8 +139,7 @@ async fn swaps(cache: &Arc<Cache>, constants: &Constants, versions: std::ops::Ra
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p13_soak_100_000_swaps_leave_memory_and_lookups_as_they_were() {
-    if !wanted() {
-        eprintln!("skipped: set LOADCAST_SOAK=1");
+    if !soak::wanted_or_skipped() {
         return;
     }
     let (server, constants) = server().await;

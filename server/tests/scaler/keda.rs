@@ -3,7 +3,7 @@
 use std::{path::Path, process::Stdio, time::Duration};
 
 use loadcast_client::Push;
-use loadcast_components::tools::tool;
+use loadcast_components::{soak, tools::tool};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
@@ -12,7 +12,6 @@ use tokio::{
 
 use crate::{
     house::{SERIES, metadata},
-    soak,
     support::{Process, command_at, push},
 };
 
@@ -117,8 +116,7 @@ async fn keda_s_generated_stubs_poll_and_stream() {
 
 #[tokio::test]
 async fn soak_keda_s_own_client_polls_and_pushes() {
-    if !soak::wanted() {
-        eprintln!("skipped: set LOADCAST_SOAK=1");
+    if !soak::wanted_or_skipped() {
         return;
     }
     if let Some(program) = tool("KEDA's own client 2.21.0", "bin/keda-client", "Go") {

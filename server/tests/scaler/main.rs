@@ -11,7 +11,6 @@ mod observed;
 mod ramp;
 mod rules;
 mod shadow;
-mod soak;
 mod storm;
 #[path = "../it/support.rs"]
 mod support;

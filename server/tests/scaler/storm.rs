@@ -9,13 +9,13 @@ use std::{
 };
 
 use futures::future::join_all;
+use loadcast_components::soak;
 use loadcast_model::artifact::{Metadata, sha256_hex};
 use loadcast_server::{cache::Cache, load::Loaded, served::Change};
 use tonic::transport::Channel;
 
 use crate::{
     house::{Keda, after, next, serve},
-    soak,
     support::{TestServer, constant_model, push},
 };
 
@@ -184,8 +184,7 @@ async fn streams_and_polls_on_one_connection_meet_no_error_in_a_swap_storm_and_a
 #[tokio::test(flavor = "multi_thread")]
 async fn soak_2_500_streams_and_300_polls_a_second_on_one_connection_meet_no_error_in_a_swap_storm_and_a_drain()
  {
-    if !soak::wanted() {
-        eprintln!("skipped: set LOADCAST_SOAK=1");
+    if !soak::wanted_or_skipped() {
         return;
     }
     let size = Size {
