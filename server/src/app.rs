@@ -374,7 +374,7 @@ fn bounded(router: axum::Router, bounds: &Bounds, browser: &BrowserLayer) -> imp
 
 /// What pulls observations; `None` where the flags name no Prometheus.
 fn puller(config: &Config, cache: &Arc<Cache>) -> anyhow::Result<Option<Puller>> {
-    let prometheus = config.prometheus.connect_within(live::pull::LIMITS);
+    let prometheus = config.prometheus.connect_within(live::pull::limits());
     let prometheus = prometheus.map_err(|error| anyhow::anyhow!("{error}: {}", error.remedy()))?;
     let Some(prometheus) = prometheus else {
         return Ok(None);

@@ -34,7 +34,7 @@ use crate::{
     error::{Error, Gap, Result},
     event::Event,
     event_log::EventLog,
-    live::Live,
+    live::{Live, Seen},
     reclaim::{Garbage, Reclaimer},
     served::{Change, Entry, Outage, Served, State, apply},
     state::{Remembers, Restored, StateDir, model_record::ModelRecord},
@@ -193,6 +193,11 @@ impl Cache {
     /// What observations say of what is served.
     pub fn live(&self) -> &Live {
         &self.live
+    }
+
+    /// What observations say of the series that `served` is a version of.
+    pub(crate) fn seen(&self, served: &Served) -> Seen {
+        self.live.seen(&served.loaded.metadata().series)
     }
 
     /// Frees candidates that answer no longer, once their last reader is gone.

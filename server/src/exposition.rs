@@ -141,7 +141,7 @@ impl Ask {
         Ok(served
             .into_iter()
             .map(|served| {
-                let seen = cache.live().seen(&served.loaded.metadata().series);
+                let seen = cache.seen(served);
                 self.of(served, &seen, now)
             })
             .collect())

@@ -152,7 +152,7 @@ impl Rest {
     async fn ask(&self, served: &Arc<Served>, instant: i64) -> Result<Answer> {
         let question = Question::at(instant, &[]);
         let now = self.cache.clock().now();
-        let seen = self.cache.live().seen(&served.loaded.metadata().series);
+        let seen = self.cache.seen(served);
         let answer = answer_off_thread(Arc::clone(served), question, now, seen).await;
         let answer = answer.map_err(|error| match error {
             Error::Invalid { description, .. } => Error::invalid("datetime_str", description),
@@ -233,7 +233,7 @@ async fn health(State(rest): State<Rest>) -> std::result::Result<Json<Health>, R
     let now = rest.cache.clock().now();
     let is_fresh = [&cpu, &memory].iter().all(|served| {
         let metadata = served.loaded.metadata();
-        let seen = rest.cache.live().seen(&metadata.series);
+        let seen = rest.cache.seen(served);
         seen.freshness(metadata, now) == Freshness::Fresh && seen.gate_of(served).is_none()
     });
     let at = rest.calendar().now();

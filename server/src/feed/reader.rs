@@ -93,7 +93,7 @@ impl Reader {
         let selector = Arc::clone(&self.selector);
         for (name, served) in meant(state, &selector) {
             if known.get(name) == Some(&Known::of(served)) {
-                let seen = cache.live().seen(&served.loaded.metadata().series);
+                let seen = cache.seen(served);
                 self.remember(name.clone(), self.sent_by(served, now.as_second(), &seen));
             } else {
                 self.due.add([name.clone()]);
@@ -123,7 +123,7 @@ impl Reader {
         let selector = Arc::clone(&self.selector);
         for (name, served) in meant(state, &selector) {
             if served.revision <= position.revision {
-                let seen = cache.live().seen(&served.loaded.metadata().series);
+                let seen = cache.seen(served);
                 let mut sent = self.sent_by(served, position.second, &seen);
                 let changed_at = seen.view().map(|view| view.changed_at.as_second());
                 if changed_at.is_some_and(|second| second >= position.second) {
@@ -263,7 +263,7 @@ impl Reader {
         events: u64,
         now: Timestamp,
     ) -> Option<Update> {
-        let seen = cache.live().seen(&served.loaded.metadata().series);
+        let seen = cache.seen(served);
         let mut next = self.sent_by(served, now.as_second(), &seen);
         let last = self.sent.get(&name).copied();
         let cause = match last {

@@ -66,8 +66,7 @@ impl ForecastHandler {
 
     /// What observations say of the series of `served`.
     pub(super) fn seen(&self, served: &Served) -> Seen {
-        let live = self.services.cache.live();
-        live.seen(&served.loaded.metadata().series)
+        self.services.cache.seen(served)
     }
 
     /// The id of the history that revisions count in.
@@ -213,7 +212,7 @@ impl ForecastService for ForecastHandler {
             async move {
                 let forecast = async {
                     let served = served?;
-                    let seen = cache.live().seen(&served.loaded.metadata().series);
+                    let seen = cache.seen(&served);
                     let answer = answer_off_thread(served, question, now, seen).await?;
                     format.apply(convert::forecast(answer, epoch, true)).await
                 };

@@ -39,18 +39,20 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(600);
 /// Entries that are asked at once.
 const ENTRIES_AT_ONCE: usize = 4;
 
-/// Bounds of one question: a day of minutes of a thousand series, and no long tries, for the next round is soon.
-pub const LIMITS: Limits = Limits {
-    points: 1_500,
-    samples: 200_000,
-    body: 16 * 1024 * 1024,
-    held: 3_000_000,
-    parallel: 4,
-    attempts: 3,
-    backoff: Duration::from_millis(500),
-    longest_pause: Duration::from_secs(10),
-    answer: Duration::from_secs(30),
-};
+/// Bounds of one question: a day of minutes of a thousand series, and no long tries, for the next round is soon. Those that
+/// flags set are the same as everywhere.
+pub fn limits() -> Limits {
+    Limits {
+        points: 1_500,
+        body: 16 * 1024 * 1024,
+        held: 3_000_000,
+        attempts: 3,
+        backoff: Duration::from_millis(500),
+        longest_pause: Duration::from_secs(10),
+        answer: Duration::from_secs(30),
+        ..Limits::default()
+    }
+}
 
 /// What asks.
 #[derive(Debug)]
