@@ -76,6 +76,15 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// A server at `addr`, to whom nothing has happened yet.
+    pub(crate) fn new(addr: SocketAddr) -> Self {
+        Self {
+            addr,
+            tally: Arc::default(),
+            stop: CancellationToken::new(),
+        }
+    }
+
     pub(crate) async fn connect(&self) -> io::Result<TcpStream> {
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;

@@ -8,6 +8,7 @@ mod attack;
 mod flood;
 mod frames;
 mod healthy;
+mod leaving;
 mod scene;
 mod slow;
 #[path = "../it/support.rs"]

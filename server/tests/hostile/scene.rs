@@ -10,10 +10,9 @@ use std::{
 
 use loadcast_client::Client;
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
-    attack::{Attack, Tally, Target},
+    attack::{Attack, Target},
     healthy::{self, p99},
     support::{Process, push},
 };
@@ -35,6 +34,8 @@ pub(crate) struct Scene {
     folder: TempDir,
     process: Process,
     peers: usize,
+    /// Whether to tell what the attackers take of the machine from what the attack does to the server.
+    soak: bool,
     /// The most connections that the server takes from one address.
     per_address: usize,
     window: Duration,
@@ -48,7 +49,8 @@ pub(crate) struct Verdict {
     happened: String,
     /// Connections that the server closed meanwhile.
     pub(crate) closed: u64,
-    p99: [f64; 2],
+    /// Before it, while another server of this machine is attacked so, and while this one is.
+    p99: [f64; 3],
     grown: u64,
     bound: u64,
 }
@@ -57,18 +59,32 @@ impl Scene {
     pub(crate) async fn new(peers: usize, soak: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let per_address = if soak { 2_000 } else { 100 };
-        let cap = format!("--max-connections-per-address={per_address}");
-        let flags = ["--registry=memory:", &cap];
-        let process = Process::start_with(folder.path(), &flags, &[]);
-        let pushed = process.client().push(push(healthy::SERIES, 1.0)).await;
-        pushed.unwrap();
+        let process = server(&folder, per_address).await;
         Self {
             folder,
             process,
             peers,
+            soak,
             per_address,
             window: Duration::from_secs(if soak { 15 } else { 1 }),
         }
+    }
+
+    /// What the healthy client meets while another server is attacked: the attackers take their share of the machine, and
+    /// this server nothing.
+    async fn elsewhere(&self, attack: Attack, client: &Client) -> f64 {
+        // What matters of a storm is the restart, and another's is nothing to the client.
+        if !self.soak || attack == Attack::SubscribeStorm {
+            return f64::NAN;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let other = server(&folder, self.per_address).await;
+        let target = Target::new(other.grpc.parse().unwrap());
+        let mut attackers = attack.begin(&target, self.peers);
+        let p99 = p99(&healthy::ask(client, self.window).await);
+        target.stop.cancel();
+        while attackers.join_next().await.is_some() {}
+        p99
     }
 
     pub(crate) async fn run(mut self, attack: Attack) -> Verdict {
@@ -76,12 +92,9 @@ impl Scene {
         // What comes first is not what a client meets that has been there.
         healthy::ask(&client, self.window / 5).await;
         let before = p99(&healthy::ask(&client, self.window).await);
+        let elsewhere = self.elsewhere(attack, &client).await;
         let (base, peak) = (self.resident(), Arc::new(AtomicU64::new(0)));
-        let target = Target {
-            addr: self.process.grpc.parse().unwrap(),
-            tally: Arc::new(Tally::default()),
-            stop: CancellationToken::new(),
-        };
+        let target = Target::new(self.process.grpc.parse().unwrap());
         let mut attackers = attack.begin(&target, self.peers);
         let beside = if attack == Attack::SubscribeStorm {
             self.restarted(&target).await
@@ -117,7 +130,7 @@ impl Scene {
             peers: self.peers,
             happened,
             closed,
-            p99: [before, beside],
+            p99: [before, elsewhere, beside],
             grown: peak.load(Ordering::Relaxed).saturating_sub(base),
             bound: peers * each + SLACK_BYTES,
         }
@@ -156,16 +169,17 @@ impl Verdict {
 
     pub(crate) fn print(verdicts: &[Self]) {
         println!(
-            "{:18} {:>6}  {:>22}  {:>18}  what happened",
-            "attack", "peers", "healthy p99 ms (ratio)", "RSS MiB (bound)"
+            "{:18} {:>6}  {:>34}  {:>14}  what happened",
+            "attack", "peers", "healthy p99 ms: before, other, this", "RSS MiB (bound)"
         );
         for verdict in verdicts {
-            let [before, beside] = verdict.p99;
+            let [before, elsewhere, beside] = verdict.p99;
+            let ratio = beside / before;
             println!(
-                "{:18} {:>6}  {:>22}  {:>18}  {}",
+                "{:18} {:>6}  {:>34}  {:>14}  {}",
                 format!("{:?}", verdict.attack),
                 verdict.peers,
-                format!("{before:.2} > {beside:.2} ({:.2})", beside / before),
+                format!("{before:.2}, {elsewhere:.2}, {beside:.2} ({ratio:.2})"),
                 format!("+{} ({})", verdict.grown >> 20, verdict.bound >> 20),
                 verdict.happened
             );
@@ -173,8 +187,17 @@ impl Verdict {
     }
 }
 
+/// A server that takes so many connections of one address, and has what the healthy client asks for.
+async fn server(folder: &TempDir, per_address: usize) -> Process {
+    let cap = format!("--max-connections-per-address={per_address}");
+    let process = Process::start_with(folder.path(), &["--registry=memory:", &cap], &[]);
+    let pushed = process.client().push(push(healthy::SERIES, 1.0)).await;
+    pushed.unwrap();
+    process
+}
+
 /// Waits until `counter` is at `count`.
-async fn until(counter: &AtomicU64, count: u64) {
+pub(crate) async fn until(counter: &AtomicU64, count: u64) {
     let waiting = async {
         while counter.load(Ordering::Relaxed) < count {
             tokio::time::sleep(Duration::from_millis(10)).await;

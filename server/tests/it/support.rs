@@ -264,7 +264,7 @@ impl Process {
         Client::new(&format!("http://{}", self.grpc)).unwrap()
     }
 
-    /// SIGTERM, and waits until it has drained.
+    /// SIGTERM, and waits until it has drained, which must be well.
     pub(crate) fn terminate(mut self) {
         let pid = self.child.id().to_string();
         let kill = Command::new("kill").arg(pid).status().unwrap();
