@@ -31,6 +31,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The preface of HTTP/2. No request of HTTP/1.1 is shorter.
 const PREFACE_BYTES: usize = 24;
 
+/// Why a connection ends whose peer says nothing, though it should.
+const SILENT: &str = "silent";
+
 /// Why a connection ends whose peer breaks the protocol, or does more of what it allows than anybody needs.
 const PROTOCOL: &str = "protocol";
 const FLOOD: &str = "flood";
@@ -115,6 +118,13 @@ impl Connection {
             }
         }
         .await;
+        // The last bytes of an orderly end, or before a silence, may wait for a peer that is slow and no worse.
+        if matches!(ended, None | Some(SILENT)) {
+            tokio::select! {
+                _ = line.sent() => {}
+                () = cut.cancelled() => {}
+            }
+        }
         if let Some(reason) = ended {
             metrics.cut(reason);
             if [PROTOCOL, FLOOD].contains(&reason) {
@@ -122,7 +132,7 @@ impl Connection {
             }
             tracing::debug!(reason, "a connection was cut off");
         }
-        drop(served);
+        drop((served, line));
         drop(permit);
     }
 }
@@ -146,7 +156,7 @@ fn reason(error: &(dyn std::error::Error + 'static)) -> &'static str {
         .is_some_and(hyper::Error::is_timeout)
     {
         // No answer to a keepalive ping, or no head of a request in time.
-        "silent"
+        SILENT
     } else if causes.clone().any(is_of(io::ErrorKind::TimedOut)) {
         "stalled"
     } else if causes.clone().any(is_of(TOO_MUCH)) {

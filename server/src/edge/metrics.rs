@@ -163,6 +163,14 @@ impl PortMetrics {
             .inc();
     }
 
+    /// Connections that were cut off for `reason`, and those refused for it.
+    #[cfg(test)]
+    pub(super) fn cut_and_refused(&self, reason: &'static str) -> [u64; 2] {
+        let metrics = &self.metrics.0;
+        [&metrics.cut, &metrics.refused]
+            .map(|counts| counts.get_or_create(&self.reason(reason)).get())
+    }
+
     fn port(&self) -> Port {
         Port { port: self.port }
     }

@@ -131,27 +131,51 @@ impl<C: AsyncWrite + Unpin> Line<C> {
         })
         .await
     }
+
+    /// Sends what was written last, which nobody writes behind.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub(super) async fn sent(&self) -> io::Result<()> {
+        poll_fn(|cx| self.lock().poll_send(cx)).await
+    }
 }
 
 impl<C: AsyncWrite + Unpin> Outgoing<C> {
-    /// Takes as much of `bufs` as there is room for; makes room first where there is none.
+    /// Takes of `bufs` what there is room for, once there is room.
     fn poll_take(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let len: usize = bufs.iter().map(|buf| buf.len()).sum();
         if self.gathered.len() + len > MAX_GATHERED_BYTES || len >= LARGE_BYTES {
             ready!(self.poll_empty(cx))?;
         }
-        if len >= LARGE_BYTES {
-            let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        if len >= LARGE_BYTES
+            && let Poll::Ready(taken) = Pin::new(&mut self.io).poll_write_vectored(cx, bufs)?
+        {
+            self.waiting = None;
             self.unflushed = true;
-            let taken = ready!(self.bounded(cx, polled))?;
             self.taken += taken as u64;
             return Poll::Ready(Ok(taken));
         }
+        // Of what the peer does not take at once, too: all that waits for it waits in one place.
+        let taken = len.min(MAX_GATHERED_BYTES - self.gathered.len());
+        self.make_room(taken);
+        let mut left = taken;
         for buf in bufs {
-            self.gathered.extend_from_slice(buf);
+            let now = left.min(buf.len());
+            self.gathered.extend_from_slice(&buf[..now]);
+            left -= now;
         }
-        self.taken += len as u64;
-        Poll::Ready(Ok(len))
+        self.taken += taken as u64;
+        Poll::Ready(Ok(taken))
+    }
+
+    /// Room for `more` bytes: twice what is needed, and never more than the bound.
+    fn make_room(&mut self, more: usize) {
+        let needed = self.gathered.len() + more;
+        if needed > self.gathered.capacity() {
+            let room = (2 * needed).min(MAX_GATHERED_BYTES);
+            self.gathered.reserve_exact(room - self.gathered.len());
+        }
     }
 
     /// Sends all that was taken.
@@ -370,6 +394,25 @@ mod tests {
         assert!((MAX_GATHERED_BYTES - 1_000..=MAX_GATHERED_BYTES).contains(&held));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_nothing_of_a_large_write_is_cut_off_too() {
+        for size in [LARGE_BYTES, 10 * MAX_GATHERED_BYTES] {
+            let recorder = Recorder::default();
+            recorder.full.store(true, Ordering::Relaxed);
+            let (socket, line) = Socket::new(recorder, STALL);
+            let begun = Instant::now();
+            let served = std::pin::pin!(async move {
+                answers(socket, 1, 1, size).await?;
+                std::future::pending::<io::Result<()>>().await
+            });
+            let error = line.turns(served).await.unwrap_err();
+            let error = error.downcast::<io::Error>().unwrap();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            assert_eq!(begun.elapsed(), STALL);
+            assert!(line.lock().gathered.capacity() <= MAX_GATHERED_BYTES);
+        }
+    }
+
     #[tokio::test]
     async fn bytes_of_any_sizes_arrive_whole_through_a_pipe_that_is_often_full() {
         let sizes = [
@@ -419,7 +462,7 @@ mod tests {
         });
         let mut send = async |bytes: &[u8]| {
             socket.write_all(bytes).await?;
-            poll_fn(|cx| line.lock().poll_send(cx)).await
+            line.sent().await
         };
         send(&[7; 40]).await.unwrap();
         let _theirs = slow.await.unwrap();

@@ -31,23 +31,39 @@ fn edge(connections: usize, stop: &CancellationToken) -> Edge {
     Edge::new(limits, EdgeMetrics::default().port("grpc"), stop.clone())
 }
 
-async fn hello(_: Request<Incoming>) -> Result<Response<Full<bytes::Bytes>>, Infallible> {
-    Ok(Response::new(Full::from("hello")))
+/// More than a pipe holds here, and no more than is gathered for a peer.
+const LARGE_BYTES: usize = 20_000;
+
+/// Says hello, or what is asked for as `/large`.
+async fn hello(request: Request<Incoming>) -> Result<Response<Full<bytes::Bytes>>, Infallible> {
+    Ok(Response::new(match request.uri().path() {
+        "/large" => Full::from(vec![b'l'; LARGE_BYTES]),
+        _ => Full::from("hello"),
+    }))
 }
 
+/// Where connections to a port come in.
+type Port = mpsc::Sender<io::Result<Arrival<DuplexStream>>>;
+
 /// A port that serves what it is sent.
-fn port(connections: usize) -> mpsc::Sender<io::Result<Arrival<DuplexStream>>> {
+fn port(connections: usize) -> Port {
+    served(edge(connections, &CancellationToken::new()))
+}
+
+fn served(edge: Edge) -> Port {
     let (sender, arrivals) = mpsc::channel(1);
-    let edge = edge(connections, &CancellationToken::new());
     let arrivals = ReceiverStream::new(arrivals);
     tokio::spawn(edge.serve(arrivals, tower::service_fn(hello)));
     sender
 }
 
-async fn connect(port: &mpsc::Sender<io::Result<Arrival<DuplexStream>>>) -> DuplexStream {
+async fn connect(port: &Port) -> DuplexStream {
+    connect_from(port, None).await
+}
+
+async fn connect_from(port: &Port, address: Option<IpAddr>) -> DuplexStream {
     let (ours, io) = tokio::io::duplex(1_024);
-    let arrival = Arrival { io, address: None };
-    port.send(Ok(arrival)).await.unwrap();
+    port.send(Ok(Arrival { io, address })).await.unwrap();
     ours
 }
 
@@ -96,6 +112,43 @@ async fn a_head_that_does_not_come_and_an_idle_connection_are_closed() {
         .await
         .unwrap();
     assert!(rest(idle).await.ends_with("hello"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_an_answer_late_gets_it_whole() {
+    let port = port(10);
+    let mut slow = connect(&port).await;
+    slow.write_all(b"GET /large HTTP/1.1\r\nhost: edge\r\n\r\n")
+        .await
+        .unwrap();
+    // Longer than the next request of this connection may take.
+    tokio::time::sleep(HEAD_TIMEOUT + Duration::from_secs(10)).await;
+    let whole = rest(slow).await;
+    let (head, body) = whole.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("content-length: 20000"), "{head}");
+    assert_eq!(body.len(), LARGE_BYTES);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_is_known_for_one_and_its_address_waits() {
+    const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0ping!!!!";
+    let edge = edge(10, &CancellationToken::new());
+    let metrics = edge.metrics.clone();
+    let port = served(edge);
+    let address = Some(IpAddr::from([192, 0, 2, 1]));
+    let (mut heard, mut said) = tokio::io::split(connect_from(&port, address).await);
+    let flooding = async {
+        said.write_all(GREETING).await?;
+        said.write_all(&PING.repeat(30_000)).await
+    };
+    let mut answers = Vec::new();
+    let (flooded, _) = tokio::join!(flooding, heard.read_to_end(&mut answers));
+    flooded.unwrap_err();
+    // Its task has seen it, and the next one is refused.
+    assert_eq!(rest(connect_from(&port, address).await).await, "");
+    assert_eq!(metrics.cut_and_refused("flood"), [1, 0]);
+    assert_eq!(metrics.cut_and_refused("shunned"), [0, 1]);
 }
 
 #[tokio::test(start_paused = true)]
