@@ -30,8 +30,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::{
-    aspired::Aspirations, cache::Cache, edge::metrics::EdgeMetrics, grpc::health::Health,
-    metrics::Metrics, poller::Hints, publish::Publisher, scaler::Scaler,
+    aspired::Aspirations, cache::Cache, edge::metrics::EdgeMetrics, error::Error,
+    grpc::health::Health, metrics::Metrics, poller::Hints, publish::Publisher, scaler::Scaler,
 };
 
 /// The longest message that is read: a chunk of a push and its frame. Everything else is far smaller.
@@ -52,6 +52,16 @@ pub(crate) struct Services {
     pub(crate) followed_alias: String,
     /// Cancelled when the server begins to leave.
     pub(crate) stop: CancellationToken,
+}
+
+impl Services {
+    /// `error`, counted where a call is turned away by it.
+    pub(crate) fn counted(&self, error: Error) -> Error {
+        if let Error::Exhausted { subject, .. } = &error {
+            self.edge.shed(subject);
+        }
+        error
+    }
 }
 
 /// Every route of the gRPC port; plain HTTP that `http` knows is answered too.

@@ -216,11 +216,13 @@ impl FlightService for FlightHandler {
         let ticket = request.into_inner().ticket;
         let command = Arc::new(Command::of_bytes("ticket", &ticket)?);
         let permit = Arc::clone(&self.streams).try_acquire_owned();
-        let permit = permit.map_err(|_| Error::Exhausted {
-            subject: "bulk streams",
-            description: format!(
-                "{MAX_BULK_STREAMS} DoGet streams are open, as many as this server carries; read one to its end, or ask another replica"
-            ),
+        let permit = permit.map_err(|_| {
+            self.forecasts.counted(Error::Exhausted {
+                subject: "bulk_streams",
+                description: format!(
+                    "{MAX_BULK_STREAMS} DoGet streams are open, as many as this server carries; read one to its end, or ask another replica"
+                ),
+            })
         })?;
         let plan = Arc::new(self.plan(&command).await?);
         let schema = schema(&command.question.levels);

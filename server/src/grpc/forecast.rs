@@ -69,6 +69,11 @@ impl ForecastHandler {
         self.services.cache.seen(served)
     }
 
+    /// As [`Services::counted`].
+    pub(super) fn counted(&self, error: Error) -> Error {
+        self.services.counted(error)
+    }
+
     /// The id of the history that revisions count in.
     pub(super) fn epoch(&self) -> Uuid {
         self.services.cache.state().epoch
@@ -181,11 +186,8 @@ impl ForecastService for ForecastHandler {
             let forecast = format.apply(forecast).await?;
             Ok(Bytes::from(forecast.encode_to_vec()))
         };
-        let forecast = self.answers.get(key, make).await.inspect_err(|error| {
-            if let Error::Exhausted { subject, .. } = error {
-                self.services.edge.shed(subject);
-            }
-        })?;
+        let forecast = self.answers.get(key, make).await;
+        let forecast = forecast.map_err(|error| self.counted(error))?;
         Ok(Response::new(pb::GetForecastResponse {
             forecast: Some(Encoded::Bytes(forecast)),
         }))
@@ -281,7 +283,8 @@ impl ForecastService for ForecastHandler {
             let question = asked.ask.question(series, now);
             let seen = self.seen(&served);
             let observed = seen.peak();
-            let answer = answer_unless_busy(served, question, now, seen).await?;
+            let answer = answer_unless_busy(served, question, now, seen).await;
+            let answer = answer.map_err(|error| self.counted(error))?;
             let advice = asked.ask.advise(resource, &answer, clamps, observed)?;
             advised.push((resource, advice, answer));
         }

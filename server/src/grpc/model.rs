@@ -196,7 +196,7 @@ impl ModelService for ModelHandler {
         &self,
         request: Request<Streaming<pb::PushModelRequest>>,
     ) -> std::result::Result<Response<pb::PushModelResponse>, Status> {
-        let push = push::receive(request.into_inner(), traceparent()).await?;
+        let push = push::receive(request.into_inner(), traceparent(), &self.services).await?;
         let sha256 = push.metadata.sha256.clone();
         let publisher = self.services.publisher.clone();
         let published =

@@ -18,7 +18,10 @@ use tonic::{Status, Streaming};
 
 use crate::{
     error::Error,
-    grpc::convert::header::{self, Header},
+    grpc::{
+        Services,
+        convert::header::{self, Header},
+    },
     publish::Push,
 };
 
@@ -38,12 +41,14 @@ static RECEIVING: Semaphore = Semaphore::const_new(MAX_RECEIVED);
 pub(crate) async fn receive(
     mut stream: Streaming<pb::PushModelRequest>,
     traceparent: String,
+    services: &Services,
 ) -> Result<Push, Status> {
     let Some(Part::Header(wire)) = next(&mut stream).await? else {
         return Err(Error::invalid("header", "the first message of a push is its header").into());
     };
     let mut parts = Parts::new(header::header(wire)?)?;
-    let _place = place(&RECEIVING).await?;
+    let place = place(&RECEIVING).await;
+    let _place = place.map_err(|error| services.counted(error))?;
     while let Some(part) = next(&mut stream).await? {
         parts.add(part)?;
     }

@@ -77,6 +77,8 @@ async fn so_many_bulk_streams_are_open_and_one_more_waits_for_one_to_end() {
     let refused = get(&mut client, command).await.unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted);
     assert!(refused.message().contains("DoGet"), "{}", refused.message());
+    let shed = "loadcast_edge_shed_total{subject=\"bulk_streams\"}";
+    assert_eq!(server.metric(shed).await, 1);
     // Other calls go on meanwhile; on this connection they would wait for whoever does not read.
     let mut client = FlightServiceClient::new(server.channel().await);
     let descriptor = FlightDescriptor::new_path(vec!["web.cpu".to_owned()]);

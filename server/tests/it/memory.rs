@@ -13,18 +13,11 @@ fn hour() -> ForecastQuery {
 
 /// How many questions were answered, and how many answers computed.
 async fn counts(server: &TestServer) -> (u64, u64) {
-    let url = format!("http://{}/metrics", server.http);
-    let text = reqwest::get(url).await.unwrap().text().await.unwrap();
-    let count = |name: &str| -> u64 {
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        line.unwrap_or_else(|| panic!("no {name} in {text}"))
-            .trim()
-            .parse()
-            .unwrap()
-    };
     (
-        count("loadcast_forecast_questions_total"),
-        count("loadcast_forecast_answers_computed_total"),
+        server.metric("loadcast_forecast_questions_total").await,
+        server
+            .metric("loadcast_forecast_answers_computed_total")
+            .await,
     )
 }
 

@@ -101,6 +101,15 @@ impl TestServer {
         }
     }
 
+    /// The count that /metrics has under `name`, labels and all.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let url = format!("http://{}/metrics", self.http);
+        let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+        let value = text.lines().find_map(|line| line.strip_prefix(name));
+        let value = value.unwrap_or_else(|| panic!("no {name} in {text}"));
+        value.trim().parse().unwrap()
+    }
+
     pub(crate) fn client(&self) -> Client {
         Client::new(&format!("http://{}", self.grpc)).unwrap()
     }
