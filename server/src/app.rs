@@ -11,7 +11,7 @@ use loadcast_registry::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     time::{Instant, timeout_at},
 };
 use tokio_stream::wrappers::TcpListenerStream;
@@ -52,6 +52,10 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What is written at the end has so long after the drain deadline, which everything before it may use up.
 const LAST_WRITE: Duration = Duration::from_secs(1);
+
+/// Connections that may wait to be accepted, where the system allows as many: whoever finds no place tries again a second
+/// later, and again two seconds after that.
+const BACKLOG: u32 = 4_096;
 
 /// A server that has its ports and its state, and does not serve yet.
 #[derive(Debug)]
@@ -113,16 +117,15 @@ impl App {
         };
         let webhook_secret = config.webhook_secret()?;
         let tls = Files::of(&config)?.map(Tls::open).transpose()?;
-        let bind =
-            async |flag: &str, addr: SocketAddr| -> anyhow::Result<(TcpListener, SocketAddr)> {
-                let listener = TcpListener::bind(addr).await.with_context(|| {
-                    format!("{flag} {addr}: cannot listen there; choose another address or port 0")
-                })?;
-                let addr = listener.local_addr()?;
-                Ok((listener, addr))
-            };
-        let (grpc, grpc_addr) = bind("--grpc-addr", config.grpc_addr).await?;
-        let (http, http_addr) = bind("--http-addr", config.http_addr).await?;
+        let bind = |flag: &str, addr: SocketAddr| -> anyhow::Result<(TcpListener, SocketAddr)> {
+            let listener = listen(addr).with_context(|| {
+                format!("{flag} {addr}: cannot listen there; choose another address or port 0")
+            })?;
+            let addr = listener.local_addr()?;
+            Ok((listener, addr))
+        };
+        let (grpc, grpc_addr) = bind("--grpc-addr", config.grpc_addr)?;
+        let (http, http_addr) = bind("--http-addr", config.http_addr)?;
         Ok(Self {
             grpc,
             grpc_addr,
@@ -346,6 +349,18 @@ async fn write_last(cache: Arc<Cache>, folder: PathBuf, deadline: Instant) -> an
         ),
     }
     Ok(())
+}
+
+/// A port, with room for everybody who comes back at once.
+fn listen(addr: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match addr {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Those whom a server before this one served may still be on their way out.
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
 }
 
 /// Connections as `listener` accepts them.
