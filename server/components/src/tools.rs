@@ -86,7 +86,9 @@ fn found(is_there: bool, path: PathBuf, what: &str, otherwise: &str) -> Option<P
 pub fn component(line: &str) {
     if let Some(path) = std::env::var_os("LOADCAST_TEST_COMPONENTS") {
         let file = File::options().append(true).create(true).open(path);
-        writeln!(file.unwrap(), "{line}").unwrap();
+        // In one write: test binaries append beside each other.
+        let line = format!("{line}\n");
+        file.unwrap().write_all(line.as_bytes()).unwrap();
     }
 }
 
