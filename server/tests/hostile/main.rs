@@ -41,6 +41,7 @@ fn peers(attack: Attack, soak: bool) -> usize {
 async fn short(attack: Attack) -> Verdict {
     let scene = Scene::new(peers(attack, false), false).await;
     let verdict = scene.run(attack).await;
+    println!("{verdict:?}");
     verdict.assert_bounded();
     verdict
 }
