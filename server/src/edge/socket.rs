@@ -29,7 +29,7 @@ pub(super) const TOO_MUCH: io::ErrorKind = io::ErrorKind::QuotaExceeded;
 /// The most bytes that are gathered: as much as a peer that takes nothing makes a connection hold.
 const MAX_GATHERED_BYTES: usize = 32 * 1024;
 
-/// So many at once are not gathered: copying them costs more than it spares.
+/// So many at once are handed on as they are, uncopied: they fill a call of the system by themselves.
 const LARGE_BYTES: usize = 12 * 1024;
 
 /// A socket that fails with `TimedOut` once its peer took nothing for a time and with [`TOO_MUCH`] when it floods, and tells
